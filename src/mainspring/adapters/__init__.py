@@ -1,0 +1,1 @@
+"""What touches the world: stores, tables, latest rows, runtimes, jobs, notifiers."""

@@ -1,0 +1,1 @@
+"""Is a version fit to be released?"""

@@ -1,0 +1,1 @@
+"""Command line, HTTP, web page, gateway: parse, call, render; they decide nothing."""

@@ -1,0 +1,89 @@
+"""Sources and feature views as plain data: what ``apply`` stores and every process computes from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from mainspring.kernel.ids import digest_of
+from mainspring.kernel.schema import Column
+
+
+class ParquetReader(msgspec.Struct, frozen=True, tag="parquet", forbid_unknown_fields=True):
+    """A Parquet file or a folder of them, relative to the project."""
+
+    path: str
+
+
+class CsvReader(msgspec.Struct, frozen=True, tag="csv", forbid_unknown_fields=True):
+    """A CSV file with a header line; ``null_values`` are read as missing."""
+
+    path: str
+    null_values: tuple[str, ...] = ("", "NA", "NULL")
+
+
+class SqlReader(msgspec.Struct, frozen=True, tag="sql", forbid_unknown_fields=True):
+    """A query that is asked again for rows whose ``watermark`` column is at or above the greatest one seen.
+
+    ``url`` may hold ``${NAME}``, taken from the environment when the query is run, so no secret is stored.
+    """
+
+    url: str
+    query: str
+    watermark: str
+
+
+class PushReader(msgspec.Struct, frozen=True, tag="push", forbid_unknown_fields=True):
+    """Rows arrive only by ``POST /sources/{name}``."""
+
+
+Reader = ParquetReader | CsvReader | SqlReader | PushReader
+
+
+class SourceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rows with two times: when it happened (``time``) and when it was known (``known_at`` or ``time + known_after_us``).
+
+    ``key`` names the columns that identify a row: a later row with the same key and known-at is the same row; one with
+    a later known-at is a revision. ``columns`` are filled in by ``apply``. Every source also takes pushed rows.
+    """
+
+    name: str
+    reader: Reader
+    time: str
+    key: tuple[str, ...]
+    known_at: str | None = None
+    known_after_us: int | None = None
+    columns: tuple[Column, ...] = ()
+
+
+class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One feature of a view.
+
+    ``last``: the value of ``column`` in the newest row. ``mean``: over non-missing values of ``column`` in the window.
+    ``count``: rows in the window. ``share``: rows where ``condition`` is true over rows where it is not missing.
+    The window is ``(at - over_us, at]`` over ``by``; in every case only rows with known-at <= at are seen.
+    An empty window gives a missing value, and 0 for ``count``.
+    """
+
+    name: str
+    kind: Literal["last", "mean", "count", "share"]
+    column: str | None = None
+    condition: str | None = None
+    over_us: int | None = None
+    by: Literal["known_at", "time"] = "known_at"
+
+
+class ViewSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Features of one source by key. ``ttl_us`` bounds the age (``at`` - time) of the row that ``last`` may use."""
+
+    name: str
+    source: str
+    key: tuple[str, ...]
+    features: tuple[Feature, ...]
+    ttl_us: int | None = None
+
+    def digest(self, source: SourceSpec) -> str:
+        """Return the version of this view: a digest over its definition and its source's times."""
+        times = (source.time, source.known_at, source.known_after_us)
+        return digest_of([msgspec.to_builtins(self), times])

@@ -1,0 +1,1 @@
+"""The words everyone shares: errors, ids, clock, durations, schema, values."""

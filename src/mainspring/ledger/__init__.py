@@ -1,0 +1,1 @@
+"""Entries, their chain, and the transaction that writes them."""

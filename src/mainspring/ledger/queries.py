@@ -1,0 +1,50 @@
+"""Reading the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from sqlalchemy import Connection, Row, select
+
+from mainspring.ledger.chain import Entry, Verdict, verify
+from mainspring.ledger.tables import ledger_entries
+
+
+def entries(
+    connection: Connection,
+    *,
+    kind: str | None = None,
+    subject: str | None = None,
+    project: str | None = None,
+    until_us: int | None = None,
+    newest_first: bool = False,
+    limit: int | None = None,
+) -> list[Entry]:
+    """Return entries that match; ``kind`` also matches as a prefix before a dot (``release`` finds ``release.promoted``)."""
+    columns = ledger_entries.c
+    query = select(ledger_entries)
+    if kind is not None:
+        query = query.where((columns.kind == kind) | columns.kind.startswith(kind + ".", autoescape=True))
+    if subject is not None:
+        query = query.where(columns.subject == subject)
+    if project is not None:
+        query = query.where(columns.project == project)
+    if until_us is not None:
+        query = query.where(columns.at_us <= until_us)
+    query = query.order_by(columns.seq.desc() if newest_first else columns.seq)
+    return [_entry(row) for row in connection.execute(query.limit(limit) if limit is not None else query)]
+
+
+def verify_chain(connection: Connection, *, head: str | None = None) -> Verdict:
+    """Check the whole chain as it is stored."""
+    return verify(_all(connection), head=head)
+
+
+def _all(connection: Connection) -> Iterator[Entry]:
+    for row in connection.execution_options(yield_per=1_000).execute(select(ledger_entries).order_by("seq")):
+        yield _entry(row)
+
+
+def _entry(row: Row[tuple[object, ...]]) -> Entry:
+    return msgspec.convert({**row._mapping, "numbers": msgspec.json.decode(row.numbers)}, Entry)

@@ -1,0 +1,1 @@
+"""The prediction log: records, frames, positions, parts, queries."""

@@ -1,0 +1,98 @@
+"""The record types of the spool. One record may carry many rows of one request; the tables hold one line a row.
+
+All times are microseconds since 1970 in UTC. Ids are ours; names never appear. ``VERSION`` is raised when a field is
+added at the end (older records stay readable: fields are positional and new ones have defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+VERSION = 1
+
+Role = Literal["served", "shadow", "fallback", "pinned", "batch", "external"]
+Status = Literal["ok", "failed", "late", "invalid", "refused"]
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True, tag="request"):
+    """What was asked: the raw body (a JSON object, or a list of them), one entity, unit and subject a row."""
+
+    prediction_id: str
+    project: str
+    model: str
+    decision_us: int
+    receipt_us: int
+    body: bytes
+    entities: tuple[str, ...]
+    units: tuple[str, ...]
+    subjects: tuple[str, ...] = ()
+    caller: str = ""
+    idempotency_key: str = ""
+
+
+class Assignment(msgspec.Struct, frozen=True, array_like=True, tag="assignment"):
+    """Which arm each row drew, and with what probability. Spooled before any model code runs."""
+
+    prediction_id: str
+    model: str
+    generation: int
+    release: str
+    epoch: int
+    salt: str
+    rows: tuple[int, ...]
+    draws: tuple[float, ...]
+    arms: tuple[str, ...]
+    propensities: tuple[float, ...]
+    decision_us: int = 0
+    action_set: tuple[str, ...] = ()
+    action_propensities: tuple[float, ...] = ()
+
+
+class Scored(msgspec.Struct, frozen=True, array_like=True, tag="scored"):
+    """What one version answered for some rows of one request.
+
+    ``outputs`` holds a number a row for binary and regression models; other outputs are ``mainspring.kernel.values`` in
+    ``typed``. ``features`` is JSON: a list with one object a row, ``{view: [[value, …], known_at_us, view_digest]}``.
+    """
+
+    prediction_id: str
+    model: str
+    version: str
+    role: Role
+    status: Status
+    generation: int
+    rows: tuple[int, ...]
+    outputs: tuple[float | None, ...]
+    features: bytes
+    latency_us: int
+    decision_us: int
+    reason: str = ""
+    threshold: float | None = None
+    decisions: tuple[bool | None, ...] = ()
+    typed: bytes = b""
+    release: str = ""
+
+
+class Outcomes(msgspec.Struct, frozen=True, array_like=True, tag="outcomes"):
+    """What came true, for many entities at once. ``known_us`` is when it was known, not when it happened."""
+
+    project: str
+    model: str
+    entities: tuple[str, ...]
+    values: tuple[float, ...]
+    event_us: tuple[int, ...]
+    known_us: tuple[int, ...]
+
+
+class SourceRows(msgspec.Struct, frozen=True, array_like=True, tag="source_rows"):
+    """Rows pushed to a source: the raw body, a JSON list of objects already checked against the source's columns."""
+
+    project: str
+    source: str
+    receipt_us: int
+    body: bytes
+
+
+Record = Request | Assignment | Scored | Outcomes | SourceRows

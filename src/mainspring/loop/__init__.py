@@ -1,0 +1,1 @@
+"""The plan (pure), acting on it, triggers."""

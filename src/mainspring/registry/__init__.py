@@ -1,0 +1,1 @@
+"""Which versions exist: digests, signatures, lineage, aliases with their history."""

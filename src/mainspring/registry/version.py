@@ -1,0 +1,69 @@
+"""A version: immutable, content-addressed, with everything needed to run it again and to say where it came from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from mainspring.kernel.schema import Signature
+
+
+class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Proof that the ONNX build answers as the estimator does: largest difference and decision flips on ``rows`` rows."""
+
+    rows: int
+    largest_difference: float
+    tolerance: float
+    flips: int
+    equal: bool
+    reason: str = ""
+
+
+class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where it was made and must be run: interpreter and the distributions that its code imported."""
+
+    python: str
+    platform: str
+    packages: dict[str, str]
+
+
+class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where it came from."""
+
+    recipe: str = ""
+    revision: str = ""
+    commit: str = ""
+    dirty: str = ""
+    source_digest: str = ""
+    snapshots: dict[str, str] = {}
+    params: dict[str, Any] = {}
+    seed: int = 0
+    trained_from_us: int | None = None
+    trained_until_us: int | None = None
+    run: str = ""
+    parent: str = ""
+
+
+class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One version as the registry keeps it. ``files`` maps names in the package to digests of blobs.
+
+    ``views`` are digests of the views whose features it looks up. ``p999_ms`` is measured with one row at registration.
+    """
+
+    id: str
+    model: str
+    number: int
+    runtime: Literal["onnx", "python", "rule"]
+    files: dict[str, str]
+    signature: Signature
+    environment: Environment
+    lineage: Lineage = Lineage()
+    views: tuple[str, ...] = ()
+    metrics: dict[str, float | None] = {}
+    parity: Parity | None = None
+    plain_graph: bool = False
+    p999_ms: float | None = None
+    threshold: float | None = None
+    created_us: int = 0
+    digest: str = ""

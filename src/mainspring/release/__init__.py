@@ -1,0 +1,1 @@
+"""Which version should answer: policies, evidence, the engine, the service."""

@@ -1,0 +1,1 @@
+"""Answering a request: routing, the draw, decoding, running, replay."""

@@ -1,0 +1,112 @@
+"""The routing snapshot: all that a gateway needs to answer, as one immutable value with a generation.
+
+Control writes it to ``routing/current``; gateways swap it in by one reference; nothing else tells them what to do.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from mainspring.features.spec import SourceSpec, ViewSpec
+from mainspring.kernel.errors import unknown
+from mainspring.kernel.schema import Column, Signature
+
+FORMAT = 1
+
+
+class Package(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The files of a version: name in the package to digest of the blob."""
+
+    files: dict[str, str]
+    runtime: Literal["onnx", "python", "rule"]
+    in_gateway: bool = False
+
+
+class VersionRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One loaded version. ``views`` are the views (by digest) that its features come from."""
+
+    id: str
+    number: int
+    package: Package
+    signature: Signature
+    views: tuple[str, ...] = ()
+    threshold: float | None = None
+
+
+class ReleaseRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A running release that draws units: ``share`` of them to ``challenger`` by a hash salted per epoch."""
+
+    id: str
+    epoch: int
+    salt: str
+    challenger: str
+    share: float
+    planned_requests: int = 20_000
+
+
+class ShadowRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A version that scores rows after the answer. ``release`` is empty for one that stays for comparison."""
+
+    version: str
+    release: str = ""
+
+
+class ModelRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How one model is asked and answered."""
+
+    project: str
+    project_name: str
+    model: str
+    name: str
+    entity: str
+    unit: str
+    subject: str | None
+    columns: tuple[Column, ...]
+    champion: str
+    release: ReleaseRoute | None = None
+    shadows: tuple[ShadowRoute, ...] = ()
+    pinned: tuple[str, ...] = ()
+    outcome_kind: Literal["bool", "float"] = "float"
+    deadline_ms: int = 1_000
+    max_rows: int = 1_000
+    oldest_decision_us: int = 86_400_000_000
+
+
+class ViewRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A view that is fed, under its digest, with the source it reads."""
+
+    digest: str
+    project: str
+    spec: ViewSpec
+    source: str
+
+
+class SourceRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A source that takes pushed rows."""
+
+    project: str
+    project_name: str
+    source: str
+    spec: SourceSpec
+
+
+class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole snapshot."""
+
+    generation: int
+    written_us: int
+    models: tuple[ModelRoute, ...] = ()
+    versions: tuple[VersionRoute, ...] = ()
+    views: tuple[ViewRoute, ...] = ()
+    sources: tuple[SourceRoute, ...] = ()
+    acknowledgement: Literal["durable", "batched", "best_effort"] = "batched"
+    format: int = FORMAT
+
+    def version(self, id: str) -> VersionRoute:
+        """Return the loaded version of that id."""
+        for version in self.versions:
+            if version.id == id:
+                return version
+        raise unknown("version", id, (version.id for version in self.versions))

@@ -1,0 +1,1 @@
+"""Making the next version: frames, splits, workers, backtests."""
