@@ -47,4 +47,4 @@ def _all(connection: Connection) -> Iterator[Entry]:
 
 
 def _entry(row: Row[tuple[object, ...]]) -> Entry:
-    return msgspec.convert({**row._mapping, "numbers": msgspec.json.decode(row.numbers)}, Entry)
+    return Entry(**{**row._mapping, "numbers": msgspec.json.decode(row.numbers)})
