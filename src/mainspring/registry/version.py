@@ -10,7 +10,7 @@ from mainspring.kernel.schema import Signature
 
 
 class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Proof that the ONNX build answers as the estimator does: largest difference and decision flips on ``rows`` rows."""
+    """Proof that the ONNX build answers as the estimator does: largest difference and flips on ``rows`` rows."""
 
     rows: int
     largest_difference: float
