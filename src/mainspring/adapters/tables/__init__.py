@@ -1,0 +1,1 @@
+"""Where tables of immutable parts are kept."""

@@ -1,0 +1,156 @@
+"""What the log asks of the world: a disk for formats of our own, blobs by digest, tables of immutable parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from polars import DataFrame, LazyFrame
+
+from mainspring.kernel.schema import Column
+
+
+class AppendFile(Protocol):
+    """A file that only grows. Each call is whole or raises; ``Unavailable`` means that the disk is full."""
+
+    @property
+    def size(self) -> int:
+        """Return the bytes written so far."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Write all of ``data`` at the end; a part that was written before an error is cut off again."""
+        ...
+
+    def sync(self) -> None:
+        """Return once everything written survives a loss of power."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+
+class Lock(Protocol):
+    """A lock that ends with its process, however that ends."""
+
+    def release(self) -> None:
+        """Let others take the lock."""
+        ...
+
+
+class Disk(Protocol):
+    """The one storage seam of our own formats. Satisfied by the local file system, and by a twin that fails on purpose."""
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Put a whole file in place, atomically and durably: a reader sees the old one or the new one."""
+        ...
+
+    def read(self, path: Path, offset: int = 0, limit: int | None = None) -> bytes:
+        """Return the bytes from ``offset`` on; fewer than ``limit`` only at the end."""
+        ...
+
+    def append(self, path: Path) -> AppendFile:
+        """Create a file that did not exist, durably, and return it open for appending."""
+        ...
+
+    def list(self, folder: Path) -> list[str]:
+        """Return the names in a folder in order; none if there is no such folder."""
+        ...
+
+    def size(self, path: Path) -> int | None:
+        """Return the size in bytes; None if there is no such file."""
+        ...
+
+    def make(self, folder: Path) -> None:
+        """Create a folder and its parents, durably."""
+        ...
+
+    def rename(self, path: Path, to: Path) -> None:
+        """Move a file or folder, durably."""
+        ...
+
+    def remove(self, path: Path) -> None:
+        """Remove a file or an empty folder; one that is gone already is no error."""
+        ...
+
+    def lock(self, path: Path) -> Lock | None:
+        """Take the lock at ``path``; None while another holds it."""
+        ...
+
+
+class Blobs(Protocol):
+    """Files by the digest of their bytes, immutable. Satisfied by a folder."""
+
+    def put(self, data: bytes) -> str:
+        """Store bytes and return their digest; storing them again changes nothing."""
+        ...
+
+    def put_file(self, path: Path) -> str:
+        """Store a file's bytes and return their digest."""
+        ...
+
+    def get(self, digest: str) -> bytes:
+        """Return the bytes, verified while they are read; raises ``NotFound`` or ``Damaged``."""
+        ...
+
+    def path(self, digest: str) -> Path:
+        """Return where the bytes lie, for a process that opens and verifies them itself."""
+        ...
+
+    def has(self, digest: str) -> bool:
+        """Return whether the bytes are stored."""
+        ...
+
+
+class PartRef(msgspec.Struct, frozen=True):
+    """One immutable file of a table, as it is listed in the metadata store."""
+
+    id: str
+    table: str
+    digest: str
+    rows: int
+    bytes: int
+
+
+class Tables(Protocol):
+    """Tables as lists of immutable parts. A part exists for readers once the metadata store lists it."""
+
+    def write(self, table: str, frame: DataFrame) -> PartRef:
+        """Write a part durably and return what to list; unlisted it is swept at the next start."""
+        ...
+
+    def scan(self, parts: Sequence[PartRef], columns: Sequence[str] | None = None) -> LazyFrame:
+        """Return the rows of at least one part in order; raises ``Damaged`` where bytes are not what was written."""
+        ...
+
+    def paths(self, parts: Sequence[PartRef]) -> list[Path]:
+        """Return the parts' files, for a process that reads them itself."""
+        ...
+
+    def drop(self, parts: Sequence[PartRef]) -> None:
+        """Remove parts that are listed no more, once readers that hold their paths have had time to finish."""
+        ...
+
+    def sweep(self, keep: Iterable[str]) -> int:
+        """Remove what an earlier process left unlisted; ``keep`` are the listed ids. Return the files removed."""
+        ...
+
+
+class SourceShape(msgspec.Struct, frozen=True):
+    """What it takes to turn pushed JSON rows of a source into typed ones with their moment of being known."""
+
+    columns: tuple[Column, ...]
+    time: str
+    known_at: str | None = None
+    known_after_us: int | None = None
+
+
+class SourceShapes(Protocol):
+    """Shapes of sources by id. Satisfied by the metadata store."""
+
+    def shape(self, source: str) -> SourceShape | None:
+        """Return the source's shape; None if nothing is known of it."""
+        ...
