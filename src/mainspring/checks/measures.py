@@ -1,0 +1,127 @@
+"""Metrics of answers against what came true, as plain NumPy; one that cannot be computed is None, never a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit
+from scipy.stats import rankdata
+
+from mainspring.kernel.schema import Task
+
+Floats = npt.NDArray[np.float64]
+CLIP = 1e-6
+
+
+def measure(task: Task, label: Floats, score: Floats) -> dict[str, float | None]:
+    """Return every metric of the task, with the number of rows."""
+    names = ("roc_auc", "log_loss", "brier") if task == "binary" else ("mae", "rmse", "r2")
+    found: dict[str, float | None] = {name: METRICS[name](label, score) for name in names}
+    base = {"base_rate": _mean(label)} if task == "binary" else {"bias": _mean(score - label)}
+    return {**found, **base, "rows": float(label.size)}
+
+
+def roc_auc(label: Floats, score: Floats) -> float | None:
+    """Return the chance that a positive row is scored above a negative one; None with one class only.
+
+    >>> roc_auc(np.array([0.0, 0.0, 1.0]), np.array([0.1, 0.4, 0.3]))
+    0.5
+    """
+    positive = int(label.sum())
+    negative = label.size - positive
+    if positive == 0 or negative == 0 or not np.isfinite(score).all():
+        return None
+    ranks = rankdata(score)
+    return float((ranks[label > 0.5].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def log_losses(label: Floats, score: Floats) -> Floats:
+    """Return the log loss of each row, scores clipped at one in a million."""
+    safe = np.clip(score, CLIP, 1 - CLIP)
+    return np.asarray(-(label * np.log(safe) + (1 - label) * np.log1p(-safe)))
+
+
+def squared_errors(label: Floats, score: Floats) -> Floats:
+    """Return the squared error (Brier score for probabilities) of each row."""
+    return np.asarray((score - label) ** 2)
+
+
+def absolute_errors(label: Floats, score: Floats) -> Floats:
+    """Return the absolute error of each row."""
+    return np.asarray(np.abs(score - label))
+
+
+def log_loss(label: Floats, score: Floats) -> float | None:
+    """Return the mean log loss."""
+    return _mean(log_losses(label, score))
+
+
+def brier(label: Floats, score: Floats) -> float | None:
+    """Return the mean squared error of a probability."""
+    return _mean(squared_errors(label, score))
+
+
+def mae(label: Floats, score: Floats) -> float | None:
+    """Return the mean absolute error."""
+    return _mean(absolute_errors(label, score))
+
+
+def rmse(label: Floats, score: Floats) -> float | None:
+    """Return the root of the mean squared error."""
+    mean = _mean(squared_errors(label, score))
+    return None if mean is None else sqrt(mean)
+
+
+def r2(label: Floats, score: Floats) -> float | None:
+    """Return the share of variance explained; None when the labels do not vary."""
+    if label.size < 2 or label.var() == 0:
+        return None
+    mean = _mean(squared_errors(label, score))
+    return None if mean is None else 1 - mean / float(label.var())
+
+
+METRICS: dict[str, Callable[[Floats, Floats], float | None]] = {
+    "roc_auc": roc_auc,
+    "log_loss": log_loss,
+    "brier": brier,
+    "mae": mae,
+    "rmse": rmse,
+    "r2": r2,
+}
+LOSSES: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "log_loss": log_losses,
+    "brier": squared_errors,
+    "squared_error": squared_errors,
+    "mae": absolute_errors,
+}
+
+
+def day_block_interval(
+    difference: Floats, day: npt.NDArray[np.int64], level: float = 0.95
+) -> tuple[float, float, float, int] | None:
+    """Return (mean, low, high, days) of a mean over rows whose days, not rows, are independent; None below 2 days.
+
+    A ratio estimate with Student's t over days: one look, not to be watched repeatedly.
+    """
+    if difference.size == 0 or not np.isfinite(difference).all():
+        return None
+    _, index = np.unique(day, return_inverse=True)
+    rows = np.bincount(index).astype(np.float64)
+    sums = np.bincount(index, weights=difference)
+    days, mean = rows.size, float(difference.mean())
+    if days < 2:
+        return None
+    residual = sums - mean * rows
+    error = sqrt(float((residual**2).sum()) * days / (days - 1)) / float(rows.sum())
+    reach = float(stdtrit(days - 1, 0.5 + level / 2)) * error
+    return mean, mean - reach, mean + reach, days
+
+
+def _mean(values: Floats) -> float | None:
+    if values.size == 0:
+        return None
+    mean = float(values.mean())
+    return mean if np.isfinite(mean) else None
