@@ -1,0 +1,152 @@
+"""A home: one directory that is one environment of one tenant. Who may open it, which format it has, where things lie."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from mainspring.kernel.clock import Clock, SimulatedClock, SystemClock
+from mainspring.kernel.errors import Conflict, Damaged, InvalidInput, NotFound, Refused
+from mainspring.kernel.ids import new_id
+
+FORMAT = 1
+_FOLDERS = ("blobs", "spool", "parts", "routing/acks", "run", "staging", "latest")
+
+
+class HomeFile(msgspec.Struct, frozen=True):
+    """What ``home.json`` says. Fields that a later format adds are kept out of the way, not refused."""
+
+    id: str
+    format: int
+    clock: str
+    created_us: int
+
+
+class Home:
+    """The directory and the names of what lies in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.file = _read(root)
+
+    @property
+    def simulated(self) -> bool:
+        return self.file.clock == "simulated"
+
+    def clock(self, *, writable: bool = False) -> Clock:
+        """Return the home's domain time: the system's clock, or the simulated one that stands in it."""
+        if self.simulated:
+            return SimulatedClock(self.root / "clock", writable=writable)
+        return SystemClock()
+
+    @property
+    def database(self) -> Path:
+        return self.root / "meta.db"
+
+    @property
+    def spool(self) -> Path:
+        return self.root / "spool"
+
+    @property
+    def blobs(self) -> Path:
+        return self.root / "blobs"
+
+    @property
+    def parts(self) -> Path:
+        return self.root / "parts"
+
+    @property
+    def latest(self) -> Path:
+        return self.root / "latest"
+
+    @property
+    def routing(self) -> Path:
+        return self.root / "routing"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def staging(self) -> Path:
+        return self.root / "staging"
+
+
+def create_home(root: Path, *, simulated_from: datetime | None = None) -> Home:
+    """Make a new home, or return the one that stands there. ``home.json`` is written last, so a half-made one is none."""
+    if (root / "home.json").exists():
+        return Home(root)
+    if root.exists() and any(root.iterdir()) and not (root / "lock").exists():
+        raise InvalidInput(
+            "is a folder with other things in it", field="home", value=str(root), remedy="name an empty or a new folder"
+        )
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (root / "lock").touch()
+    for name in _FOLDERS:
+        (root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    if simulated_from is not None:
+        SimulatedClock.create(root / "clock", simulated_from)
+    body = HomeFile(new_id("hom"), FORMAT, "simulated" if simulated_from else "system", SystemClock().now_us())
+    staged = root / "home.json.new"
+    with staged.open("wb") as file:
+        file.write(msgspec.json.encode(body))
+        file.flush()
+        os.fsync(file.fileno())
+    staged.rename(root / "home.json")
+    return Home(root)
+
+
+def _read(root: Path) -> HomeFile:
+    try:
+        body = (root / "home.json").read_bytes()
+    except FileNotFoundError:
+        raise NotFound(
+            "there is no home here", field="home", value=str(root), remedy="make one with: mainspring apply, or mainspring up"
+        ) from None
+    try:
+        found = msgspec.json.decode(body, type=HomeFile)
+    except msgspec.DecodeError as error:
+        raise Damaged("home.json cannot be read", field="home", value=str(root), remedy="restore a backup") from error
+    if found.format > FORMAT:
+        raise Refused(
+            f"the home was made by a newer version (format {found.format}, this one knows {FORMAT})",
+            field="home",
+            value=str(root),
+            remedy="install that version or a later one",
+        )
+    return found
+
+
+class HomeLock:
+    """Holds a home for one process. The kernel lets go of it when the process ends, however it ends."""
+
+    def __init__(self, root: Path, purpose: str) -> None:
+        self._path = root / "lock"
+        self._purpose = purpose
+        self._handle = -1
+
+    def __enter__(self) -> HomeLock:
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._handle, 200, 0).decode(errors="replace").strip()
+            os.close(self._handle)
+            raise Conflict(
+                f"the home is in use by {holder or 'another process'}",
+                field="home",
+                value=str(self._path.parent),
+                remedy="stop it first, or use another home",
+            ) from None
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, f"{self._purpose} (process {os.getpid()})".encode(), 0)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> Any:
+        os.close(self._handle)

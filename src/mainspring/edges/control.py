@@ -1,0 +1,83 @@
+"""The control process: holds the home's lock, serves the API and the page, consumes the spool and turns the loop."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+from mainspring.adapters.home import Home, HomeLock
+from mainspring.kernel.errors import MainspringError
+from mainspring.platform import Platform, open_platform
+
+log = logging.getLogger("mainspring.control")
+
+_INGEST_EVERY_S = 0.1
+_STEP_EVERY_S = 5.0
+
+
+class LoopThread(threading.Thread):
+    """Turns the loop on the system's clock. In a simulation only the driver does."""
+
+    def __init__(self, platform: Platform) -> None:
+        super().__init__(name="loop", daemon=True)
+        self._platform = platform
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        turn = 0
+        while not self._stop.wait(_INGEST_EVERY_S):
+            try:
+                self._platform.loop.ingest()
+                if turn % round(_STEP_EVERY_S / _INGEST_EVERY_S) == 0:
+                    self._platform.loop.step(wait=False)
+            except MainspringError as error:
+                log.error("loop: %s", error)
+            except Exception:
+                log.exception("loop: a turn failed; the next one starts from what is stored")
+            turn += 1
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.join(30)
+
+
+def serve(home: Home, port: int) -> None:
+    """Run control until SIGTERM or SIGINT."""
+    from mainspring.edges.api.server import ControlServer
+
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with HomeLock(home.root, "control"), closing(open_platform(home)) as platform:
+        platform.loop.recover()
+        turning = LoopThread(platform)
+        with ControlServer(platform, port=port):
+            if not home.simulated:
+                turning.start()
+            stopping.wait()
+        if turning.is_alive():
+            turning.stop()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry of ``python -m mainspring.edges.control``."""
+    parser = argparse.ArgumentParser(prog="mainspring control")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=8081)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        serve(Home(options.home), options.port)
+    except MainspringError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Start, watch, restart and stop the processes of one home."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from mainspring.kernel.errors import Unavailable
+
+_FIRST_WAIT_S = 0.2
+_LONGEST_WAIT_S = 5.0
+_STEADY_S = 10.0  # a process that lived this long starts again at once
+_LOG_LIMIT_BYTES = 16 * 1024 * 1024
+_PR_SET_PDEATHSIG = 1
+
+
+class Process:
+    """One supervised process. It is restarted with back-off whenever it ends, until it is told to stop."""
+
+    def __init__(self, name: str, arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
+        self.name = name
+        self.restarts = 0
+        self._arguments = [sys.executable, *arguments]
+        self._log = folder / f"{name}.log"
+        self._environment = environment
+        self._wait_s = _FIRST_WAIT_S
+        self._started_s = 0.0
+        self._next_start_s = 0.0
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child is not None and self._child.poll() is None else None
+
+    @property
+    def exit_code(self) -> int | None:
+        return None if self._child is None else self._child.poll()
+
+    def start(self) -> None:
+        if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT_BYTES:
+            self._log.replace(self._log.with_suffix(".log.1"))
+        with self._log.open("ab") as log:
+            self._child = subprocess.Popen(
+                self._arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            )
+        self._started_s = time.monotonic()
+
+    def watch(self) -> None:
+        """Start the process again if it has ended and its wait is over."""
+        if self._child is None or self._child.poll() is None:
+            return
+        now_s = time.monotonic()
+        if self._next_start_s <= self._started_s:
+            steady = now_s - self._started_s > _STEADY_S
+            self._wait_s = _FIRST_WAIT_S if steady else min(2 * self._wait_s, _LONGEST_WAIT_S)
+            self._next_start_s = now_s + self._wait_s
+        if now_s >= self._next_start_s:
+            self.restarts += 1
+            self.start()
+
+    def stop(self, grace_s: float = 10.0) -> None:
+        """Ask the process to end, and end it if it has not within ``grace_s``."""
+        if self._child is None:
+            return
+        if self._child.poll() is None:
+            self._child.send_signal(signal.SIGTERM)
+        try:
+            self._child.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def last_lines(self, count: int = 12) -> str:
+        """Return the end of what the process wrote."""
+        if not self._log.exists():
+            return ""
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-count:])
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment that our own processes get: one thread for numeric libraries unless told otherwise."""
+    environment = dict(os.environ)
+    environment.setdefault("OMP_NUM_THREADS", "1")
+    environment.setdefault("POLARS_MAX_THREADS", "2")
+    return environment
+
+
+def await_ready(process: Process, ready: Path, *, limit_s: float = 60.0) -> None:
+    """Wait until ``process`` has written ``ready``; raise ``Unavailable`` with its last words if it ends first."""
+    deadline_s = time.monotonic() + limit_s
+    while not ready.exists():
+        if process.exit_code is not None or time.monotonic() > deadline_s:
+            raise Unavailable(
+                f"the {process.name} process did not start:\n{process.last_lines()}", field="process", value=process.name
+            )
+        time.sleep(0.02)
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,130 @@
+"""``mainspring up``: supervise control, gateways and model processes of one home."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from mainspring.adapters.home import Home, create_home
+from mainspring.edges.processes import Process, await_ready, child_environment
+from mainspring.kernel.errors import Conflict, InvalidInput
+
+_WATCH_EVERY_S = 0.1
+
+
+class Supervisor:
+    """The processes of one home, started in an order in which each finds what it needs."""
+
+    def __init__(self, home: Home, *, host: str, port: int, control_port: int, workers: int = 1) -> None:
+        if workers > 1 and sys.platform != "linux":
+            raise InvalidInput("only Linux shares one port", field="workers", value=workers, remedy="use 1")
+        self.home = home
+        self.url = f"http://{host}:{port}"
+        self.page = f"http://{host}:{control_port}/"
+        at = ["--home", str(home.root)]
+        environment = child_environment()
+        control = ["-m", "mainspring.edges.control", *at, "--port", str(control_port)]
+        self.control = Process("control", control, home.run, environment)
+        self.models = Process("models", ["-m", "mainspring.edges.gateway.models", *at], home.run, environment)
+        gateway = ["-m", "mainspring.edges.gateway", *at, "--host", host, "--port", str(port)]
+        self.gateways = [
+            Process(f"gateway-{number}", [*gateway, "--worker", str(number), "--workers", str(workers)], home.run, environment)
+            for number in range(1, workers + 1)
+        ]
+        for wanted in (port, control_port):
+            _refuse_taken(host, wanted)
+
+    @property
+    def processes(self) -> list[Process]:
+        return [self.control, self.models, *self.gateways]
+
+    def start(self) -> None:
+        """Start all processes and return when control answers; gateways are ready once there is something to route."""
+        (self.home.run / "control.json").unlink(missing_ok=True)
+        self.control.start()
+        await_ready(self.control, self.home.run / "control.json")
+        for process in (self.models, *self.gateways):
+            process.start()
+
+    def watch(self) -> None:
+        for process in self.processes:
+            process.watch()
+
+    def stop(self) -> None:
+        """Stop what takes requests first, control last, so that what was answered is also taken into the log."""
+        for process in (*self.gateways, self.models, self.control):
+            process.stop()
+
+
+@contextmanager
+def supervised(home: Home, *, host: str, port: int, control_port: int, workers: int = 1) -> Iterator[Supervisor]:
+    """Run the processes of a home for the length of a ``with`` block; one supervisor a home."""
+    with _only_one(home):
+        supervisor = Supervisor(home, host=host, port=port, control_port=control_port, workers=workers)
+        try:
+            supervisor.start()
+            yield supervisor
+        finally:
+            supervisor.stop()
+
+
+def up(
+    home: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    control_port: int = 8081,
+    workers: int = 1,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Run everything until SIGTERM or SIGINT."""
+    stopping: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        stopping.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    with supervised(create_home(home), host=host, port=port, control_port=control_port, workers=workers) as running:
+        say(f"page     {running.page}")
+        say(f"gateway  {running.url}  ({workers} worker{'s' if workers > 1 else ''})")
+        say("stop with Ctrl-C")
+        while not stopping:
+            running.watch()
+            time.sleep(_WATCH_EVERY_S)
+        say("stopping")
+
+
+@contextmanager
+def _only_one(home: Home) -> Iterator[None]:
+    handle = os.open(home.run / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise Conflict(
+            "this home is up already", field="home", value=str(home.root), remedy="stop the other one, or name another --home"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            raise InvalidInput(
+                "is taken by another program", field="port", value=port, remedy="name a free one with --port or --control-port"
+            ) from None

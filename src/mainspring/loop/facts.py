@@ -1,0 +1,56 @@
+"""What the plan looks at: one value a model, read from the store in one go."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+RetrainingState = Literal["proposed", "worthwhile", "trained", "checked", "releasing", "finished", "dropped"]
+OPEN_STATES: tuple[RetrainingState, ...] = ("proposed", "worthwhile", "trained", "checked", "releasing")
+
+
+class RetrainRule(msgspec.Struct, frozen=True):
+    """When to retrain: at least every ``every_us``, on an alarm of a kind in ``on``, never within ``cooldown_us``."""
+
+    every_us: int | None
+    on: tuple[str, ...]
+    cooldown_us: int
+    backtest_origins: int
+
+
+class Retraining(msgspec.Struct, frozen=True):
+    """One retraining on its way from a proposal to a release."""
+
+    id: str
+    trigger: str
+    state: RetrainingState
+    proposed_us: int
+    version: str | None = None
+    release: str | None = None
+
+
+class ModelFacts(msgspec.Struct, frozen=True):
+    """One model as it stands. Times are domain time in microseconds; None where it never happened."""
+
+    model: str
+    name: str
+    project: str
+    champion: str | None
+    champion_since_us: int | None
+    rule: RetrainRule | None = None
+    retraining: Retraining | None = None
+    last_proposed_us: int | None = None
+    alarms: tuple[tuple[str, int], ...] = ()  # (kind, opened_us) of open alarms
+    running: tuple[str, ...] = ()  # ids of running releases
+    checked: bool | None = None  # the retraining's version: passed, failed, or not checked yet
+    release_over: bool = False  # the retraining's release has ended
+    evaluated_us: int | None = None
+    busy: bool = False  # a job for this model is under way
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """Everything the plan may know."""
+
+    models: tuple[ModelFacts, ...]
+    evaluate_every_us: int = 86_400_000_000

@@ -1,0 +1,198 @@
+"""Turn what the registry, the releases and the features say into the routing snapshot, and publish it when it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select
+
+from mainspring.features.service import FeatureService
+from mainspring.features.spec import PushReader, SourceSpec
+from mainspring.kernel.clock import Clock
+from mainspring.kernel.crashpoints import reached
+from mainspring.kernel.ids import digest_of
+from mainspring.ledger.ports import Store
+from mainspring.loop.tables import generations
+from mainspring.registry.service import ModelRow, Registry
+from mainspring.registry.version import Version
+from mainspring.release.service import Release, ReleaseService
+from mainspring.serving.routing import (
+    ModelRoute,
+    Package,
+    ReleaseRoute,
+    Routing,
+    ShadowRoute,
+    SourceRoute,
+    VersionRoute,
+    ViewRoute,
+)
+
+_KEPT_GENERATIONS = 200
+_DEADLINE_MS = 1_000  # for models registered without a declaration
+
+
+class RoutingOut(Protocol):
+    """Where gateways look for their routing."""
+
+    def write(self, routing: Routing) -> None:
+        """Replace the published snapshot, durably and in one step."""
+        ...
+
+    def read(self) -> Routing | None:
+        """Return what is published now."""
+        ...
+
+
+class Publisher:
+    """Level-triggered: ``publish`` may be called at any time and writes only when something differs."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        releases: ReleaseService,
+        features: FeatureService,
+        routing: RoutingOut,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._releases = releases
+        self._features = features
+        self._routing = routing
+        self._clock = clock
+
+    def publish(self) -> Routing:
+        """Write a new generation if the desired routing differs from the newest one; return what stands."""
+        desired = self.desired()
+        digest = digest_of(desired)
+        with self._store.bookkeeping() as connection:
+            newest = connection.execute(select(generations).order_by(generations.c.generation.desc()).limit(1)).first()
+            if newest is not None and newest.digest == digest:
+                routing = msgspec.json.decode(newest.body, type=Routing)
+            else:
+                number = newest.generation + 1 if newest is not None else 1
+                routing = msgspec.structs.replace(desired, generation=number, written_us=self._clock.now_us())
+                self._keep(connection, routing, digest)
+        reached("publish.before_write")
+        published = self._routing.read()
+        if published is None or published.generation != routing.generation:
+            self._routing.write(routing)
+        return routing
+
+    def desired(self) -> Routing:
+        """Return the routing that the store calls for, with generation 0."""
+        models = self._registry.models()
+        running = {model.id: self._releases.running(model.id) for model in models}
+        routes: list[ModelRoute] = []
+        loaded: dict[str, VersionRoute] = {}
+        for model in models:
+            champion = self._registry.alias(model.id, "champion")
+            if champion is None:
+                continue
+            routes.append(_model_route(model, champion, running[model.id]))
+            deadline_ms = routes[-1].deadline_ms
+            for version in self._needed(champion, running[model.id]):
+                loaded.setdefault(version.id, _version_route(version, champion, deadline_ms))
+        digests = sorted({view for version in loaded.values() for view in version.views})
+        return Routing(
+            generation=0,
+            written_us=0,
+            models=tuple(sorted(routes, key=lambda route: route.model)),
+            versions=tuple(sorted(loaded.values(), key=lambda version: version.id)),
+            views=tuple(self._views(digests)),
+            sources=tuple(self._sources()),
+        )
+
+    def _needed(self, champion: Version, running: Sequence[Release]) -> Iterable[Version]:
+        yield champion
+        for release in running:
+            for version in (release.challenger, release.champion):
+                if version:
+                    yield self._registry.version(version)
+
+    def _views(self, digests: Sequence[str]) -> Iterable[ViewRoute]:
+        return self._features.views(digests)
+
+    def _sources(self) -> Iterable[SourceRoute]:
+        for project in self._registry.projects():
+            for source, spec in self._features.sources(project.id):
+                yield SourceRoute(project.id, project.name, source, _without_secrets(spec))
+
+    def _keep(self, connection: Connection, routing: Routing, digest: str) -> None:
+        connection.execute(
+            insert(generations).values(
+                generation=routing.generation,
+                at_us=routing.written_us,
+                digest=digest,
+                body=msgspec.json.encode(routing).decode(),
+            )
+        )
+        connection.execute(delete(generations).where(generations.c.generation <= routing.generation - _KEPT_GENERATIONS))
+
+
+def _model_route(model: ModelRow, champion: Version, running: Sequence[Release]) -> ModelRoute:
+    spec = model.spec
+    drawing = next((release for release in running if release.share > 0), None)
+    shadows = {
+        ShadowRoute(version, release.id)
+        for release in running
+        for version in (release.challenger, release.champion)
+        if version and (version != champion.id or release is drawing)
+    }
+    return ModelRoute(
+        project=model.project,
+        project_name=model.project_name,
+        model=model.id,
+        name=model.name,
+        entity=spec.entity if spec else "",
+        unit=(spec.unit or spec.entity) if spec else "",
+        subject=spec.subject if spec else None,
+        columns=champion.signature.requested,
+        champion=champion.id,
+        release=_release_route(drawing) if drawing else None,
+        shadows=tuple(sorted(shadows, key=lambda shadow: (shadow.version, shadow.release))),
+        outcome_kind=_outcome_kind(model, champion),
+        deadline_ms=spec.deadline_ms if spec else _DEADLINE_MS,
+    )
+
+
+def _outcome_kind(model: ModelRow, champion: Version) -> Literal["bool", "float"]:
+    if model.spec is not None:
+        return model.spec.outcome.kind
+    return "bool" if champion.signature.task == "binary" else "float"
+
+
+def _release_route(release: Release) -> ReleaseRoute:
+    return ReleaseRoute(
+        id=release.id, epoch=release.epoch, salt=release.salt, challenger=release.challenger, share=release.share
+    )
+
+
+def _version_route(version: Version, champion: Version, deadline_ms: int) -> VersionRoute:
+    return VersionRoute(
+        id=version.id,
+        number=version.number,
+        package=Package(
+            files=version.files,
+            runtime=version.runtime,
+            in_gateway=version.id == champion.id and _fit_for_gateway(version, deadline_ms),
+        ),
+        signature=version.signature,
+        views=version.views,
+        threshold=version.threshold,
+    )
+
+
+def _fit_for_gateway(version: Version, deadline_ms: int) -> bool:
+    """Only a proven, plain and quick graph runs beside the callers' sockets."""
+    proven = version.parity is None or version.parity.equal
+    quick = version.p999_ms is not None and version.p999_ms < deadline_ms / 4
+    return version.runtime == "onnx" and version.plain_graph and proven and quick
+
+
+def _without_secrets(spec: SourceSpec) -> SourceSpec:
+    return msgspec.structs.replace(spec, reader=PushReader())
