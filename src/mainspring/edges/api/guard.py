@@ -1,0 +1,99 @@
+"""The front door: Host, origin, token, size and headers, decided once on raw values before any routing."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Sequence
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mainspring.kernel.errors import InvalidInput, Refused
+
+_SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+        b"frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+_TARGET = re.compile(rb"/[A-Za-z0-9_./~%-]*")
+_ACTOR = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+
+
+class Door:
+    """Let in only requests with a Host out of ``hosts`` and a plain target; add the headers to every answer."""
+
+    def __init__(self, app: ASGIApp, hosts: Callable[[], frozenset[bytes]], refuse: ASGIApp) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        named = [value for name, value in scope["headers"] if name == b"host"]
+        plain = _TARGET.fullmatch(scope.get("raw_path") or scope["path"].encode()) is not None
+        known = len(named) == 1 and named[0].lower() in self._hosts()
+        await (self._app if plain and known else self._refuse)(scope, receive, _with_headers(send))
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *_SECURITY_HEADERS]
+        await send(message)
+
+    return sending
+
+
+def require_token(request: Request, token: str) -> None:
+    """Refuse a request that does not carry this control's token."""
+    given = request.headers.get("authorization", "").encode()
+    if not hmac.compare_digest(given, b"Bearer " + token.encode()):
+        raise Refused(
+            "a valid token is needed",
+            field="authorization",
+            remedy="send 'Authorization: Bearer <token>' with the token of run/control.json",
+        )
+
+
+def require_intent(request: Request) -> None:
+    """Refuse an unsafe request that a browser could have been tricked into sending."""
+    if request.headers.get("x-mainspring-request") != "1":
+        raise Refused("is missing", field="x-mainspring-request", remedy="send the header 'X-Mainspring-Request: 1'")
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Refused("comes from another site", field="sec-fetch-site")
+    origin = request.headers.get("origin")
+    if origin is not None and origin != f"http://{request.headers['host']}":
+        raise Refused("comes from another origin", field="origin", value=origin)
+
+
+def read_actor(request: Request) -> str:
+    """Return who asks, as the caller states it (percent-encoded); the token's holder answers for it."""
+    actor = unquote(request.headers.get("x-mainspring-actor", ""))
+    if not _ACTOR.fullmatch(actor):
+        raise InvalidInput(
+            "names nobody", field="x-mainspring-actor", value=actor, remedy="send who asks, in at most 200 characters"
+        )
+    return actor
+
+
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """Return the body, never reading more than ``limit_bytes``."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > limit_bytes:
+            raise InvalidInput("is too large", field="body", remedy=f"send at most {limit_bytes} bytes")
+    return bytes(body)

@@ -1,0 +1,95 @@
+"""Control's listener: Granian with one worker on an event loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from mainspring.edges.api.address import ControlAddress, new_address, withdraw_address, write_address
+from mainspring.edges.api.app import build
+from mainspring.kernel.errors import Conflict, Unavailable
+
+if TYPE_CHECKING:
+    from mainspring.platform import Platform
+
+_START_S = 15.0
+
+
+class ControlServer:
+    """Answers for an open platform on loopback. ``start`` returns once it answers and ``run/control.json`` stands."""
+
+    def __init__(self, platform: Platform, *, port: int = 0) -> None:
+        self.address = new_address("127.0.0.1", _free_port(port))
+        self._root = platform.home.root
+        self._app = build(platform, self.address.token, self._hosts)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="control-http", daemon=True)
+        self._server: Server | None = None
+
+    def start(self) -> ControlAddress:
+        self._thread.start()
+        self._wait()
+        write_address(self._root, self.address)
+        return self.address
+
+    def stop(self) -> None:
+        withdraw_address(self._root, self.address)
+        if self._server is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._server.stop)
+            self._thread.join(timeout=10)
+
+    def __enter__(self) -> ControlServer:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def _hosts(self) -> frozenset[bytes]:
+        port = self.address.port
+        return frozenset(f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost"))
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._server = Server(
+            self._app,
+            address=self.address.host,
+            port=self.address.port,
+            interface=Interfaces.ASGINL,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=5_000, max_buffer_size=64 * 1024),
+            websockets=False,
+            log_enabled=False,
+            backlog=128,
+        )
+        try:
+            self._loop.run_until_complete(self._server.serve())
+        finally:
+            self._loop.close()
+
+    def _wait(self) -> None:
+        ends = time.monotonic() + _START_S
+        while time.monotonic() < ends and self._thread.is_alive():
+            try:
+                socket.create_connection((self.address.host, self.address.port), timeout=0.2).close()
+                return
+            except OSError:
+                time.sleep(0.01)
+        raise Unavailable("control did not start", field="port", value=self.address.port, remedy="see its log")
+
+
+def _free_port(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise Conflict("is taken", field="port", value=port, remedy="name another with --control-port") from None
+        return int(probe.getsockname()[1])

@@ -1,0 +1,89 @@
+"""Ask a verb of the control that runs, or of the home itself when none does: the same call, the same result."""
+
+from __future__ import annotations
+
+import http.client
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from mainspring.edges.api.address import ControlAddress, read_address
+from mainspring.edges.verbs.verb import Verb, encode
+from mainspring.kernel.errors import MainspringError, Unavailable
+
+_SHORT_S, _LONG_S = 60.0, 24 * 3_600.0
+
+
+class Told(MainspringError):
+    """An error as control told it, kept word for word."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        super().__init__(str(body.get("message", "control refused")))
+        self.body = body
+
+    def as_dict(self) -> dict[str, Any]:
+        return self.body
+
+
+def home_folder(given: str | None) -> Path:
+    """Return the home: what was given, else MAINSPRING_HOME, else ./mainspring-home."""
+    return Path(given or os.environ.get("MAINSPRING_HOME") or "mainspring-home").absolute()
+
+
+def actor_name(given: str | None) -> str:
+    """Return who asks: what was given, else MAINSPRING_ACTOR, else the name of the user."""
+    import getpass
+
+    return given or os.environ.get("MAINSPRING_ACTOR") or getpass.getuser()
+
+
+def ask(verb: Verb, values: dict[str, Any], *, home: Path, by: str) -> Any:
+    """Return the verb's result as JSON values."""
+    asked = verb.read(values)
+    address = read_address(home)
+    if address is not None:
+        return _ask_control(address, verb, values, by)
+    from mainspring.edges.cli.opening import opened
+
+    with opened(home, verb) as platform:
+        return msgspec.json.decode(encode(verb.call(platform, asked, by)))
+
+
+def _ask_control(address: ControlAddress, verb: Verb, values: dict[str, Any], by: str) -> Any:
+    wait_s = _LONG_S if verb.long_running else _SHORT_S
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=wait_s)
+    headers = {"Authorization": f"Bearer {address.token}"}
+    try:
+        if verb.mutates:
+            headers |= {
+                "Content-Type": "application/json",
+                "X-Mainspring-Request": "1",
+                "X-Mainspring-Actor": quote(by),
+            }
+            connection.request("POST", verb.path, msgspec.json.encode(values), headers)
+        else:
+            connection.request("GET", f"{verb.path}?{urlencode(_query(values))}", headers=headers)
+        answer = connection.getresponse()
+        body = msgspec.json.decode(answer.read())
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+        raise Unavailable(
+            "control does not answer",
+            field="control",
+            value=f"{address.host}:{address.port}",
+            remedy="see run/ in the home, or stop it and ask again",
+        ) from error
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise Told(body)
+    return body
+
+
+def _query(values: dict[str, Any]) -> dict[str, str]:
+    shown = {True: "true", False: "false"}
+    return {
+        name: shown.get(value, str(value)) if isinstance(value, bool) else str(value) for name, value in values.items()
+    }

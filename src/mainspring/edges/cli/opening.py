@@ -1,0 +1,24 @@
+"""Opens a home in this process, under its lock, when no control runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mainspring.adapters.home import Home, HomeLock, create_home
+from mainspring.edges.verbs.verb import Verb
+
+if TYPE_CHECKING:
+    from mainspring.platform import Platform
+
+
+@contextmanager
+def opened(folder: Path, verb: Verb) -> Iterator[Platform]:
+    """Open the platform for one verb. ``apply`` makes the home if there is none; every other verb needs one."""
+    home = create_home(folder) if verb.name == "apply" else Home(folder)
+    from mainspring.platform import open_platform
+
+    with HomeLock(folder, f"mainspring {verb.name}"), closing(open_platform(home)) as platform:
+        yield platform

@@ -1,0 +1,103 @@
+"""Commands that start processes or stand outside a home: they are not verbs of a platform."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mainspring.edges.cli.asking import home_folder
+
+_PORT = click.IntRange(0, 65_535)
+
+
+def _home_of(context: click.Context, home: str | None) -> Path:
+    return home_folder(home or (context.obj or {}).get("home"))
+
+
+@click.command("up", short_help="Run control, gateways and model processes until stopped")
+@click.option("--home", help="the home's folder; made if there is none")
+@click.option("--port", type=_PORT, default=8080, show_default=True, help="where predictions are asked")
+@click.option("--control-port", type=_PORT, default=8081, show_default=True, help="where the page and the API are")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="gateway processes")
+@click.pass_context
+def up(context: click.Context, home: str | None, port: int, control_port: int, workers: int) -> None:
+    """Run control, gateways and model processes of a home until Ctrl-C."""
+    from mainspring.edges.up import up as run
+
+    run(_home_of(context, home), port=port, control_port=control_port, workers=workers, say=click.echo)
+
+
+@click.command("control", short_help="Run control alone: API, page, loop")
+@click.option("--home", help="the home's folder")
+@click.option("--port", type=_PORT, default=8081, show_default=True, help="where the page and the API are")
+@click.pass_context
+def control(context: click.Context, home: str | None, port: int) -> None:
+    """Run control alone, for supervisors of one's own."""
+    from mainspring.adapters.home import Home
+    from mainspring.edges.control import serve
+
+    serve(Home(_home_of(context, home)), port)
+
+
+@click.command("gateway", short_help="Run one gateway alone: answers by the last routing snapshot")
+@click.option("--home", help="the home's folder")
+@click.option("--port", type=_PORT, default=8080, show_default=True, help="where predictions are asked")
+@click.pass_context
+def gateway(context: click.Context, home: str | None, port: int) -> None:
+    """Run one gateway alone, for supervisors of one's own."""
+    import os
+    import sys
+
+    arguments = ["-m", "mainspring.edges.gateway", "--home", str(_home_of(context, home)), "--port", str(port)]
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  (becomes the gateway: signals reach it)
+
+
+@click.command("restore", short_help="Make a home from a backup, verifying every digest")
+@click.argument("backup", type=click.Path(path_type=Path))
+@click.option("--home", help="the home's folder, which must not exist yet")
+@click.pass_context
+def restore(context: click.Context, backup: Path, home: str | None) -> None:
+    """Make a home from a backup; every file's digest is verified before the home stands."""
+    from mainspring.adapters.backup import restore as run
+
+    folder = _home_of(context, home)
+    run(backup.absolute(), folder)
+    click.echo(f"restored {folder}")
+
+
+@click.command("init", short_help="Make a small project of your own that runs at once")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--name", help="the project's name; the folder's if not said")
+@click.option("--kind", default="binary", show_default=True, help="binary or regression")
+def init(path: Path, name: str | None, kind: str) -> None:
+    """Make a small project of your own: data, model, trainer and tests that run at once."""
+    from mainspring.project.service import init as make
+
+    made: Any = make(path.absolute(), name or path.absolute().name, kind)
+    click.echo(f"made {made if made is not None else path}; next: mainspring apply {path}")
+
+
+@click.command("demo", short_help="Play flights of 2013 from data to a champion that renews itself")
+@click.option("--home", help="where to play it; resumed if it was interrupted")
+@click.option("--until", help="last month to play, such as june or december")
+@click.option("--keep", is_flag=True, help="stay up afterwards for looking around")
+@click.option("--report", type=click.Path(path_type=Path), help="write the numbers as JSON")
+@click.pass_context
+def demo(context: click.Context, home: str | None, until: str | None, keep: bool, report: Path | None) -> None:
+    """Play flights of 2013 on a simulated clock; everything else is real: files, processes, HTTP."""
+    from mainspring.edges.demo import run
+
+    given = {"home": home or (context.obj or {}).get("home"), "until": until, "report": report}
+    run(keep=keep, **{name: value for name, value in given.items() if value is not None})
+
+
+COMMANDS: tuple[tuple[str, str, click.Command], ...] = (
+    ("init", "Project", init),
+    ("up", "Serving", up),
+    ("control", "Serving", control),
+    ("gateway", "Serving", gateway),
+    ("restore", "Home", restore),
+    ("demo", "Demo", demo),
+)

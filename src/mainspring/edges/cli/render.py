@@ -1,0 +1,111 @@
+"""Results for people: tables for lists, lines for single things; times and numbers as they are read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from mainspring.edges.verbs.verb import Verb
+
+_FIRST_DAY_US = 10**14  # below 1973 a count of microseconds is a span, not a moment
+
+
+def show(verb: Verb, result: Any, *, as_json: bool) -> None:
+    """Write a result to standard output."""
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n")
+        return
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 160
+    console = Console(width=width, highlight=False, soft_wrap=False, emoji=False, markup=False)
+    for piece in _pieces(verb.columns, result):
+        console.print(piece)
+
+
+def _pieces(columns: Sequence[str], result: Any, title: str | None = None) -> list[Any]:
+    if isinstance(result, list):
+        return [_table(columns, result, title)] if result else [f"{title}: none" if title else "none"]
+    if isinstance(result, dict):
+        return _lines(result, title)
+    return [text_of("", result)]
+
+
+def _table(columns: Sequence[str], rows: list[Any], title: str | None) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    if not isinstance(rows[0], dict):
+        return "\n".join(text_of("", row) for row in rows)
+    names = [name for name in (columns or _short_columns(rows)) if any(name in row for row in rows)]
+    table = Table(
+        box=None, pad_edge=False, title=title, title_justify="left", header_style="bold", padding=(0, 2, 0, 0)
+    )
+    for name in names:
+        numeric = all(isinstance(row.get(name), int | float) and not name.endswith("_us") for row in rows)
+        table.add_column(_heading(name), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(text_of(name, row.get(name))) for name in names))
+    return table
+
+
+def _short_columns(rows: list[dict[str, Any]]) -> list[str]:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return [name for name in names if not any(isinstance(row.get(name), dict | list) for row in rows)] or names
+
+
+def _lines(result: dict[str, Any], title: str | None) -> list[Any]:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, show_header=False, title=title, title_justify="left", padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    below: list[Any] = []
+    for name, value in result.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            below += ["", *_pieces((), value, _heading(name))]
+        else:
+            grid.add_row(_heading(name), Text(text_of(name, value)))
+    return [grid, *below]
+
+
+def _heading(name: str) -> str:
+    return name.removesuffix("_us").replace("_", " ")
+
+
+def text_of(name: str, value: Any) -> str:
+    """Return one value as people read it.
+
+    >>> text_of("created_us", 1367582400000000), text_of("latency_us", 900000), text_of("share", 0.25)
+    ('2013-05-03T12:00:00Z', '900ms', '0.25')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name.endswith("_us") and isinstance(value, int):
+        return _time_text(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={text_of(key, item)}" for key, item in value.items()) or "–"
+    if isinstance(value, list):
+        return ", ".join(text_of(name, item) for item in value) or "–"
+    return str(value)
+
+
+def _time_text(value_us: int) -> str:
+    from datetime import timedelta
+
+    from mainspring.kernel.clock import from_us, show_time
+    from mainspring.kernel.duration import show_duration
+
+    if abs(value_us) >= _FIRST_DAY_US:
+        return show_time(from_us(value_us))
+    if abs(value_us) < 1_000_000:
+        return f"{value_us / 1_000:g}ms"
+    return show_duration(timedelta(microseconds=value_us))

@@ -1,0 +1,85 @@
+"""Verbs of the home as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from mainspring.edges.verbs.project import models
+from mainspring.edges.verbs.verb import Nothing, Verb, machine_path
+
+if TYPE_CHECKING:
+    from mainspring.platform import Platform
+
+
+class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where to."""
+
+    to: Annotated[str, machine_path("a folder that does not exist yet")]
+
+
+def status(platform: Platform, asked: Nothing, by: str) -> Any:
+    home = platform.home
+    return {
+        "home": str(home.root),
+        "id": home.file.id,
+        "now_us": platform.clock.now_us(),
+        "simulated": home.simulated,
+        "log": platform.log.counts(),
+        "models": models(platform, asked, by),
+        "alarms": len(platform.monitoring.alarms()),
+    }
+
+
+def config(platform: Platform, asked: Nothing, by: str) -> Any:
+    home = platform.home
+    return [
+        {"setting": "home", "value": str(home.root), "from": "--home, MAINSPRING_HOME or ./mainspring-home"},
+        {"setting": "format", "value": home.file.format, "from": "home.json"},
+        {"setting": "clock", "value": home.file.clock, "from": "home.json"},
+        {"setting": "metadata", "value": f"sqlite:///{home.database}", "from": "default"},
+        {"setting": "blobs", "value": str(home.blobs), "from": "default"},
+        {"setting": "tables", "value": str(home.parts), "from": "default"},
+        {"setting": "latest", "value": f"lmdb://{home.latest}", "from": "default"},
+    ]
+
+
+def backup(platform: Platform, asked: Backup, by: str) -> Any:
+    from mainspring.adapters.backup import backup as make
+
+    return make(platform.home.root, Path(asked.to).resolve(), platform.store)
+
+
+def loop_step(platform: Platform, asked: Nothing, by: str) -> Any:
+    return platform.loop.step(platform.clock.now())
+
+
+VERBS = (
+    Verb(name="status", group="Home", summary="Show the home at a glance", call=status),
+    Verb(
+        name="config",
+        group="Home",
+        summary="Show each setting and where it came from",
+        call=config,
+    ),
+    Verb(
+        name="loop step",
+        group="Home",
+        summary="Look once at everything and do what is due",
+        call=loop_step,
+        permission="operate",
+        long_running=True,
+    ),
+    Verb(
+        name="backup",
+        group="Home",
+        summary="Copy the whole home, consistent and verified, while it runs",
+        arguments=Backup,
+        call=backup,
+        permission="owner",
+        positional=("to",),
+        long_running=True,
+    ),
+)

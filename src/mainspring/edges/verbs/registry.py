@@ -1,0 +1,123 @@
+"""Verbs of the registry: which versions exist, and which are called what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from mainspring.edges.verbs.checks import OneVersion
+from mainspring.edges.verbs.naming import find_model, find_version
+from mainspring.edges.verbs.training import OneModel
+from mainspring.edges.verbs.verb import Change, Verb
+from mainspring.kernel.errors import NotFound
+
+if TYPE_CHECKING:
+    from mainspring.platform import Platform
+
+
+class SetAlias(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where an alias shall point."""
+
+    model: Annotated[str, Meta(description="a model, as name or project/name")]
+    alias: Annotated[str, Meta(description="an alias, such as champion")]
+    version: Annotated[str, Meta(description="a number, an alias such as champion, or an id")]
+
+
+class OneAlias(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An alias."""
+
+    model: Annotated[str, Meta(description="a model, as name or project/name")]
+    alias: Annotated[str, Meta(description="an alias, such as champion")] = "champion"
+
+
+class ChampionAt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which champion."""
+
+    model: Annotated[str, Meta(description="a model, as name or project/name")]
+    at: Annotated[str | None, Meta(description="ISO 8601 with a zone, such as 2013-05-03T12:00Z; now if not said")] = (
+        None
+    )
+
+
+def versions(platform: Platform, asked: OneModel, by: str) -> Any:
+    return platform.registry.versions(find_model(platform, asked.model).id)
+
+
+def version(platform: Platform, asked: OneVersion, by: str) -> Any:
+    return find_version(platform, find_model(platform, asked.model), asked.version)
+
+
+def set_alias(platform: Platform, asked: SetAlias, by: str) -> Any:
+    model = find_model(platform, asked.model)
+    chosen = find_version(platform, model, asked.version)
+    with platform.store.begin(by) as tx:
+        platform.registry.point(tx, model.id, asked.alias, chosen.id, asked.reason, {"version": chosen.number})
+    return {"model": model.name, "alias": asked.alias, "version": chosen.number}
+
+
+def alias_history(platform: Platform, asked: OneAlias, by: str) -> Any:
+    return platform.registry.history(find_model(platform, asked.model).id, asked.alias)
+
+
+def champion(platform: Platform, asked: ChampionAt, by: str) -> Any:
+    from mainspring.kernel.clock import parse_time, to_us
+
+    model = find_model(platform, asked.model)
+    at_us = to_us(parse_time(asked.at, field="at")) if asked.at else None
+    found = platform.registry.alias(model.id, "champion", at_us)
+    if found is None:
+        raise NotFound(
+            "had no champion" if asked.at else "has no champion",
+            field="model",
+            value=model.name,
+            remedy=f"see: mainspring alias history {model.name}",
+        )
+    return found
+
+
+VERBS = (
+    Verb(
+        name="versions",
+        group="Registry",
+        summary="List the versions of a model",
+        arguments=OneModel,
+        call=versions,
+        positional=("model",),
+        columns=("number", "runtime", "created_us", "digest", "id"),
+    ),
+    Verb(
+        name="version",
+        group="Registry",
+        summary="Show one version: files, signature, environment, lineage, parity",
+        arguments=OneVersion,
+        call=version,
+        positional=("model", "version"),
+    ),
+    Verb(
+        name="champion",
+        group="Registry",
+        summary="Show which version is champion, or was at a time",
+        arguments=ChampionAt,
+        call=champion,
+        positional=("model",),
+    ),
+    Verb(
+        name="alias set",
+        group="Registry",
+        summary="Point an alias at a version by hand",
+        arguments=SetAlias,
+        call=set_alias,
+        permission="operate",
+        positional=("model", "alias", "version"),
+    ),
+    Verb(
+        name="alias history",
+        group="Registry",
+        summary="Show where an alias pointed, and since when",
+        arguments=OneAlias,
+        call=alias_history,
+        positional=("model", "alias"),
+    ),
+)

@@ -1,0 +1,99 @@
+"""Verbs of training: making the next version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from mainspring.edges.verbs.naming import find_model
+from mainspring.edges.verbs.verb import Verb
+
+if TYPE_CHECKING:
+    from mainspring.platform import Platform
+
+
+class OneModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model."""
+
+    model: Annotated[str, Meta(description="a model, as name or project/name")]
+
+
+class Train(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to train."""
+
+    model: Annotated[str, Meta(description="a model, as name or project/name")]
+    recipe: Annotated[str | None, Meta(description="which recipe; the first one if not said")] = None
+    reason: Annotated[str, Meta(description="why, in a few words; kept in the ledger")] = "asked for by hand"
+
+
+class Backtest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to test."""
+
+    model: Annotated[str, Meta(description="a model, as name or project/name")]
+    origins: Annotated[int, Meta(description="how many moments of the past to train at", ge=1, le=60)] = 6
+
+
+class OneRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A run."""
+
+    run: Annotated[str, Meta(description="id of a run")]
+
+
+def train(platform: Platform, asked: Train, by: str) -> Any:
+    model = find_model(platform, asked.model)
+    return platform.training.train(model.id, recipe=asked.recipe, by=by, reason=asked.reason)
+
+
+def backtest(platform: Platform, asked: Backtest, by: str) -> Any:
+    model = find_model(platform, asked.model)
+    return platform.training.backtest(model.id, origins=asked.origins, by=by)
+
+
+def runs(platform: Platform, asked: OneModel, by: str) -> Any:
+    return platform.training.runs(find_model(platform, asked.model).id)
+
+
+def run(platform: Platform, asked: OneRun, by: str) -> Any:
+    return platform.training.run(asked.run)
+
+
+VERBS = (
+    Verb(
+        name="train",
+        group="Training",
+        summary="Train a version on what is known now, and register it",
+        arguments=Train,
+        call=train,
+        permission="operate",
+        positional=("model",),
+        long_running=True,
+    ),
+    Verb(
+        name="backtest",
+        group="Training",
+        summary="Ask the past whether retraining would have helped",
+        arguments=Backtest,
+        call=backtest,
+        permission="operate",
+        positional=("model",),
+        long_running=True,
+    ),
+    Verb(
+        name="runs",
+        group="Training",
+        summary="List the training runs of a model",
+        arguments=OneModel,
+        call=runs,
+        positional=("model",),
+    ),
+    Verb(
+        name="run",
+        group="Training",
+        summary="Show one training run with its lineage and numbers",
+        arguments=OneRun,
+        call=run,
+        positional=("run",),
+    ),
+)

@@ -1,0 +1,102 @@
+"""What a verb is: the one description from which the command, the HTTP route and OpenAPI derive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from mainspring.kernel.errors import InvalidInput
+
+Permission = Literal["read", "operate", "owner"]
+"""``read`` changes nothing; ``operate`` changes state and is recorded with a reason; ``owner`` also names a path on
+this machine, so it needs the token that only whoever can read the home has."""
+
+Group = Literal[
+    "Project", "Data", "Training", "Checks", "Registry", "Release", "Serving", "Monitoring", "Ledger", "Home"
+]
+
+
+def machine_path(description: str) -> msgspec.Meta:
+    """Describe an argument that is a path on this machine; the command line makes it absolute."""
+    return msgspec.Meta(description=description, extra_json_schema={"format": "path"})
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No arguments."""
+
+
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every change of state is asked: why. The reason is kept in the ledger, with the actor."""
+
+    reason: Annotated[str, msgspec.Meta(description="why, in a few words; kept in the ledger")]
+
+
+class Verb(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that can be asked of a platform.
+
+    ``positional`` are the arguments that the command line takes without an option's name, in this order. ``columns``
+    are those that a list shows to people, in this order; ``--json`` and HTTP give everything.
+    """
+
+    name: str
+    group: Group
+    summary: str
+    call: Callable[[Any, Any, str], Any]
+    arguments: type[msgspec.Struct] = Nothing
+    permission: Permission = "read"
+    positional: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    limit_bytes: int = 64 * 1024
+    long_running: bool = False
+
+    @property
+    def mutates(self) -> bool:
+        return self.permission != "read"
+
+    @property
+    def path(self) -> str:
+        """Return the HTTP path: ``release start`` is ``/api/release/start``."""
+        return "/api/" + self.name.replace(" ", "/")
+
+    def read(self, values: dict[str, Any], *, strict: bool = True) -> Any:
+        """Return ``values`` as this verb's arguments; unknown, missing and mistyped ones are refused by name."""
+        try:
+            return msgspec.convert(values, self.arguments, strict=strict)
+        except msgspec.ValidationError as error:
+            raise argument_fault(error, self.arguments) from None
+
+
+def argument_fault(error: msgspec.ValidationError, arguments: type[msgspec.Struct]) -> InvalidInput:
+    """Return a decoding error as one sentence with the argument's name and the nearest right word."""
+    from mainspring.kernel.errors import nearest
+
+    text, _, place = str(error).partition(" - at `$.")
+    known = arguments.__struct_fields__
+    if text.startswith("Object contains unknown field"):
+        word = text.split("`")[1]
+        return InvalidInput("there is no such argument", field=word, remedy=nearest(word, known))
+    if text.startswith("Object missing required field"):
+        return InvalidInput("is missing", field=text.split("`")[1], remedy="give it a value")
+    return InvalidInput(text[:1].lower() + text[1:].replace("`", ""), field=place.rstrip("`") or None)
+
+
+def plain(result: Any) -> Any:
+    """Return a result as JSON values, the same whether it was asked for over HTTP or in this process."""
+    return msgspec.json.decode(encode(result))
+
+
+def encode(result: Any) -> bytes:
+    """Return a result as JSON."""
+    return msgspec.json.encode(result, enc_hook=_foreign)
+
+
+def _foreign(value: Any) -> Any:
+    if hasattr(value, "to_dicts"):  # a Polars frame
+        return value.to_dicts()
+    if hasattr(value, "item"):  # a NumPy scalar
+        return value.item()
+    if hasattr(value, "as_posix"):
+        return str(value)
+    raise NotImplementedError(f"a {type(value).__name__} has no JSON form")

@@ -1,0 +1,1 @@
+"""The read-only page that shows the loop at a glance."""
