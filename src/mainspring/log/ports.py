@@ -42,7 +42,7 @@ class Lock(Protocol):
 
 
 class Disk(Protocol):
-    """The one storage seam of our own formats. Satisfied by the local file system, and by a twin that fails on purpose."""
+    """The storage seam of our own formats. Satisfied by the local file system and by a twin that fails on purpose."""
 
     def write(self, path: Path, data: bytes) -> None:
         """Put a whole file in place, atomically and durably: a reader sees the old one or the new one."""

@@ -1,0 +1,122 @@
+"""The format of a spool segment: groups of records, each whole or not there.
+
+A group is ``length u32, crc32 u32`` (little-endian, over what follows), ``format version u8, n u16``, then n records,
+each ``length u32`` and the msgpack of a ``Record``.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from mainspring.kernel.errors import Damaged
+from mainspring.log.records import Record
+
+FORMAT = 1
+MOST_RECORDS = 4_096
+MOST_BYTES = 8 * 1_024 * 1_024  # of the records of a group that holds more than one
+LONGEST_BYTES = 64 * 1_024 * 1_024  # no group is longer; a greater length is damage
+
+_HEAD = struct.Struct("<II")
+_BODY = struct.Struct("<BH")
+_LENGTH = struct.Struct("<I")
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Record)
+
+
+class Group(msgspec.Struct, frozen=True):
+    """One whole group and where the next one begins."""
+
+    records: tuple[Record, ...]
+    end: int
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """What a stretch of a segment holds.
+
+    ``end`` is where reading goes on. ``rest`` says what lies there: nothing, an unfinished group, or a damaged one
+    (then ``resume`` is where the next whole group begins).
+    """
+
+    records: tuple[Record, ...]
+    groups: int
+    end: int
+    rest: Literal["nothing", "unfinished", "damage"]
+    resume: int = 0
+
+
+def encode_record(record: Record) -> bytes:
+    """Return a record's bytes."""
+    return _encoder.encode(record)
+
+
+def encode_group(records: Sequence[bytes]) -> bytes:
+    """Return a group of encoded records as it lies on disk."""
+    body = bytearray(_BODY.pack(FORMAT, len(records)))
+    for record in records:
+        body += _LENGTH.pack(len(record))
+        body += record
+    return _HEAD.pack(len(body), zlib.crc32(body)) + body
+
+
+def read_groups(data: bytes, start: int = 0, *, most_records: int | None = None) -> Scan:
+    """Read whole groups from ``start`` on, until the data ends, breaks, or ``most_records`` are read."""
+    records: list[Record] = []
+    groups = 0
+    while start < len(data):
+        if most_records is not None and len(records) >= most_records:
+            break
+        group = _group_at(data, start)
+        if group is None:
+            resume = _next_whole(data, start + 1)
+            rest: Literal["unfinished", "damage"] = "unfinished" if resume is None else "damage"
+            return Scan(tuple(records), groups, start, rest, resume or 0)
+        records.extend(group.records)
+        groups += 1
+        start = group.end
+    return Scan(tuple(records), groups, start, "nothing")
+
+
+def _group_at(data: bytes, start: int) -> Group | None:
+    body = _body_at(data, start)
+    if body is None:
+        return None
+    version, count = _BODY.unpack_from(body)
+    if version > FORMAT:
+        raise Damaged(
+            "was written by a newer version", field="spool", value=version, remedy="install that version of Mainspring"
+        )
+    records = []
+    place = _BODY.size
+    for _ in range(count):
+        (length,) = _LENGTH.unpack_from(body, place)
+        place += _LENGTH.size
+        records.append(_decoder.decode(body[place : place + length]))
+        place += length
+    return Group(tuple(records), start + _HEAD.size + len(body))
+
+
+def _body_at(data: bytes, start: int) -> memoryview | None:
+    begin = start + _HEAD.size
+    if begin + _BODY.size > len(data):
+        return None
+    length, crc = _HEAD.unpack_from(data, start)
+    if not _BODY.size <= length <= LONGEST_BYTES or begin + length > len(data):
+        return None
+    body = memoryview(data)[begin : begin + length]
+    return body if zlib.crc32(body) == crc else None
+
+
+def _next_whole(data: bytes, start: int) -> int | None:
+    """Return where the next whole group begins: what tells damage in the middle from a torn end."""
+    place = start + _HEAD.size
+    while (place := data.find(bytes((FORMAT,)), place)) >= 0:
+        candidate = place - _HEAD.size
+        if _body_at(data, candidate) is not None:
+            return candidate
+        place += 1
+    return None

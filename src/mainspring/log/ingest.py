@@ -1,0 +1,221 @@
+"""From the spool to the tables: parts first, durably; then their digests and the positions in one transaction.
+
+Killed anywhere, it loses no row and doubles none: parts without the transaction are swept, and reading starts again
+from the positions that the last transaction stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import polars as pl
+from sqlalchemy import Connection, delete, insert, select, update
+
+from mainspring.kernel.clock import Clock
+from mainspring.kernel.crashpoints import reached
+from mainspring.kernel.errors import InvalidInput
+from mainspring.kernel.ids import digest
+from mainspring.ledger.ports import Store
+from mainspring.log.frame import encode_group, encode_record
+from mainspring.log.parts import list_part, listed, merge_one, span_of
+from mainspring.log.ports import Disk, PartRef, SourceShapes, Tables
+from mainspring.log.pushed import frame_of
+from mainspring.log.records import Record, SourceRows
+from mainspring.log.rows import rows_of
+from mainspring.log.segments import (
+    QUARANTINE,
+    Damage,
+    Position,
+    Reading,
+    boots,
+    read_boot,
+    remove_spent,
+    segment_path,
+)
+from mainspring.log.tables import positions, tallies
+from mainspring.log.tally import add_tallies, tallies_of
+
+ACTOR = "log"
+MOST_RECORDS = 20_000
+
+
+class Ingested(msgspec.Struct, frozen=True):
+    """What one run brought into the tables.
+
+    ``sources`` are the typed rows of each pushed source, for feeding the online store. ``caught_up`` is false while
+    whole groups are left. ``damaged`` names what lies in quarantine; ``torn_bytes`` a crash left unfinished.
+    """
+
+    records: int = 0
+    rows: dict[str, int] = {}
+    sources: dict[str, pl.DataFrame] = {}
+    caught_up: bool = True
+    damaged: tuple[str, ...] = ()
+    torn_bytes: int = 0
+    lag_bytes: int = 0
+
+
+class Ingest:
+    """Reads the spool of a home. Only control runs it, one at a time."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        tables: Tables,
+        disk: Disk,
+        spool: Path,
+        clock: Clock,
+        shapes: SourceShapes,
+        most_records: int = MOST_RECORDS,
+    ) -> None:
+        self._store = store
+        self._tables = tables
+        self._disk = disk
+        self._spool = spool
+        self._clock = clock
+        self._shapes = shapes
+        self._most_records = most_records
+        self._positions: dict[str, Position] | None = None
+        self._lag_bytes = 0
+
+    def run(self) -> Ingested:
+        """Bring what the gateways have written since the last run into the tables."""
+        if self._positions is None:
+            self._positions = self._recover()
+        readings = self._read(self._positions)
+        ingested, frames, damaged = self._convert(readings)
+        written = [(self._tables.write(table, frame), frame) for table, frame in frames.items()]
+        reached("ingest.after_parts")
+        moved = [reading for reading in readings if self._positions.get(reading.boot) != reading.position]
+        if moved or ingested.lag_bytes != self._lag_bytes:
+            self._commit(moved, written, damaged, ingested)
+        reached("ingest.after_commit")
+        self._positions.update({reading.boot: reading.position for reading in moved})
+        self._lag_bytes = ingested.lag_bytes
+        self._clean(readings)
+        merge_one(self._store, self._tables, self._clock.now_us())
+        return ingested
+
+    def _recover(self) -> dict[str, Position]:
+        with self._store.read() as connection:
+            stored = {row.boot: Position(row.segment, row.offset) for row in connection.execute(select(positions))}
+            known = listed(connection)
+        self._tables.sweep(part.id for part in known)
+        return stored
+
+    def _read(self, at: dict[str, Position]) -> list[Reading]:
+        readings: list[Reading] = []
+        left = self._most_records
+        for boot in boots(self._disk, self._spool):
+            readings.append(read_boot(self._disk, self._spool, boot, at, left))
+            left = max(0, left - len(readings[-1].records))
+        return readings
+
+    def _convert(self, readings: Sequence[Reading]) -> tuple[Ingested, dict[str, pl.DataFrame], list[Damage]]:
+        records = [record for reading in readings for record in reading.records]
+        rows = rows_of(records)
+        sources, refused = self._sources(rows.pushed)
+        damage = [found for reading in readings for found in reading.damage]
+        frames = {**rows.frames, **{f"source:{source}": frame for source, frame in sources.items()}}
+        lag_bytes = sum(reading.left_bytes for reading in readings)
+        ingested = Ingested(
+            records=len(records),
+            rows={table: frame.height for table, frame in frames.items()},
+            sources=sources,
+            caught_up=len(records) < self._most_records,
+            damaged=(*self._quarantine(damage), *self._set_aside([*rows.refused, *refused])),
+            torn_bytes=sum(reading.torn_bytes for reading in readings),
+            lag_bytes=lag_bytes,
+        )
+        return ingested, frames, damage
+
+    def _sources(self, pushed: dict[str, list[SourceRows]]) -> tuple[dict[str, pl.DataFrame], list[Record]]:
+        frames: dict[str, pl.DataFrame] = {}
+        refused: list[Record] = []
+        for source, records in pushed.items():
+            shape = self._shapes.shape(source)
+            try:
+                frame = frame_of(shape, records) if shape is not None else None
+            except (ValueError, InvalidInput):
+                frame = None
+            if frame is None:
+                refused.extend(records)
+            elif frame.height:
+                frames[source] = frame
+        return frames, refused
+
+    def _quarantine(self, damage: Iterable[Damage]) -> list[str]:
+        """Keep a copy of each damaged segment; its whole groups are read all the same."""
+        names = []
+        for boot, segment in dict.fromkeys((found.boot, found.segment) for found in damage):
+            data = self._disk.read(segment_path(self._spool, boot, segment))
+            names.append(self._keep(f"{boot}-{segment:06d}.seg", data))
+        return names
+
+    def _set_aside(self, refused: Sequence[Record]) -> list[str]:
+        if not refused:
+            return []
+        data = encode_group([encode_record(record) for record in refused])
+        return [self._keep(f"refused-{digest(data)[:16]}.seg", data)]
+
+    def _keep(self, name: str, data: bytes) -> str:
+        self._disk.make(self._spool / QUARANTINE)
+        self._disk.write(self._spool / QUARANTINE / name, data)
+        return name
+
+    def _commit(
+        self,
+        moved: Sequence[Reading],
+        written: Sequence[tuple[PartRef, pl.DataFrame]],
+        damage: Sequence[Damage],
+        ingested: Ingested,
+    ) -> None:
+        if not ingested.damaged:
+            with self._store.bookkeeping() as connection:
+                self._store_rows(connection, moved, written, ingested)
+                reached("ingest.before_commit")
+            return
+        with self._store.begin(ACTOR) as tx:
+            self._store_rows(tx.connection, moved, written, ingested)
+            for name in ingested.damaged:
+                numbers = {"damage": [msgspec.structs.asdict(found) for found in damage], "file": name}
+                tx.record(
+                    "log.damaged", name, "bytes of the spool are not what was written; kept in quarantine", numbers
+                )
+
+    def _store_rows(
+        self,
+        connection: Connection,
+        moved: Sequence[Reading],
+        written: Sequence[tuple[PartRef, pl.DataFrame]],
+        ingested: Ingested,
+    ) -> None:
+        now_us = self._clock.now_us()
+        for part, frame in written:
+            list_part(connection, part, span_of(part.table, frame), now_us)
+        for reading in moved:
+            _store_position(connection, reading.boot, reading.position)
+        add_tallies(connection, (tally for part, frame in written for tally in tallies_of(part.table, frame)))
+        connection.execute(delete(tallies).where(tallies.c.model == "", tallies.c.name == "spool"))
+        lag = {"model": "", "name": "spool", "rows": ingested.lag_bytes, "last_us": now_us}
+        connection.execute(insert(tallies).values(lag))
+
+    def _clean(self, readings: Sequence[Reading]) -> None:
+        for reading in readings:
+            remove_spent(self._disk, self._spool, reading)
+        reached("ingest.after_remove")
+        gone = [reading.boot for reading in readings if reading.ended]
+        if gone:
+            with self._store.bookkeeping() as connection:
+                connection.execute(delete(positions).where(positions.c.boot.in_(gone)))
+            for boot in gone:
+                (self._positions or {}).pop(boot, None)
+
+
+def _store_position(connection: Connection, boot: str, position: Position) -> None:
+    values = msgspec.structs.asdict(position)
+    if not connection.execute(update(positions).where(positions.c.boot == boot).values(values)).rowcount:
+        connection.execute(insert(positions).values(boot=boot, **values))

@@ -1,0 +1,218 @@
+"""Reading the prediction log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection
+
+from mainspring.kernel.errors import NotFound
+from mainspring.ledger.ports import Store
+from mainspring.log.outcomes import newest_revisions
+from mainspring.log.parts import list_part, listed, span_of
+from mainspring.log.ports import Tables
+from mainspring.log.pushed import KNOWN, plain_types
+from mainspring.log.rows import SCHEMAS, TIMES
+from mainspring.log.tally import Tally, read_tallies
+
+REQUESTS = (
+    *("prediction_id", "row", "entity", "unit", "subject", "decision_us", "receipt_us", "body", "caller"),
+    "idempotency_key",
+)
+ASSIGNMENTS = (
+    *("prediction_id", "row", "release", "epoch", "generation", "salt", "draw", "arm", "propensity"),
+    "decision_us",
+)
+SCORED = (
+    *("prediction_id", "row", "version", "role", "status", "output", "decision_us", "latency_us", "generation"),
+    *("release", "reason", "threshold", "decision"),
+)
+OUTCOMES = ("entity", "value", "event_us", "known_us")
+
+
+class PredictionLog:
+    """Answers from the tables what was asked, answered and came true. Moments are microseconds; ``until`` is exclusive.
+
+    Evidence, drift, quality, replay and rehearsal all read this.
+    """
+
+    def __init__(self, store: Store, tables: Tables) -> None:
+        self._store = store
+        self._tables = tables
+
+    def requests(self, model: str, since_us: int | None = None, until_us: int | None = None) -> pl.DataFrame:
+        """Return the rows that were asked, by decision time; ``body`` is the row's exact JSON object."""
+        return self._rows("requests", REQUESTS, model, since_us, until_us)
+
+    def assignments(
+        self, model: str, release: str | None = None, since_us: int | None = None, until_us: int | None = None
+    ) -> pl.DataFrame:
+        """Return which arm each row drew, with its propensity; of one release, or of all."""
+        only = [pl.col("release") == release] if release is not None else []
+        return self._rows("assignments", ASSIGNMENTS, model, since_us, until_us, only=only)
+
+    def scored(
+        self,
+        model: str,
+        versions: Sequence[str] | None = None,
+        roles: Sequence[str] | None = None,
+        release: str | None = None,
+        *,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        features: bool = False,
+    ) -> pl.DataFrame:
+        """Return what versions answered; with ``features`` also the looked-up features, as JSON, and typed outputs."""
+        only = []
+        if versions is not None:
+            only.append(pl.col("version").is_in(list(versions)))
+        if roles is not None:
+            only.append(pl.col("role").is_in(list(roles)))
+        if release is not None:
+            only.append(pl.col("release") == release)
+        columns = (*SCORED, "features", "typed") if features else SCORED
+        return self._rows("scored", columns, model, since_us, until_us, only=only)
+
+    def outcomes(self, model: str, known_until_us: int | None = None) -> pl.DataFrame:
+        """Return the newest revision an entity known by ``known_until_us`` (inclusive): value, times, revision."""
+        return newest_revisions(self._outcome_rows(model, known_until_us))
+
+    def labelled(
+        self,
+        model: str,
+        versions: Sequence[str] | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        known_until_us: int | None = None,
+    ) -> pl.DataFrame:
+        """Return scored rows with ``entity`` and ``unit``, and the outcome's ``value, event_us, known_us`` (or null)."""
+        scored = self.scored(model, versions, since_us=since_us, until_us=until_us)
+        asked = self._rows("requests", ("prediction_id", "row", "entity", "unit"), model, since_us, until_us)
+        joined = scored.join(asked, on=["prediction_id", "row"], how="left", maintain_order="left")
+        came = self._outcome_rows(model, known_until_us)
+        newest = newest_revisions(came.join(joined.select("entity").unique(), on="entity", how="semi"))
+        labels = newest.select("entity", "value", "event_us", "known_us")
+        return joined.join(labels, on="entity", how="left", maintain_order="left")
+
+    def source(self, source_id: str, known_until_us: int | None = None, since_us: int | None = None) -> pl.DataFrame:
+        """Return a source's rows and ``_known_us``, of those known in ``[since_us, known_until_us]``; empty if none."""
+        after = None if known_until_us is None else known_until_us + 1
+        with self._store.read() as connection:
+            parts = listed(connection, f"source:{source_id}", since_us=since_us, until_us=after)
+        if not parts:
+            return pl.DataFrame(schema={KNOWN: pl.Int64()})
+        return self._tables.scan(parts).filter(*_within(KNOWN, since_us, after)).collect()
+
+    def source_parts(self, source_id: str) -> list[Path]:
+        """Return the files of a source's rows in their order, for a worker that reads them itself."""
+        with self._store.read() as connection:
+            return self._tables.paths(listed(connection, f"source:{source_id}"))
+
+    def source_digests(self, source_id: str) -> list[str]:
+        """Return the digests of the files of :meth:`source_parts`: what a snapshot of the source is made of."""
+        with self._store.read() as connection:
+            return [part.digest for part in listed(connection, f"source:{source_id}")]
+
+    def append_source(self, connection: Connection, source_id: str, frame: pl.DataFrame, now_us: int = 0) -> None:
+        """Add rows that were read from a file or a query; they are there once the caller's transaction commits."""
+        if not frame.height:
+            return
+        rows = plain_types(frame)
+        part = self._tables.write(f"source:{source_id}", rows)
+        list_part(connection, part, span_of(part.table, rows), now_us)
+
+    def prediction(self, prediction_id: str) -> dict[str, Any]:
+        """Return everything about one prediction: requests, assignments, scored rows and outcomes, as lists of rows."""
+        only = [pl.col("prediction_id") == prediction_id]
+        found = {
+            table: self._rows(table, tuple(SCHEMAS[table]), only=only).sort("row", maintain_order=True)
+            for table in ("requests", "assignments", "scored")
+        }
+        asked = found["requests"]
+        if not asked.height:
+            raise NotFound("no such prediction is in the log", field="prediction", value=prediction_id)
+        came = self.outcomes(asked["model"][0]).join(asked.select("entity").unique(), on="entity", how="semi")
+        return {
+            "id": prediction_id,
+            **{table: frame.rows(named=True) for table, frame in found.items()},
+            "outcomes": came.rows(named=True),
+        }
+
+    def counts(self, model: str | None = None) -> dict[str, int]:
+        """Return rows asked (``predictions``), entities with an outcome, rows by role, and bytes waiting in the spool.
+
+        ``parked`` are entities whose outcome came but that no prediction asked about (yet).
+        """
+        with self._store.read() as connection:
+            tallies = read_tallies(connection)
+        mine = [tally for tally in tallies if tally.model and model in (None, tally.model)]
+        counted: dict[str, int] = {"predictions": _total(mine, "requests"), "assignments": _total(mine, "assignments")}
+        for name in sorted({tally.name for tally in mine if tally.name.startswith("scored:")}):
+            counted[name.removeprefix("scored:")] = _total(mine, name)
+        counted["outcomes"], counted["parked"] = self._outcome_counts(model)
+        counted["spool_lag_bytes"] = _total([tally for tally in tallies if not tally.model], "spool")
+        return counted
+
+    def first_decision_us(self, model: str) -> int | None:
+        """Return the first decision time of a model's requests."""
+        return self._tally(model, "requests").first_us
+
+    def last_decision_us(self, model: str) -> int | None:
+        """Return the last decision time of a model's requests."""
+        return self._tally(model, "requests").last_us
+
+    def last_outcome_us(self, model: str) -> int | None:
+        """Return the last moment at which an outcome of the model became known."""
+        return self._tally(model, "outcomes").last_us
+
+    def _tally(self, model: str, name: str) -> Tally:
+        with self._store.read() as connection:
+            found = [tally for tally in read_tallies(connection, model) if tally.name == name]
+        return found[0] if found else Tally(model, name, 0)
+
+    def _outcome_counts(self, model: str | None) -> tuple[int, int]:
+        came = self._rows("outcomes", ("model", "entity"), model).unique()
+        if not came.height:
+            return 0, 0
+        asked = self._rows("requests", ("model", "entity"), model)
+        return came.height, came.join(asked, on=["model", "entity"], how="anti").height
+
+    def _outcome_rows(self, model: str, known_until_us: int | None) -> pl.DataFrame:
+        return self._rows("outcomes", OUTCOMES, model, None, None if known_until_us is None else known_until_us + 1)
+
+    def _rows(
+        self,
+        table: str,
+        columns: Sequence[str],
+        model: str | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        *,
+        only: Sequence[pl.Expr] = (),
+    ) -> pl.DataFrame:
+        with self._store.read() as connection:
+            parts = listed(connection, table, model=model, since_us=since_us, until_us=until_us)
+        if not parts:
+            return pl.DataFrame(schema={column: SCHEMAS[table][column] for column in columns})
+        needed = dict.fromkeys((*columns, "model", TIMES[table]))
+        filters = [*_within(TIMES[table], since_us, until_us), *only]
+        if model is not None:
+            filters.append(pl.col("model") == model)
+        rows = self._tables.scan(parts, list(needed))
+        return (rows.filter(*filters) if filters else rows).select(columns).collect()
+
+
+def _within(column: str, since_us: int | None, until_us: int | None) -> list[pl.Expr]:
+    bounds = []
+    if since_us is not None:
+        bounds.append(pl.col(column) >= since_us)
+    if until_us is not None:
+        bounds.append(pl.col(column) < until_us)
+    return bounds
+
+
+def _total(tallies: Sequence[Tally], name: str) -> int:
+    return sum(tally.rows for tally in tallies if tally.name == name)

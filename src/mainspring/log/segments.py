@@ -1,0 +1,116 @@
+"""The reading side of the spool: whole groups of every boot, from where the last transaction left off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from mainspring.log.frame import read_groups
+from mainspring.log.ports import Disk
+from mainspring.log.records import Record
+from mainspring.log.spool import LOCK
+
+QUARANTINE = "quarantine"
+_SEGMENT = ".seg"
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Everything before ``offset`` of ``segment`` has been read."""
+
+    segment: int
+    offset: int
+
+
+class Damage(msgspec.Struct, frozen=True):
+    """Bytes of a segment that are no group, with whole groups after them."""
+
+    boot: str
+    segment: int
+    offset: int
+    bytes: int
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What one boot's segments held from a position on.
+
+    ``spent`` are segments in which nothing is left to read and to which nothing will be added.
+    """
+
+    boot: str
+    records: tuple[Record, ...]
+    position: Position
+    spent: tuple[int, ...]
+    ended: bool
+    damage: tuple[Damage, ...] = ()
+    torn_bytes: int = 0
+    left_bytes: int = 0
+
+
+def boots(disk: Disk, spool: Path) -> list[str]:
+    """Return the boots that have written and are not removed yet; one that is just beginning is still hidden."""
+    return [name for name in disk.list(spool) if name != QUARANTINE and not name.startswith(".")]
+
+
+def read_boot(disk: Disk, spool: Path, boot: str, positions: Mapping[str, Position], most_records: int) -> Reading:
+    """Read a boot's whole groups until ``most_records`` are there or nothing whole is left."""
+    folder = spool / boot
+    ended = _ended(disk, folder)  # asked before the segments are listed: what ended adds nothing afterwards
+    numbers = segment_numbers(disk, folder)
+    position = positions.get(boot, Position(0, 0))
+    records: list[Record] = []
+    spent = [number for number in numbers if number < position.segment]
+    damage: list[Damage] = []
+    torn_bytes = left_bytes = 0
+    for number in numbers[len(spent) :]:
+        data_from = position.offset if number == position.segment else 0
+        data = disk.read(folder / f"{number:06d}{_SEGMENT}", data_from)
+        final = ended or number != numbers[-1]
+        place = 0
+        while True:
+            scan = read_groups(data, place, most_records=most_records - len(records))
+            records.extend(scan.records)
+            place = scan.end
+            if scan.rest != "damage":
+                break
+            damage.append(Damage(boot, number, data_from + place, scan.resume - place))
+            place = scan.resume
+        position = Position(number, data_from + place)
+        if final and scan.rest == "unfinished":
+            torn_bytes += len(data) - place
+        elif place < len(data) or not final:
+            left_bytes += len(data) - place
+            if place < len(data):
+                break
+            continue
+        spent.append(number)
+    done = ended and len(spent) == len(numbers)
+    return Reading(boot, tuple(records), position, tuple(spent), done, tuple(damage), torn_bytes, left_bytes)
+
+
+def segment_numbers(disk: Disk, folder: Path) -> list[int]:
+    """Return the numbers of a boot's segments in order."""
+    return [int(name.removesuffix(_SEGMENT)) for name in disk.list(folder) if name.endswith(_SEGMENT)]
+
+
+def segment_path(spool: Path, boot: str, number: int) -> Path:
+    """Return where a segment lies."""
+    return spool / boot / f"{number:06d}{_SEGMENT}"
+
+
+def remove_spent(disk: Disk, spool: Path, reading: Reading) -> None:
+    """Remove segments whose rows are committed, and with the last one the boot that has ended."""
+    for number in reading.spent:
+        disk.remove(segment_path(spool, reading.boot, number))
+    if reading.ended:
+        disk.remove(spool / reading.boot / LOCK)
+        disk.remove(spool / reading.boot)
+
+
+def _ended(disk: Disk, folder: Path) -> bool:
+    lock = disk.lock(folder / LOCK)
+    if lock is None:
+        return False
+    lock.release()
+    return True

@@ -1,0 +1,44 @@
+"""What the metadata store knows of the log: parts, positions in the spool, and running tallies."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Integer, String, Table, Text
+
+from mainspring.kernel.metadata import metadata
+
+# A part exists for readers once it is listed here. ``place`` is the order of the rows of a table over its parts.
+parts = Table(
+    "parts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("table", String(60), nullable=False, index=True),
+    Column("place", Integer, nullable=False),
+    Column("level", Integer, nullable=False),  # how often its rows were merged
+    Column("digest", String(64), nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("min_us", BigInteger),  # of the column that the table is asked by
+    Column("max_us", BigInteger),
+    Column("models", Text, nullable=False),  # JSON list
+    Column("created_us", BigInteger, nullable=False),
+)
+
+# Everything before ``offset`` of ``segment`` is in parts.
+positions = Table(
+    "positions",
+    metadata,
+    Column("boot", String(40), primary_key=True),
+    Column("segment", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+)
+
+# Sums over whole tables that pages ask for often: rows of a table, or scored rows of a role.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("model", String(32), primary_key=True),
+    Column("name", String(60), primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("first_us", BigInteger),
+    Column("last_us", BigInteger),
+)
