@@ -1,1 +1,1 @@
-"""Is it still right: drift, quality, health, silence."""
+"""Is it still right: drift of inputs, quality of answers, health of the service, silence."""

@@ -1,0 +1,113 @@
+"""What monitors read from the log, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from mainspring.kernel.schema import Column
+from mainspring.monitoring.health import Counts
+from mainspring.monitoring.quality import Window
+
+if TYPE_CHECKING:
+    from mainspring.log.queries import PredictionLog
+
+MOST_ROWS = 20_000  # of one drift window; more change a summary by less than its own noise
+
+
+def windows(through_us: int, until_us: int, span_us: int) -> Iterator[tuple[int, int]]:
+    """Return the whole windows between two moments.
+
+    >>> list(windows(0, 25, 10))
+    [(0, 10), (10, 20)]
+    """
+    start = through_us
+    while start + span_us <= until_us:
+        yield start, start + span_us
+        start += span_us
+
+
+def first_window_us(first_us: int, span_us: int) -> int:
+    """Return the start of the first whole window at or after ``first_us``.
+
+    >>> first_window_us(11, 10), first_window_us(20, 10)
+    (20, 20)
+    """
+    return -(-first_us // span_us) * span_us
+
+
+def inputs(
+    log: PredictionLog, model: str, columns: Sequence[Column], since_us: int, until_us: int
+) -> dict[str, list[Any]]:
+    """Return the request columns of a window's rows; times are left out."""
+    watched = [column for column in columns if column.kind != "time"]
+    requests = thin(log.requests(model, since_us=since_us, until_us=until_us))
+    decode = msgspec.json.Decoder()
+    bodies = [decode.decode(body) for body in requests["body"]]
+    return {column.name: [body.get(column.name) for body in bodies] for column in watched}
+
+
+def looked_up(
+    log: PredictionLog, model: str, names: Mapping[str, tuple[str, Sequence[str]]], since_us: int, until_us: int
+) -> dict[str, list[Any]]:
+    """Return the looked-up features of a window's served rows as ``view.feature``.
+
+    ``names`` maps a view's digest to its name and the names of its features.
+    """
+    scored = log.scored(model, roles=["served"], since_us=since_us, until_us=until_us, features=True)
+    decode = msgspec.json.Decoder()
+    rows = [decode.decode(text) if text else {} for text in thin(scored)["features"]]
+    columns: dict[str, list[Any]] = {}
+    for n, row in enumerate(rows):
+        for values, _known_us, digest in row.values():
+            view, features = names.get(digest, ("", ()))
+            for feature, value in zip(features, values or (), strict=False):
+                columns.setdefault(f"{view}.{feature}", [None] * len(rows))[n] = value
+    return columns
+
+
+def thin(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return every k-th row so that at most ``MOST_ROWS`` are left."""
+    return frame.gather_every(-(-frame.height // MOST_ROWS)) if frame.height > MOST_ROWS else frame
+
+
+def matured(labelled: pl.DataFrame, champion: str, anchor: str, *, absent_is_negative: bool) -> Window:
+    """Return one window's matured rows of the champion, paired with the anchor's where both scored the row."""
+    keys = ["prediction_id", "row"]
+    answered = labelled.filter((pl.col("status") == "ok") & pl.col("output").is_not_null())
+    one_each = answered.unique([*keys, "version"], keep="first", maintain_order=True)
+    mine = one_each.filter(pl.col("version") == champion)
+    other = one_each.filter(pl.col("version") == anchor).select(*keys, pl.col("output").alias("_anchor"))
+    if absent_is_negative:
+        mine = mine.with_columns(pl.col("value").fill_null(0.0))
+    labelled_rows = mine.filter(pl.col("value").is_not_null()).join(other, on=keys, how="left", maintain_order="left")
+    return Window(
+        rows=mine.height,
+        outcome=_floats(labelled_rows["value"]),
+        answer=_floats(labelled_rows["output"]),
+        anchor=_floats(labelled_rows["_anchor"]),
+    )
+
+
+def counts(log: PredictionLog, model: str, *, slow_us: float, since_us: int, until_us: int) -> Counts:
+    """Return how a window's rows were answered. A row that nothing answered has failed, logged as such or not."""
+    asked = log.requests(model, since_us=since_us, until_us=until_us).height
+    scored = log.scored(model, since_us=since_us, until_us=until_us).filter(pl.col("role") != "shadow")
+    ok = pl.col("status") == "ok"
+    rows = scored.group_by("prediction_id", "row").agg(
+        answered=ok.any(),
+        fallback=((pl.col("role") == "fallback") & ok).any(),
+        latency_us=pl.col("latency_us").max(),
+    )
+    answered = int(rows["answered"].sum())
+    total = max(asked, rows.height)
+    slow = int((rows["latency_us"] > slow_us).sum())
+    return Counts(rows=total, failed=total - answered, fallback=int(rows["fallback"].sum()), slow=slow)
+
+
+def _floats(column: pl.Series) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
