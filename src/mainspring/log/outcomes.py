@@ -11,11 +11,9 @@ def newest_revisions(rows: pl.DataFrame) -> pl.DataFrame:
     ``rows`` are in the order in which they came. They are ordered by the moment they were known, then by that order; a
     row that repeats the value and event time before it changes nothing, any other is a new revision (1, 2, …).
     """
-    ordered = rows.sort("known_us", maintain_order=True)
-    previous = pl.struct("value", "event_us").shift(1).over("entity")
-    changed = ordered.filter(
-        (previous != pl.struct("value", "event_us")) | (pl.int_range(pl.len()).over("entity") == 0)
-    )
+    ordered = rows.sort("entity", "known_us", maintain_order=True)
+    same = [pl.col(name) == pl.col(name).shift(1) for name in ("entity", "value", "event_us")]
+    changed = ordered.filter(~pl.all_horizontal(same).fill_null(False))
     return changed.group_by("entity", maintain_order=True).agg(
         pl.col("value").last(),
         pl.col("event_us").last(),

@@ -88,7 +88,7 @@ class PredictionLog:
         until_us: int | None = None,
         known_until_us: int | None = None,
     ) -> pl.DataFrame:
-        """Return scored rows with ``entity`` and ``unit``, and the outcome's ``value, event_us, known_us`` (or null)."""
+        """Return scored rows with ``entity`` and ``unit``, and the outcome's ``value, event_us, known_us`` or null."""
         scored = self.scored(model, versions, since_us=since_us, until_us=until_us)
         asked = self._rows("requests", ("prediction_id", "row", "entity", "unit"), model, since_us, until_us)
         joined = scored.join(asked, on=["prediction_id", "row"], how="left", maintain_order="left")
@@ -126,11 +126,7 @@ class PredictionLog:
 
     def prediction(self, prediction_id: str) -> dict[str, Any]:
         """Return everything about one prediction: requests, assignments, scored rows and outcomes, as lists of rows."""
-        only = [pl.col("prediction_id") == prediction_id]
-        found = {
-            table: self._rows(table, tuple(SCHEMAS[table]), only=only).sort("row", maintain_order=True)
-            for table in ("requests", "assignments", "scored")
-        }
+        found = {table: self._of_prediction(table, prediction_id) for table in ("requests", "assignments", "scored")}
         asked = found["requests"]
         if not asked.height:
             raise NotFound("no such prediction is in the log", field="prediction", value=prediction_id)
@@ -167,6 +163,16 @@ class PredictionLog:
     def last_outcome_us(self, model: str) -> int | None:
         """Return the last moment at which an outcome of the model became known."""
         return self._tally(model, "outcomes").last_us
+
+    def _of_prediction(self, table: str, prediction_id: str) -> pl.DataFrame:
+        """Look in the column of ids first: the parts that do not hold the prediction are never read whole."""
+        here = pl.col("prediction_id") == prediction_id
+        with self._store.read() as connection:
+            parts = listed(connection, table)
+        holding = [part for part in parts if self._tables.scan([part], ["prediction_id"]).filter(here).collect().height]
+        if not holding:
+            return pl.DataFrame(schema=SCHEMAS[table])
+        return self._tables.scan(holding).filter(here).sort("row", maintain_order=True).collect()
 
     def _tally(self, model: str, name: str) -> Tally:
         with self._store.read() as connection:

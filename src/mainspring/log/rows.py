@@ -39,8 +39,7 @@ SCHEMAS: dict[str, dict[str, pl.DataType]] = {
         "arm": _TEXT,
         "propensity": _FLOAT,
         "decision_us": _INT,
-        "action_set": pl.List(pl.String()),
-        "action_propensities": pl.List(pl.Float64()),
+        "actions": _TEXT,
     },
     "scored": {
         "prediction_id": _TEXT,
@@ -135,10 +134,18 @@ def _request_rows(record: Request) -> list[Row]:
 def _assignment_rows(record: Assignment) -> list[Row]:
     drawn = zip(record.rows, record.draws, record.arms, record.propensities, strict=True)
     routed = (record.model, record.release, record.epoch, record.generation, record.salt)
-    actions = (record.decision_us, record.action_set, record.action_propensities)
+    actions = (record.decision_us, _actions(record))
     return [
         (record.prediction_id, row, *routed, draw, arm, propensity, *actions) for row, draw, arm, propensity in drawn
     ]
+
+
+def _actions(record: Assignment) -> str:
+    """Return what a bandit could have done, with its propensities, as a JSON object; empty where nothing was chosen."""
+    if not record.action_set:
+        return ""
+    propensities = dict(zip(record.action_set, record.action_propensities, strict=True))
+    return msgspec.json.encode(propensities).decode()
 
 
 def _scored_rows(record: Scored) -> list[Row]:
