@@ -1,4 +1,4 @@
-"""A home: one directory that is one environment of one tenant. Who may open it, which format it has, where things lie."""
+"""A home: one directory that is one environment of one tenant: who may open it, its format, where things lie."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Home:
 
 
 def create_home(root: Path, *, simulated_from: datetime | None = None) -> Home:
-    """Make a new home, or return the one that stands there. ``home.json`` is written last, so a half-made one is none."""
+    """Make a new home, or return the one that stands there. ``home.json`` comes last: a half-made one is none."""
     if (root / "home.json").exists():
         return Home(root)
     if root.exists() and any(root.iterdir()) and not (root / "lock").exists():
@@ -107,7 +107,10 @@ def _read(root: Path) -> HomeFile:
         body = (root / "home.json").read_bytes()
     except FileNotFoundError:
         raise NotFound(
-            "there is no home here", field="home", value=str(root), remedy="make one with: mainspring apply, or mainspring up"
+            "there is no home here",
+            field="home",
+            value=str(root),
+            remedy="make one with: mainspring apply, or mainspring up",
         ) from None
     try:
         found = msgspec.json.decode(body, type=HomeFile)
@@ -148,5 +151,7 @@ class HomeLock:
         os.pwrite(self._handle, f"{self._purpose} (process {os.getpid()})".encode(), 0)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> Any:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
         os.close(self._handle)

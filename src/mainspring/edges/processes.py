@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -17,16 +16,17 @@ _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 5.0
 _STEADY_S = 10.0  # a process that lived this long starts again at once
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
-_PR_SET_PDEATHSIG = 1
 
 
 class Process:
     """One supervised process. It is restarted with back-off whenever it ends, until it is told to stop."""
 
-    def __init__(self, name: str, arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, module: str, arguments: Sequence[str], folder: Path, environment: dict[str, str]
+    ) -> None:
         self.name = name
         self.restarts = 0
-        self._arguments = [sys.executable, *arguments]
+        self._arguments = [sys.executable, "-m", "mainspring.edges.supervised", str(os.getpid()), module, *arguments]
         self._log = folder / f"{name}.log"
         self._environment = environment
         self._wait_s = _FIRST_WAIT_S
@@ -52,7 +52,6 @@ class Process:
                 stdout=log,
                 stderr=log,
                 env=self._environment,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
             )
         self._started_s = time.monotonic()
 
@@ -102,10 +101,8 @@ def await_ready(process: Process, ready: Path, *, limit_s: float = 60.0) -> None
     while not ready.exists():
         if process.exit_code is not None or time.monotonic() > deadline_s:
             raise Unavailable(
-                f"the {process.name} process did not start:\n{process.last_lines()}", field="process", value=process.name
+                f"the {process.name} process did not start:\n{process.last_lines()}",
+                field="process",
+                value=process.name,
             )
         time.sleep(0.02)
-
-
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -31,12 +31,20 @@ class Supervisor:
         self.page = f"http://{host}:{control_port}/"
         at = ["--home", str(home.root)]
         environment = child_environment()
-        control = ["-m", "mainspring.edges.control", *at, "--port", str(control_port)]
-        self.control = Process("control", control, home.run, environment)
-        self.models = Process("models", ["-m", "mainspring.edges.gateway.models", *at], home.run, environment)
-        gateway = ["-m", "mainspring.edges.gateway", *at, "--host", host, "--port", str(port)]
+        folder = home.run
+        self.control = Process(
+            "control", "mainspring.edges.control", [*at, "--port", str(control_port)], folder, environment
+        )
+        self.models = Process("models", "mainspring.edges.gateway.models", at, folder, environment)
+        gateway = [*at, "--host", host, "--port", str(port), "--workers", str(workers)]
         self.gateways = [
-            Process(f"gateway-{number}", [*gateway, "--worker", str(number), "--workers", str(workers)], home.run, environment)
+            Process(
+                f"gateway-{number}",
+                "mainspring.edges.gateway",
+                [*gateway, "--worker", str(number)],
+                folder,
+                environment,
+            )
             for number in range(1, workers + 1)
         ]
         for wanted in (port, control_port):
@@ -111,7 +119,10 @@ def _only_one(home: Home) -> Iterator[None]:
     except BlockingIOError:
         os.close(handle)
         raise Conflict(
-            "this home is up already", field="home", value=str(home.root), remedy="stop the other one, or name another --home"
+            "this home is up already",
+            field="home",
+            value=str(home.root),
+            remedy="stop the other one, or name another --home",
         ) from None
     try:
         yield
@@ -126,5 +137,8 @@ def _refuse_taken(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError:
             raise InvalidInput(
-                "is taken by another program", field="port", value=port, remedy="name a free one with --port or --control-port"
+                "is taken by another program",
+                field="port",
+                value=port,
+                remedy="name a free one with --port or --control-port",
             ) from None

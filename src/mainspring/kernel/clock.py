@@ -76,7 +76,9 @@ def to_us(moment: datetime) -> int:
     1000000
     """
     if moment.tzinfo is None:
-        raise InvalidInput("a time needs a zone", field="time", value=moment.isoformat(), remedy="append +00:00 for UTC")
+        raise InvalidInput(
+            "a time needs a zone", field="time", value=moment.isoformat(), remedy="append +00:00 for UTC"
+        )
     return (moment - EPOCH) // _MICROSECOND
 
 

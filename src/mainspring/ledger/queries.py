@@ -21,7 +21,7 @@ def entries(
     newest_first: bool = False,
     limit: int | None = None,
 ) -> list[Entry]:
-    """Return entries that match; ``kind`` also matches as a prefix before a dot (``release`` finds ``release.promoted``)."""
+    """Return entries that match; ``kind`` also matches up to a dot (``release`` finds ``release.promoted``)."""
     columns = ledger_entries.c
     query = select(ledger_entries)
     if kind is not None:

@@ -14,11 +14,13 @@ from mainspring.ledger.tables import ledger_entries
 
 
 class Transaction:
-    """One open write transaction. ``connection`` takes statements; ``record`` adds the ledger entry that explains them."""
+    """One open write transaction. ``connection`` takes statements; ``record`` adds the entry that explains them."""
 
     def __init__(self, connection: Connection, actor: str, at_us: int) -> None:
         if not actor:
-            raise InvalidInput("a change needs an actor", field="actor", remedy="name the person or the part of the loop")
+            raise InvalidInput(
+                "a change needs an actor", field="actor", remedy="name the person or the part of the loop"
+            )
         self.connection = connection
         self.actor = actor
         self.at_us = at_us
@@ -27,7 +29,7 @@ class Transaction:
     def record(
         self, kind: str, subject: str, reason: str, numbers: Mapping[str, Any] | None = None, *, project: str = ""
     ) -> Entry:
-        """Append an entry to the chain. ``kind`` is ``noun.verb``, such as ``release.promoted``; a reason is required."""
+        """Append an entry to the chain. ``kind`` is ``noun.verb``, such as ``release.promoted``; a reason is needed."""
         if not reason.strip():
             raise InvalidInput("a change needs a reason", field="reason", remedy="say why in a few words")
         seq, previous = self._head()

@@ -1,4 +1,7 @@
-"""Turn what the registry, the releases and the features say into the routing snapshot, and publish it when it changed."""
+"""Turn what registry, releases and features say into the routing snapshot, and publish it when it changed.
+
+The version under the alias ``baseline`` stays in shadow for comparison, outside any release.
+"""
 
 from __future__ import annotations
 
@@ -93,9 +96,10 @@ class Publisher:
             champion = self._registry.alias(model.id, "champion")
             if champion is None:
                 continue
-            routes.append(_model_route(model, champion, running[model.id]))
+            baseline = self._registry.alias(model.id, "baseline")
+            routes.append(_model_route(model, champion, baseline, running[model.id]))
             deadline_ms = routes[-1].deadline_ms
-            for version in self._needed(champion, running[model.id]):
+            for version in self._needed(champion, baseline, running[model.id]):
                 loaded.setdefault(version.id, _version_route(version, champion, deadline_ms))
         digests = sorted({view for version in loaded.values() for view in version.views})
         return Routing(
@@ -107,8 +111,10 @@ class Publisher:
             sources=tuple(self._sources()),
         )
 
-    def _needed(self, champion: Version, running: Sequence[Release]) -> Iterable[Version]:
+    def _needed(self, champion: Version, baseline: Version | None, running: Sequence[Release]) -> Iterable[Version]:
         yield champion
+        if baseline is not None:
+            yield baseline
         for release in running:
             for version in (release.challenger, release.champion):
                 if version:
@@ -131,10 +137,14 @@ class Publisher:
                 body=msgspec.json.encode(routing).decode(),
             )
         )
-        connection.execute(delete(generations).where(generations.c.generation <= routing.generation - _KEPT_GENERATIONS))
+        connection.execute(
+            delete(generations).where(generations.c.generation <= routing.generation - _KEPT_GENERATIONS)
+        )
 
 
-def _model_route(model: ModelRow, champion: Version, running: Sequence[Release]) -> ModelRoute:
+def _model_route(
+    model: ModelRow, champion: Version, baseline: Version | None, running: Sequence[Release]
+) -> ModelRoute:
     spec = model.spec
     drawing = next((release for release in running if release.share > 0), None)
     shadows = {
@@ -143,6 +153,8 @@ def _model_route(model: ModelRow, champion: Version, running: Sequence[Release])
         for version in (release.challenger, release.champion)
         if version and (version != champion.id or release is drawing)
     }
+    if baseline is not None and baseline.id not in {champion.id, *(shadow.version for shadow in shadows)}:
+        shadows.add(ShadowRoute(baseline.id))
     return ModelRoute(
         project=model.project,
         project_name=model.project_name,
@@ -184,6 +196,7 @@ def _version_route(version: Version, champion: Version, deadline_ms: int) -> Ver
         signature=version.signature,
         views=version.views,
         threshold=version.threshold,
+        environment=version.environment,
     )
 
 

@@ -97,7 +97,9 @@ def _plain_errors() -> Iterator[None]:
     except OperationalError as error:
         text = str(error.orig)
         if "full" in text:
-            raise Unavailable("the disk is full; nothing was changed", field="home", remedy="free some space") from error
+            raise Unavailable(
+                "the disk is full; nothing was changed", field="home", remedy="free some space"
+            ) from error
         if "locked" in text:
             raise Conflict("another process writes to this home", field="home") from error
         raise

@@ -1,0 +1,45 @@
+"""Bring a metadata store to the tables of this version, in one transaction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from mainspring.kernel.errors import Refused
+from mainspring.ledger.ports import Store
+
+HEAD = "0001"
+_KNOWN = ("0001",)
+
+
+def migrate(store: Store) -> None:
+    """Create or upgrade the tables. Raises ``Refused`` for a store that a newer version has written."""
+    with store.bookkeeping() as connection:
+        found = _revision(connection)
+        if found == HEAD:
+            return
+        if found is not None and found not in _KNOWN:
+            raise Refused(
+                "the home was made by a newer version",
+                field="home",
+                value=found,
+                remedy="install that version or a later one",
+            )
+        _upgrade(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    if "alembic_version" not in inspect(connection).get_table_names():
+        return None
+    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,206 @@
+"""Turning the loop: read the facts, plan, act. Each act is a service's own transaction, so a kill loses one turn at most."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from mainspring.checks.service import CheckService
+from mainspring.features.service import FeatureService
+from mainspring.kernel.clock import Clock
+from mainspring.kernel.errors import MainspringError
+from mainspring.ledger.ports import Store
+from mainspring.log.ingest import Ingest
+from mainspring.loop import plan as planned
+from mainspring.loop.facts import Facts
+from mainspring.loop.publish import Publisher
+from mainspring.loop.reading import FactsReader
+from mainspring.loop.retrainings import ACTOR, advance, propose
+from mainspring.monitoring.service import MonitoringService
+from mainspring.registry.service import Registry
+from mainspring.release.service import ReleaseService
+from mainspring.training.service import TrainingService
+
+log = logging.getLogger("mainspring.loop")
+
+_MOST_ROUNDS = 12  # a retraining goes from proposal to release in six
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """What one turn of the loop did."""
+
+    at_us: int
+    records: int
+    actions: tuple[str, ...]
+    generation: int
+
+
+class Loop:
+    """The one driver of change. ``step`` may be called at any time, by a thread or by the driver of a simulation."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        features: FeatureService,
+        ingest: Ingest,
+        training: TrainingService,
+        checks: CheckService,
+        releases: ReleaseService,
+        monitoring: MonitoringService,
+        publisher: Publisher,
+        acknowledged: Callable[[], Acknowledged],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._features = features
+        self._ingest = ingest
+        self._training = training
+        self._checks = checks
+        self._releases = releases
+        self._monitoring = monitoring
+        self._publisher = publisher
+        self._acknowledged = acknowledged
+        self._clock = clock
+        self._facts = FactsReader(
+            store=store, registry=registry, releases=releases, checks=checks, monitoring=monitoring
+        )
+        self._turning = threading.Lock()
+        self._jobs: dict[str, Future[None]] = {}
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="job")
+
+    def recover(self) -> None:
+        """Make good what a crash left undone: rows not yet fed to the latest store, a routing not yet published."""
+        with self._turning:
+            self._features.catch_up()
+            self._take_in()
+            self._publisher.publish()
+
+    def ingest(self) -> int:
+        """Take in what gateways have spooled, and feed pushed rows to the views; return how many records there were."""
+        with self._turning:
+            return self._take_in()
+
+    def step(self, *, wait: bool = True) -> Turn:
+        """Take in new records, then plan and act until nothing more is due. With ``wait`` jobs are run to their end."""
+        with self._turning:
+            records = self._take_in()
+            now_us = self._clock.now_us()
+            done: list[str] = []
+            for _ in range(_MOST_ROUNDS):
+                fresh = [action for action in planned.plan(self._read(), now_us) if _name(action) not in done]
+                if not fresh:
+                    break
+                for action in fresh:
+                    done.append(_name(action))
+                    self._act(action, wait=wait)
+            return Turn(now_us, records, tuple(done), self._publisher.publish().generation)
+
+    def close(self) -> None:
+        """Let running jobs end without being waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _take_in(self) -> int:
+        records = 0
+        while True:
+            taken = self._ingest.run()
+            records += taken.records
+            if taken.sources:
+                self._features.feed(taken.sources)
+            if taken.caught_up or not taken.records:
+                return records
+
+    def _read(self) -> Facts:
+        busy = {model for model, job in self._jobs.items() if not job.done()}
+        return self._facts.read(busy)
+
+    def _act(self, action: planned.Action, *, wait: bool) -> None:
+        if isinstance(action, (planned.Backtest, planned.Train, planned.Check)) and not wait:
+            self._jobs[action.model] = self._pool.submit(self._guarded, action)
+        else:
+            self._guarded(action)
+
+    def _guarded(self, action: planned.Action) -> None:
+        try:
+            _ACTS[type(action)](self, action)
+        except MainspringError as error:
+            log.warning("%s: %s", _name(action), error)
+            retraining = getattr(action, "retraining", None)
+            if retraining is None:
+                return
+            advance(
+                self._store,
+                retraining,
+                "dropped",
+                error.sentence(),
+                error.as_dict(),
+                project=self._project(action.model),
+            )
+
+    def _project(self, model: str) -> str:
+        return self._registry.model(None, model).project
+
+    def _step_release(self, action: planned.StepRelease) -> None:
+        said = self._acknowledged()
+        self._releases.step(action.release, acknowledged_generation=said.generation, disabled=said.disabled)
+
+    def _evaluate(self, action: planned.EvaluateMonitors) -> None:
+        self._monitoring.evaluate(action.model)
+        self._facts.evaluated(action.model, self._clock.now_us())
+
+    def _propose(self, action: planned.ProposeRetraining) -> None:
+        propose(self._store, action.model, action.trigger, action.reason, project=self._project(action.model))
+
+    def _backtest(self, action: planned.Backtest) -> None:
+        found = self._training.backtest(action.model, origins=action.origins, by=ACTOR)
+        state = "worthwhile" if found.verdict == "helps" else "dropped"
+        self._advance(action, state, found.reason, msgspec.to_builtins(found))
+
+    def _train(self, action: planned.Train) -> None:
+        run = self._training.train(action.model, by=ACTOR, reason="retraining would have helped")
+        self._advance(action, "trained", f"version {run.number} was made", {"run": run.id}, version=run.version)
+
+    def _check(self, action: planned.Check) -> None:
+        self._checks.run(action.version, by=ACTOR)
+
+    def _start_release(self, action: planned.StartRelease) -> None:
+        release = self._releases.start(action.model, action.version, by=ACTOR, reason="its checks passed")
+        self._advance(action, "releasing", "its release was started", {"release": release.id}, release=release.id)
+
+    def _finish(self, action: planned.Finish) -> None:
+        self._advance(action, action.state, action.reason, {})
+
+    def _advance(self, action: Any, state: Any, reason: str, numbers: dict[str, Any], **changed: str | None) -> None:
+        project = self._project(action.model)
+        advance(self._store, action.retraining, state, reason, numbers, project=project, **changed)
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """What live gateways say: the oldest generation that one of them answers by, and versions they took out."""
+
+    generation: int
+    disabled: dict[str, str] = {}
+
+
+_ACTS: dict[type[Any], Callable[[Loop, Any], None]] = {
+    planned.StepRelease: Loop._step_release,
+    planned.EvaluateMonitors: Loop._evaluate,
+    planned.ProposeRetraining: Loop._propose,
+    planned.Backtest: Loop._backtest,
+    planned.Train: Loop._train,
+    planned.Check: Loop._check,
+    planned.StartRelease: Loop._start_release,
+    planned.Finish: Loop._finish,
+}
+
+
+def _name(action: planned.Action) -> str:
+    subject = getattr(action, "retraining", None) or getattr(action, "release", None) or action.model
+    return f"{type(action).__name__} {subject}"

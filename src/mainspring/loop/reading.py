@@ -1,0 +1,79 @@
+"""Reading the facts that the plan looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from mainspring.checks.service import CheckService
+from mainspring.ledger.ports import Store
+from mainspring.loop.facts import Facts, ModelFacts, Retraining, RetrainRule
+from mainspring.loop.retrainings import last_proposed_us, open_retraining
+from mainspring.monitoring.service import MonitoringService
+from mainspring.registry.service import ModelRow, Registry
+from mainspring.release.service import ReleaseService
+from mainspring.training.spec import Retrain
+
+
+class FactsReader:
+    """Reads every model's facts from the services."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        releases: ReleaseService,
+        checks: CheckService,
+        monitoring: MonitoringService,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._releases = releases
+        self._checks = checks
+        self._monitoring = monitoring
+        self._evaluated_us: dict[str, int] = {}
+
+    def evaluated(self, model: str, at_us: int) -> None:
+        """Remember when a model's monitors were looked at; forgotten at a restart, when they are looked at again."""
+        self._evaluated_us[model] = at_us
+
+    def read(self, busy: Collection[str] = ()) -> Facts:
+        """Return what stands now. ``busy`` are models with a job under way."""
+        return Facts(tuple(self._model(row, row.id in busy) for row in self._registry.models()))
+
+    def _model(self, row: ModelRow, busy: bool) -> ModelFacts:
+        champion = self._registry.alias(row.id, "champion")
+        with self._store.read() as connection:
+            going = open_retraining(connection, row.id)
+            proposed_us = last_proposed_us(connection, row.id)
+        running = tuple(release.id for release in self._releases.running(row.id))
+        return ModelFacts(
+            model=row.id,
+            name=row.name,
+            project=row.project,
+            champion=champion.id if champion else None,
+            champion_since_us=self._registry.latest_alias_us(row.id, "champion"),
+            rule=_rule(row),
+            retraining=going,
+            last_proposed_us=proposed_us,
+            alarms=tuple((alarm.monitor, alarm.opened_us) for alarm in self._monitoring.alarms(model=row.id)),
+            running=running,
+            checked=self._checked(going),
+            release_over=bool(going and going.release and going.release not in running),
+            evaluated_us=self._evaluated_us.get(row.id),
+            busy=busy,
+        )
+
+    def _checked(self, going: Retraining | None) -> bool | None:
+        if going is None or going.version is None or not self._checks.results(going.version):
+            return None
+        return self._checks.passed(going.version)
+
+
+def _rule(row: ModelRow) -> RetrainRule | None:
+    if not row.retrain:
+        return None
+    declared = msgspec.json.decode(row.retrain, type=Retrain)
+    return RetrainRule(declared.every_us, tuple(declared.on), declared.cooldown_us, declared.backtest_origins)

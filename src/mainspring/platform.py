@@ -1,0 +1,121 @@
+"""Open a platform on a home: construct every part and hand each what it needs. Nothing is decided here."""
+
+from __future__ import annotations
+
+import os
+
+from mainspring.adapters.blobs.files import FileBlobs
+from mainspring.adapters.disk import LocalDisk
+from mainspring.adapters.home import Home
+from mainspring.adapters.jobs.local import LocalJobs
+from mainspring.adapters.latest.lmdb import LmdbLatest
+from mainspring.adapters.routing import RoutingFile
+from mainspring.adapters.sources import readers
+from mainspring.adapters.stores.migrate import migrate
+from mainspring.adapters.stores.sqlite import SqliteStore
+from mainspring.adapters.tables.parquet import ParquetTables
+from mainspring.checks.service import CheckService
+from mainspring.features.service import FeatureService
+from mainspring.log.ingest import Ingest
+from mainspring.log.queries import PredictionLog
+from mainspring.loop.act import Acknowledged, Loop
+from mainspring.loop.publish import Publisher
+from mainspring.monitoring.service import MonitoringService
+from mainspring.project.service import ProjectService
+from mainspring.registry.service import Registry
+from mainspring.release.service import ReleaseService
+from mainspring.training.service import TrainingService
+
+
+class Platform:
+    """Every service of one open home. One process at a time holds it, under the home's lock."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.clock = home.clock()
+        self.disk = LocalDisk()
+        self.store = SqliteStore(home.database, self.clock)
+        migrate(self.store)
+        self.blobs = FileBlobs(home.blobs, self.disk)
+        self.tables = ParquetTables(home.parts, self.disk)
+        self.latest = LmdbLatest(home.latest)
+        self.routing = RoutingFile(home.routing, self.disk)
+        self.jobs = LocalJobs(home.staging)
+        self.log = PredictionLog(store=self.store, tables=self.tables)
+        self.ingest = Ingest(store=self.store, tables=self.tables, disk=self.disk, spool=home.spool, clock=self.clock)
+        self.registry = Registry(store=self.store, blobs=self.blobs, clock=self.clock)
+        self.features = FeatureService(
+            store=self.store, log=self.log, latest=self.latest, readers=readers(), clock=self.clock
+        )
+        self.training = TrainingService(
+            store=self.store,
+            registry=self.registry,
+            features=self.features,
+            log=self.log,
+            blobs=self.blobs,
+            jobs=self.jobs,
+            clock=self.clock,
+        )
+        self.checks = CheckService(store=self.store, registry=self.registry, log=self.log, blobs=self.blobs)
+        self.releases = ReleaseService(store=self.store, registry=self.registry, log=self.log, clock=self.clock)
+        self.monitoring = MonitoringService(
+            store=self.store, registry=self.registry, log=self.log, notifiers=(), clock=self.clock
+        )
+        self.projects = ProjectService(
+            store=self.store,
+            registry=self.registry,
+            features=self.features,
+            blobs=self.blobs,
+            jobs=self.jobs,
+            clock=self.clock,
+        )
+        self.publisher = Publisher(
+            store=self.store,
+            registry=self.registry,
+            releases=self.releases,
+            features=self.features,
+            routing=self.routing,
+            clock=self.clock,
+        )
+        self.loop = Loop(
+            store=self.store,
+            registry=self.registry,
+            features=self.features,
+            ingest=self.ingest,
+            training=self.training,
+            checks=self.checks,
+            releases=self.releases,
+            monitoring=self.monitoring,
+            publisher=self.publisher,
+            acknowledged=self.acknowledged,
+            clock=self.clock,
+        )
+
+    def acknowledged(self) -> Acknowledged:
+        """Return what the gateways that still live say of the routing."""
+        said = [worker for worker in self.routing.workers().values() if _alive(worker.pid)]
+        disabled = {version: reason for worker in said for version, reason in worker.disabled.items()}
+        return Acknowledged(min((worker.generation for worker in said), default=0), disabled)
+
+    def close(self) -> None:
+        """End jobs, and let go of files and connections."""
+        self.jobs.stop()
+        self.loop.close()
+        self.latest.close()
+        self.store.close()
+
+
+def open_platform(home: Home) -> Platform:
+    """Open the platform of a home; the caller holds the home's lock."""
+    return Platform(home)
+
+
+def _alive(pid: int) -> bool:
+
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid > 0
