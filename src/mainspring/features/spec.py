@@ -42,8 +42,9 @@ Reader = ParquetReader | CsvReader | SqlReader | PushReader
 
 
 class SourceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Rows with two times: when it happened (``time``) and when it was known (``known_at`` or ``time + known_after_us``).
+    """Rows with two times: when it happened (``time``), and when it was known.
 
+    Known means ``known_at``, or ``time + known_after_us``. A row without a known-at is not known yet.
     ``key`` names the columns that identify a row: a later row with the same key and known-at is the same row; one with
     a later known-at is a revision. ``columns`` are filled in by ``apply``. Every source also takes pushed rows.
     """

@@ -1,0 +1,1 @@
+"""Latest features by key: LMDB."""

@@ -1,0 +1,247 @@
+"""Latest features in LMDB: one tile a view and key, and for each view the rows that windows may still need.
+
+One process writes (control), any number read. Nothing is synced, because all of it can be built again: the death of a
+process loses nothing, and after a restart of the machine the folder is emptied, so that the views are fed anew.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import msgspec
+import polars as pl
+
+from mainspring.adapters.latest.tile import Layout, codes_of
+from mainspring.features.keys import encode_key
+from mainspring.features.ports import FeatureRow
+from mainspring.features.rows import KNOWN, TIME, timed
+from mainspring.features.spec import SourceSpec, ViewSpec
+from mainspring.features.windows import GROUP, UNTIL, entries, merged, steps
+from mainspring.kernel.crashpoints import reached
+from mainspring.kernel.errors import Damaged, Unavailable
+from mainspring.kernel.ids import digest
+
+KEEP_US = 25 * 3_600_000_000  # the oldest decision time that a gateway takes is a day ago; an hour is slack
+_MAP_BYTES = 64 << 30  # address space, not disk
+_LONGEST_KEY_BYTES = 400
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+class _View(msgspec.Struct, frozen=True):
+    """What the store knows of a view. ``newest_us`` is the greatest known-at seen."""
+
+    spec: ViewSpec
+    codes: str
+    position: str = ""
+    newest_us: int = 0
+
+
+class LmdbLatest:
+    """The embedded ``Latest``. Open it after a process was spawned, never before a fork."""
+
+    def __init__(self, path: Path, *, read_only: bool = False, keep_us: int = KEEP_US) -> None:
+        self._path = path
+        self._read_only = read_only
+        self._keep_us = keep_us
+        self._layouts: dict[str, Layout] = {}
+        self._rows: dict[str, pl.DataFrame] = {}
+        self._turn = threading.Lock()
+        self._env: Any = None
+        if not read_only:
+            path.mkdir(parents=True, exist_ok=True)
+            durable = _forget_after_restart(path)
+            self._env = _open(path, readonly=False, sync=durable, metasync=durable)
+            self._env.reader_check()
+
+    def get(self, view_digest: str, keys: Sequence[str], at_us: int) -> list[FeatureRow | None]:
+        env = self._env or self._open_to_read()
+        if env is None:
+            return [None] * len(keys)
+        with env.begin(buffers=True) as reading:
+            layout = self._layouts.get(view_digest) or self._load_layout(reading, view_digest)
+            if layout is None:
+                return [None] * len(keys)
+            prefix = _prefix(b"t", view_digest)
+            found: list[FeatureRow | None] = []
+            for key in keys:
+                tile = reading.get(prefix + _short(key))
+                row = layout.nothing if tile is None else layout.at(tile, at_us)
+                if row is None:
+                    layout = self._load_layout(reading, view_digest) or layout
+                    row = layout.at(tile, at_us)
+                found.append(row)
+            return found
+
+    def put(self, view_digest: str, spec: ViewSpec, source: SourceSpec, rows: pl.DataFrame) -> None:
+        with self._turn, self._env.begin(write=True) as writing:
+            known = self._view(writing, view_digest)
+            before = self._kept(writing, view_digest)
+            brought = entries(spec, source, timed(source, rows))
+            whole = merged(spec, source, brought if before is None else pl.concat([before, brought]))
+            newest_us = max(known.newest_us if known else 0, _greatest(brought))
+            cut_us = newest_us - self._keep_us
+            kept = _needed(spec, whole, cut_us)
+            codes = known.codes if known else ""
+            codes = self._write_tiles(writing, view_digest, spec, _touched(spec, kept, brought), cut_us) or codes
+            self._remove_dead(writing, view_digest, spec, whole, kept)
+            kept = kept.drop(UNTIL)
+            writing.put(_prefix(b"r", view_digest), _to_bytes(kept))
+            view = _View(spec, codes, known.position if known else "", newest_us)
+            writing.put(_prefix(b"v", view_digest), msgspec.msgpack.encode(view))
+            self._rows.pop(view_digest, None)
+            reached("latest.before_commit")
+        self._rows[view_digest] = kept
+        self._layouts.pop(view_digest, None)
+
+    def position(self, view_digest: str) -> str:
+        env = self._env or self._open_to_read()
+        if env is None:
+            return ""
+        with env.begin() as reading:
+            view = self._view(reading, view_digest)
+            return view.position if view else ""
+
+    def mark(self, view_digest: str, position: str) -> None:
+        with self._turn, self._env.begin(write=True) as writing:
+            view = self._view(writing, view_digest)
+            if view is not None and view.position != position:
+                moved = msgspec.structs.replace(view, position=position)
+                writing.put(_prefix(b"v", view_digest), msgspec.msgpack.encode(moved))
+
+    def drop(self, view_digest: str) -> None:
+        with self._turn, self._env.begin(write=True) as writing:
+            prefix = _prefix(b"t", view_digest)
+            cursor = writing.cursor()
+            more = cursor.set_range(prefix)
+            while more and cursor.key().startswith(prefix):
+                more = cursor.delete()
+            writing.delete(_prefix(b"r", view_digest))
+            writing.delete(_prefix(b"v", view_digest))
+            self._rows.pop(view_digest, None)
+        self._layouts.pop(view_digest, None)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+
+    def _open_to_read(self) -> Any:
+        if not self._read_only or not (self._path / "data.mdb").exists():
+            return None
+        self._env = _open(self._path, readonly=True)
+        return self._env
+
+    def _view(self, reading: Any, view_digest: str) -> _View | None:
+        data = reading.get(_prefix(b"v", view_digest))
+        return msgspec.msgpack.decode(data, type=_View) if data is not None else None
+
+    def _load_layout(self, reading: Any, view_digest: str) -> Layout | None:
+        view = self._view(reading, view_digest)
+        if view is None:
+            return None
+        self._layouts[view_digest] = layout = Layout(view.spec, view.codes)
+        return layout
+
+    def _kept(self, reading: Any, view_digest: str) -> pl.DataFrame | None:
+        if view_digest not in self._rows:
+            data = reading.get(_prefix(b"r", view_digest))
+            if data is None:
+                return None
+            self._rows[view_digest] = pl.read_ipc(io.BytesIO(bytes(data)))
+        return self._rows[view_digest]
+
+    def _write_tiles(self, writing: Any, view_digest: str, spec: ViewSpec, rows: pl.DataFrame, cut_us: int) -> str:
+        if rows.is_empty():
+            return ""
+        groups = rows.select(spec.key).unique(maintain_order=True).with_row_index(GROUP)
+        changes = steps(spec, rows.join(groups, on=spec.key, how="left"))
+        codes = codes_of(spec, changes.schema)
+        prefix = _prefix(b"t", view_digest)
+        keys = groups.select(spec.key).rows()
+        for group, tile in Layout(spec, codes).pack(spec, changes, cut_us):
+            writing.put(prefix + _short(encode_key(keys[group])), tile)
+        return codes
+
+    def _remove_dead(
+        self, writing: Any, view_digest: str, spec: ViewSpec, whole: pl.DataFrame, kept: pl.DataFrame
+    ) -> None:
+        if whole.height == kept.height:
+            return
+        gone = whole.select(spec.key).unique().join(kept.select(spec.key).unique(), on=spec.key, how="anti")
+        for key in gone.iter_rows():
+            writing.delete(_prefix(b"t", view_digest) + _short(encode_key(key)))
+
+
+def _open(path: Path, **options: Any) -> Any:
+    try:
+        return lmdb.open(str(path), map_size=_MAP_BYTES, max_readers=512, **options)
+    except lmdb.LockError as error:
+        raise Unavailable("latest features are held by another process", field="latest") from error
+    except lmdb.Error as error:
+        remedy = "remove the folder, it is built again; one process opens it once"
+        what = f"the store of latest features cannot be opened ({error})"
+        raise Damaged(what, field="latest", remedy=remedy) from error
+
+
+def _forget_after_restart(path: Path) -> bool:
+    """Empty the folder if the machine was restarted since; return whether writes must be synced instead."""
+    if not _BOOT.exists():
+        return True
+    boot, noted = _BOOT.read_text().strip(), path / "boot"
+    if noted.exists() and noted.read_text() == boot:
+        return False
+    for name in ("data.mdb", "lock.mdb"):
+        (path / name).unlink(missing_ok=True)
+    noted.write_text(boot)
+    return False
+
+
+def _prefix(kind: bytes, view_digest: str) -> bytes:
+    return kind + view_digest[:32].encode()
+
+
+def _short(key: str) -> bytes:
+    """Return a key that LMDB takes: long ones by digest, behind a byte that no text begins with."""
+    data = key.encode()
+    return data if len(data) <= _LONGEST_KEY_BYTES else b"\xff" + digest(data).encode()
+
+
+def _greatest(brought: pl.DataFrame) -> int:
+    greatest = brought.get_column(KNOWN).max()
+    return greatest if isinstance(greatest, int) else 0
+
+
+def _touched(spec: ViewSpec, kept: pl.DataFrame, brought: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of keys that changed: those of the new rows, and those of rows that the new ones revise."""
+    identity = [name for name in kept.columns if name.startswith("_row")]
+    revised = kept.join(brought.select(identity).unique(), on=identity, how="semi")
+    return kept.join(revised.select(spec.key).unique(), on=spec.key, how="semi")
+
+
+def _needed(spec: ViewSpec, rows: pl.DataFrame, cut_us: int) -> pl.DataFrame:
+    """Return the rows that some moment after the cut may still see."""
+    needed = pl.col(KNOWN) > cut_us
+    for feature in spec.features:
+        if feature.kind != "last":
+            entered = pl.col(TIME if feature.by == "time" else KNOWN)
+            needed = needed | (entered + (feature.over_us or 0) > cut_us)
+    if any(feature.kind == "last" for feature in spec.features):
+        age = [TIME, KNOWN, *(name for name in rows.columns if name.startswith("_row"))]
+        old = rows.with_row_index("_place").filter(pl.col(KNOWN) <= cut_us).sort(age)
+        newest = old.unique(subset=spec.key, keep="last").get_column("_place")
+        needed = needed | pl.int_range(pl.len(), dtype=pl.UInt32).is_in(newest.implode())
+    if rows.get_column(UNTIL).null_count() < rows.height:
+        needed = needed.any().over([name for name in rows.columns if name.startswith("_row")])
+    return rows.filter(needed)
+
+
+def _to_bytes(rows: pl.DataFrame) -> bytes:
+    data = io.BytesIO()
+    rows.write_ipc(data)
+    return data.getvalue()

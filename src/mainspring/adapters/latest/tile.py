@@ -1,0 +1,153 @@
+"""A tile: how the features of one key change over time, as bytes that are searched where they lie.
+
+Format 1: byte format, u32 n, u32 m, u32 crc of the layout, n × i64 moments, n records of one fixed size, (m + 1) × u32
+ends of texts, m texts. A moment's features are those of the last record at or before it.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from mainspring.features.ports import FeatureRow, FeatureValue
+from mainspring.features.rows import KNOWN
+from mainspring.features.spec import ViewSpec
+from mainspring.features.windows import AT, GROUP, LAST_TIME, horizon_us
+
+FORMAT = 1
+_HEADER = struct.Struct("<B3xIII")
+_ENDS = struct.Struct("<II")
+_START = _HEADER.size
+_NO_INT = np.iinfo(np.int64).min
+_NO_TEXT = -1
+_NO_BOOL = -1
+Records = NDArray[np.void]
+_FOR_EVER = np.iinfo(np.int64).max
+
+
+class Layout:
+    """How the records of one view's tiles are written and read."""
+
+    def __init__(self, view: ViewSpec, codes: str) -> None:
+        self.codes = codes
+        self._crc = zlib.crc32(codes.encode())
+        self._record = struct.Struct("<qq" + "".join({"t": "i", "f": "d"}.get(code, code) for code in codes))
+        reach_us = horizon_us(view)
+        self._reach_us = _FOR_EVER if reach_us is None else reach_us
+        self._ttl_us = _FOR_EVER if view.ttl_us is None else view.ttl_us
+        self._last = [place for place, feature in enumerate(view.features) if feature.kind == "last"]
+        counts = [feature.kind == "count" for feature in view.features]
+        self._special = [place for place, code in enumerate(codes) if code in "qbt" and not counts[place]]
+        self._floats = [place for place, code in enumerate(codes) if code == "f"]
+        self.nothing = FeatureRow(tuple(0 if count else None for count in counts), None)
+
+    def at(self, tile: memoryview, at_us: int) -> FeatureRow | None:
+        """Return the features in force at a moment; None for a tile of another layout."""
+        form, many, texts, crc = _HEADER.unpack_from(tile)
+        if crc != self._crc or form != FORMAT:
+            return None
+        records = _START + 8 * many
+        place = bisect_right(tile[_START:records].cast("q"), at_us) - 1
+        if place < 0:
+            return self.nothing
+        known_us, last_us, *values = self._record.unpack_from(tile, records + place * self._record.size)
+        for column in self._floats:
+            if values[column] != values[column]:
+                values[column] = None
+        for column in self._special:
+            end = records + many * self._record.size
+            values[column] = _restored(self.codes[column], values[column], tile, end, texts)
+        if at_us - last_us > self._ttl_us:
+            for place in self._last:
+                values[place] = None
+        return FeatureRow(tuple(values), known_us if at_us - known_us <= self._reach_us else None)
+
+    def pack(self, view: ViewSpec, steps: pl.DataFrame, cut_us: int) -> Iterator[tuple[int, bytes]]:
+        """Give each group of ``steps`` as a tile, without what ended before the cut."""
+        texts: list[str] = []
+        records = self._records(view, steps, texts)
+        moments = steps.get_column(AT).to_numpy().astype("<i8")
+        group = steps.get_column(GROUP).to_numpy()
+        bounds = [0, *(np.flatnonzero(group[1:] != group[:-1]) + 1).tolist(), len(group)]
+        for first, end in pairwise(bounds):
+            start = first + max(0, int(np.searchsorted(moments[first:end], cut_us, side="right")) - 1)
+            piece, own = self._with_own_texts(records[start:end], texts)
+            header = _HEADER.pack(FORMAT, end - start, len(own), self._crc)
+            yield int(group[first]), header + moments[start:end].tobytes() + piece.tobytes() + _texts(own)
+
+    def _records(self, view: ViewSpec, steps: pl.DataFrame, texts: list[str]) -> Records:
+        fields = {"q": "<i8", "f": "<f8", "b": "i1", "t": "<i4"}
+        form = [("known", "<i8"), ("last", "<i8")]
+        form += [(f"f{place}", fields[code]) for place, code in enumerate(self.codes)]
+        records: Records = np.zeros(steps.height, np.dtype(form))
+        records["known"] = steps.get_column(KNOWN).to_numpy()
+        if LAST_TIME in steps.columns:
+            records["last"] = steps.get_column(LAST_TIME).to_numpy()
+        for place, (feature, code) in enumerate(zip(view.features, self.codes, strict=True)):
+            records[f"f{place}"] = _packed(steps.get_column(feature.name), code, texts)
+        return records
+
+    def _with_own_texts(self, records: Records, texts: list[str]) -> tuple[Records, list[str]]:
+        own: list[str] = []
+        if not texts:
+            return records, own
+        piece = records.copy()
+        for place, code in enumerate(self.codes):
+            if code == "t":
+                used, local = np.unique(piece[f"f{place}"], return_inverse=True)
+                missing = int(np.searchsorted(used, 0))  # 1 if the first used code is the missing one
+                piece[f"f{place}"] = np.where(local < missing, _NO_TEXT, local - missing + len(own))
+                own.extend(texts[code] for code in used[missing:].tolist())
+        return piece, own
+
+
+def codes_of(view: ViewSpec, schema: pl.Schema) -> str:
+    """Return one letter a feature for how its values are written: f float, q integer, b truth, t text."""
+    return "".join(_code(schema[feature.name]) for feature in view.features)
+
+
+def _code(dtype: pl.DataType) -> str:
+    if dtype.is_float():
+        return "f"
+    if dtype == pl.Boolean:
+        return "b"
+    return "t" if dtype == pl.String else "q"
+
+
+def _packed(values: pl.Series, code: str, texts: list[str]) -> Any:
+    if code == "f":
+        return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    if code == "b":
+        return values.cast(pl.Int8).fill_null(_NO_BOOL).to_numpy()
+    if code == "q":
+        return values.cast(pl.Int64).fill_null(_NO_INT).to_numpy()
+    known = {text: len(texts) + place for place, text in enumerate(values.drop_nulls().unique(maintain_order=True))}
+    texts.extend(known)
+    return [known.get(text, _NO_TEXT) for text in values]
+
+
+def _texts(texts: list[str]) -> bytes:
+    """Return an index of ends and the texts, so that one is read without the others."""
+    pieces = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, pieces)]).astype("<u4").tobytes()
+    return ends + b"".join(pieces)
+
+
+def _restored(code: str, value: int, tile: memoryview, texts: int, many: int) -> FeatureValue:
+    if code == "q":
+        return None if value == _NO_INT else value
+    if value < 0:
+        return None
+    if code == "b":
+        return bool(value)
+    first, end = _ENDS.unpack_from(tile, texts + 4 * value)
+    start = texts + 4 * (many + 1)
+    return str(tile[start + first : start + end], "utf-8")
