@@ -12,6 +12,7 @@ import msgspec
 from mainspring.features.spec import SourceSpec, ViewSpec
 from mainspring.kernel.errors import unknown
 from mainspring.kernel.schema import Column, Signature
+from mainspring.registry.version import Environment
 
 FORMAT = 1
 
@@ -25,7 +26,10 @@ class Package(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class VersionRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One loaded version. ``views`` are the views (by digest) that its features come from."""
+    """One loaded version. ``views`` are the views (by digest) that its features come from.
+
+    A model process refuses an ``environment`` that is not its own; empty, it is not checked.
+    """
 
     id: str
     number: int
@@ -33,6 +37,7 @@ class VersionRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: Signature
     views: tuple[str, ...] = ()
     threshold: float | None = None
+    environment: Environment | None = None
 
 
 class ReleaseRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,0 +1,1 @@
+"""Running models: ONNX in this process, pickles and rules in a process of their own."""

@@ -1,0 +1,91 @@
+"""What a gateway and a model process say to each other: a 4-byte length, then MessagePack."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mainspring.serving.routing import VersionRoute
+
+LONGEST_BYTES = 64 * 1024 * 1024
+_LENGTH = struct.Struct("<I")
+_LONGEST_SOCKET_NAME = 100  # the kernel's limit is 107 bytes on Linux, 103 on macOS
+
+
+class Ask(msgspec.Struct, frozen=True, array_like=True):
+    """Rows to score. A row that has not begun when ``budget_us`` is over is not begun at all."""
+
+    number: int
+    rows: tuple[tuple[Any, ...], ...]
+    budget_us: int
+    shadow: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """One value a row, None where ``faults`` says why: ``late``, ``invalid``, or ``failed: …``.
+
+    ``latency_us`` is one row's share of the time that the model took.
+    """
+
+    number: int
+    values: tuple[float | None, ...]
+    faults: dict[int, str]
+    latency_us: int
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """What a model process is told when it is started."""
+
+    version: VersionRoute
+    blobs: str
+    socket: str
+    folder: str
+    slow_us: int = 1_000_000
+    stuck_s: float = 60.0
+
+
+def framed(message: msgspec.Struct) -> bytes:
+    """Return a message with its length in front."""
+    body = msgspec.msgpack.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+class Unframer:
+    """Cuts a stream of bytes into messages."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the messages that ``data`` completes."""
+        self._buffer += data
+        messages = []
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > LONGEST_BYTES:
+                raise ValueError(f"a message of {length} bytes is longer than any that is sent")
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                break
+            messages.append(bytes(self._buffer[_LENGTH.size : end]))
+            del self._buffer[:end]
+        return messages
+
+
+def socket_path(run: Path, version: str) -> Path:
+    """Return the socket of a version: in the home's ``run``, or in a private temporary folder where that name is too long."""
+    wanted = run / f"{version}.sock"
+    if len(os.fsencode(wanted)) <= _LONGEST_SOCKET_NAME:
+        return wanted
+    name = hashlib.sha256(os.fsencode(run.resolve())).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"mainspring-{os.getuid()}-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
+        raise PermissionError(f"{folder} is open to others")
+    return folder / f"{version}.sock"

@@ -1,0 +1,116 @@
+"""A version that runs in a process of its own, asked over its Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from mainspring.adapters.runtimes.frames import Answer, Ask, Unframer, framed
+from mainspring.kernel.errors import Unavailable
+from mainspring.serving.ports import Row
+
+_RETRY_S = 0.05
+_decode = msgspec.msgpack.Decoder(Answer).decode
+
+
+class ModelProcess(asyncio.Protocol):
+    """The gateway's end. It connects again by itself; whatever was under way when the process went fails at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._transport: asyncio.Transport | None = None
+        self._asked: dict[int, asyncio.Future[Answer]] = {}
+        self._number = 0
+        self._frames = Unframer()
+        self._closed = False
+        self._connecting: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._transport is not None
+
+    async def open(self, timeout_s: float) -> bool:
+        """Connect, waiting for the process to come up; return whether it did. It goes on trying afterwards."""
+        self._connect_later()
+        connecting = self._connecting
+        if connecting is not None:
+            await asyncio.wait((connecting,), timeout=timeout_s)
+        return self.connected
+
+    def ask(self, rows: Sequence[Row], budget_s: float, *, shadow: bool = False) -> asyncio.Future[Answer]:
+        """Send rows and return the answer to come; raises ``Unavailable`` while the process is away."""
+        if self._transport is None:
+            self._connect_later()
+            raise Unavailable("its process is away", field="model")
+        self._number += 1
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asked[self._number] = future
+        number = self._number
+        future.add_done_callback(lambda _: self._asked.pop(number, None))
+        self._transport.write(framed(Ask(number, tuple(rows), int(budget_s * 1e6), shadow)))
+        return future
+
+    def close(self) -> None:
+        """Hang up for good."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._frames = Unframer()
+
+    def data_received(self, data: bytes) -> None:
+        for message in self._frames.feed(data):
+            answer = _decode(message)
+            future = self._asked.get(answer.number)
+            if future is not None and not future.done():
+                future.set_result(answer)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        for future in list(self._asked.values()):
+            if not future.done():
+                future.set_exception(Unavailable("its process went away", field="model"))
+        if not self._closed:
+            self._connect_later()
+
+    def _connect_later(self) -> None:
+        if not self._closed and self._transport is None and (self._connecting is None or self._connecting.done()):
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._transport is None and not self._closed:
+            try:
+                await loop.create_unix_connection(lambda: self, str(self._path))
+            except OSError:
+                await asyncio.sleep(_RETRY_S)
+
+
+def ask_and_wait(path: Path, rows: Sequence[Row], timeout_s: float) -> Answer:
+    """Ask a model process from a place without an event loop, such as a batch or a replay."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout_s)
+        connection.connect(str(path))
+        connection.sendall(framed(Ask(1, tuple(rows), int(timeout_s * 1e6))))
+        (length,) = struct.unpack("<I", _exactly(connection, 4))
+        return _decode(_exactly(connection, length))
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes:
+    data = bytearray()
+    while len(data) < count:
+        piece = connection.recv(count - len(data))
+        if not piece:
+            raise Unavailable("its process went away", field="model")
+        data += piece
+    return bytes(data)

@@ -1,0 +1,111 @@
+"""One gateway worker: ``python -m mainspring.edges.gateway --home H --port P [--worker N]``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server
+
+from mainspring.adapters.blobs.files import FileBlobs
+from mainspring.adapters.disk import LocalDisk
+from mainspring.adapters.home import Home
+from mainspring.adapters.latest.lmdb import LmdbLatest
+from mainspring.edges.gateway.app import Gateway
+from mainspring.edges.gateway.snapshot import Loader
+from mainspring.kernel.errors import Conflict, MainspringError, Refused
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+class RunFile(msgspec.Struct, frozen=True):
+    """``run/<worker>.json``: where a worker listens."""
+
+    worker: str
+    pid: int
+    host: str
+    port: int
+
+
+def main() -> None:
+    """Serve until a signal ends it."""
+    options = argparse.ArgumentParser(prog="mainspring gateway", description="Answer predictions from a home.")
+    options.add_argument("--home", type=Path, required=True)
+    options.add_argument("--host", default="127.0.0.1")
+    options.add_argument("--port", type=int, required=True, help="0 takes a free one")
+    options.add_argument("--worker", type=int, default=0)
+    given = options.parse_args()
+    try:
+        asyncio.run(serve(Home(given.home), given.host, given.port, f"gateway-{given.worker}"))
+    except MainspringError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+async def serve(home: Home, host: str, port: int, worker: str) -> None:
+    """Run one worker on this loop until SIGTERM or SIGINT, then finish what is under way."""
+    if host not in LOCAL:
+        raise Refused(
+            "without API keys the gateway listens on this machine alone", field="host", value=host,
+            remedy="use 127.0.0.1 and put a proxy that authenticates in front",
+        )  # fmt: skip
+    port = _free_port(host, port, home.run)
+    disk = LocalDisk()
+    blobs = FileBlobs(home.blobs, disk)
+
+    def latest() -> LmdbLatest:
+        return LmdbLatest(home.latest, read_only=True)
+
+    loader = Loader(home.run, blobs.get)
+    gateway = Gateway(home, disk, home.clock(), worker, loader, latest)
+    server = Server(
+        gateway, address=host, port=port, interface=Interfaces.RSGI, http=HTTPModes.auto, websockets=False,
+        backlog=1024, log_level=LogLevels.error,
+    )  # fmt: skip
+    loop = asyncio.get_running_loop()
+    for kind in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(kind, server.stop)
+    disk.write(home.run / f"{worker}.json", msgspec.json.encode(RunFile(worker, os.getpid(), host, port)))
+    try:
+        await server.serve()
+    finally:
+        await gateway.close()
+        disk.remove(home.run / f"{worker}.json")
+
+
+def _free_port(host: str, port: int, run: Path) -> int:
+    """Return the port, or a free one for 0; refuse one that anybody else than workers of this home listens on.
+
+    Workers share their port by SO_REUSEPORT, with which the kernel would also let a stranger's share it.
+    """
+    if port and any(_is_ours(file, port) for file in run.glob("gateway-*.json")):
+        return port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Conflict("the port cannot be used", field="port", value=port, remedy=str(error.strerror)) from None
+        return int(probe.getsockname()[1])
+
+
+def _is_ours(file: Path, port: int) -> bool:
+    try:
+        other = msgspec.json.decode(file.read_bytes(), type=RunFile)
+        os.kill(other.pid, 0)
+    except (OSError, msgspec.DecodeError):
+        return False
+    return other.port == port and other.pid != os.getpid()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""The RSGI application of one worker: one route table, one place where errors become answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+
+from mainspring.adapters.home import Home
+from mainspring.adapters.routing import RoutingFile
+from mainspring.edges.gateway.health import Counters, drained, live, metrics, ready
+from mainspring.edges.gateway.limits import MOST_IN_FLIGHT, WrongMethod, problem
+from mainspring.edges.gateway.outcomes import outcomes
+from mainspring.edges.gateway.predict import HEADERS, predict
+from mainspring.edges.gateway.shadow import Shadows
+from mainspring.edges.gateway.snapshot import Loader, Snapshot
+from mainspring.edges.gateway.sources import sources
+from mainspring.edges.gateway.tripwires import Tripwires
+from mainspring.features.ports import Latest
+from mainspring.kernel.clock import Clock
+from mainspring.kernel.errors import MainspringError, NotFound, Unavailable, nearest
+from mainspring.kernel.ids import PredictionIds
+from mainspring.log.ports import Disk
+from mainspring.log.spool import Acknowledgement, SpoolWriter
+from mainspring.serving.routing import Routing
+
+LOOK_EVERY_S = 0.1
+_RETRY_S = 1.0
+_SPOOL_ANSWERS_S = 1.0
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One line of the route table; ``named`` routes carry a name after the first segment."""
+
+    method: Literal["GET", "POST"]
+    handler: Callable[[Gateway, Any, Any, str], Awaitable[None]]
+    named: bool = False
+
+
+class Gateway:
+    """One worker: what it holds, and how requests find their handler."""
+
+    def __init__(
+        self, home: Home, disk: Disk, clock: Clock, worker: str, loader: Loader, latest: Callable[[], Latest]
+    ) -> None:
+        self.clock = clock
+        self.counters = Counters()
+        self.in_flight = 0
+        self.shadows = Shadows(lambda: self.spool)
+        self.tripwires = Tripwires(self._acknowledge)
+        self.ids = PredictionIds("")
+        self._latest: Latest | None = None
+        self._home = home
+        self._disk = disk
+        self._worker = worker
+        self._routing = RoutingFile(home.routing, disk)
+        self._loader = loader
+        self._open_latest = latest
+        self._snapshot: Snapshot | None = None
+        self._spool: SpoolWriter | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def spool(self) -> SpoolWriter:
+        if self._spool is None:
+            raise Unavailable("the gateway is starting", field="spool", remedy="try again in a second")
+        return self._spool
+
+    @property
+    def acknowledgement(self) -> Acknowledgement:
+        return self.spool.acknowledgement
+
+    @property
+    def generation(self) -> int:
+        return self._snapshot.generation if self._snapshot else 0
+
+    def snapshot(self) -> Snapshot:
+        """Return what stands now; a request keeps it to its end."""
+        if self._snapshot is None:
+            raise Unavailable("no routing is loaded yet", field="gateway", remedy="try again in a second")
+        return self._snapshot
+
+    async def not_ready(self) -> str | None:
+        """Return why this worker should not be asked, or None: no snapshot, or a spool that does not write."""
+        if self._snapshot is None:
+            return "no routing is loaded yet"
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self.spool.flush, _SPOOL_ANSWERS_S)
+        except MainspringError as error:
+            return error.sentence()
+        return None
+
+    def respond(self, proto: Any, body: bytes, model: str, began_ns: int, status: int = 200) -> None:
+        """Send an answer that stands in the spool."""
+        proto.response_bytes(status, HEADERS[self.acknowledgement], body)
+        if model:
+            self.counters.took(model, (time.perf_counter_ns() - began_ns) / 1e9)
+
+    async def __rsgi__(self, scope: Any, proto: Any) -> None:
+        first, _, name = scope.path[1:].partition("/")
+        self.in_flight += 1
+        try:
+            route = ROUTES.get(first)
+            if route is None or route.named != bool(name) or "/" in name:
+                raise NotFound("there is no such route", field="path", value=scope.path, remedy=nearest(first, ROUTES))
+            if scope.method != route.method:
+                raise WrongMethod(f"use {route.method} here", field="method", value=route.method)
+            if self.in_flight > MOST_IN_FLIGHT and route.named:
+                raise Unavailable("too many requests at once", field="gateway", remedy="try again in a second")
+            await route.handler(self, scope, proto, name)
+            self.counters.answered(first, 200)
+        except Exception as error:  # this is the one place where errors become answers
+            status, headers, body = problem(error)
+            code = error.as_dict()["code"] if isinstance(error, MainspringError) else "internal"
+            self.counters.problems[code] = self.counters.problems.get(code, 0) + 1
+            self.counters.answered(first if first in ROUTES else "other", status)
+            proto.response_bytes(status, headers, body)
+        finally:
+            self.in_flight -= 1
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watcher = loop.create_task(self._watch())
+
+    async def close(self) -> None:
+        """Finish what is under way, write the spool to its end, and say that this worker answers no more."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+        await self.shadows.finish(5.0)
+        self._loader.close()
+        if self._spool is not None:
+            self._spool.close()
+        self._routing.withdraw(self._worker)
+
+    async def _watch(self) -> None:
+        """Follow ``routing/current``: a newer one interrupts the loading of an older one."""
+        seen: tuple[int, int] | None = None
+        loading: asyncio.Task[None] | None = None
+        retry_at_s = 0.0
+        while True:
+            mark = self._routing.mark()
+            failed = loading is not None and loading.done() and loading.exception() is not None
+            if mark is not None and (mark != seen or (failed and time.monotonic() >= retry_at_s)):
+                if loading is not None and not loading.done():
+                    loading.cancel()
+                seen, retry_at_s = mark, time.monotonic() + _RETRY_S
+                loading = asyncio.get_running_loop().create_task(self._load())
+                await asyncio.sleep(0)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _load(self) -> None:
+        try:
+            routing = self._routing.read()
+            if routing is None or (self._snapshot is not None and routing.generation == self.generation):
+                return
+            await self.swap(routing)
+        except Exception as error:
+            print(f"routing was not loaded: {error}", file=sys.stderr, flush=True)  # noqa: T201
+            raise
+
+    async def swap(self, routing: Routing) -> None:
+        """Load a routing, swap it in by one reference and acknowledge it."""
+        if routing.views and self._latest is None:
+            self._latest = self._open_latest()
+        snapshot = await self._loader.load(routing, self._latest)
+        if self._spool is None or self._spool.acknowledgement != routing.acknowledgement:
+            self._renew_spool(routing.acknowledgement)
+        self._snapshot = snapshot
+        releases = {model.release.id for model in routing.models if model.release}
+        self.tripwires.keep(releases, {version.id for version in routing.versions})
+        self._acknowledge()
+
+    def _renew_spool(self, acknowledgement: Acknowledgement) -> None:
+        old = self._spool
+        ids = PredictionIds()
+        self._spool = SpoolWriter(self._home.spool, ids.boot, self._disk, acknowledgement)
+        self.ids = ids
+        if old is not None:
+            asyncio.get_running_loop().call_later(10.0, old.close)
+
+    def _acknowledge(self) -> None:
+        self._routing.acknowledge(self._worker, self.generation, pid=os.getpid(), disabled=self.tripwires.disabled)
+
+
+ROUTES: dict[str, Route] = {
+    "predict": Route("POST", predict, named=True),
+    "outcomes": Route("POST", outcomes, named=True),
+    "sources": Route("POST", sources, named=True),
+    "live": Route("GET", live),
+    "ready": Route("GET", ready),
+    "metrics": Route("GET", metrics),
+    "drained": Route("GET", drained),
+}

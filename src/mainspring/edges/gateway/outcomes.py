@@ -1,0 +1,60 @@
+"""``POST /outcomes/{model}``: what came true, one object or a list of them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from mainspring.edges.gateway.limits import check_rows, not_ahead, parse_moment, read_body
+from mainspring.kernel.schema import Column
+from mainspring.log.records import Outcomes
+from mainspring.serving.decode import RowDecoder
+
+if TYPE_CHECKING:
+    from mainspring.edges.gateway.app import Gateway
+
+MOST_ROWS = 50_000
+_TIMES = ("event_time", "known_at")
+
+
+def outcome_decoder(entity: Column, kind: str) -> RowDecoder:
+    """Return the decoder of ``{<entity>: …, "value": …, "event_time"?: …, "known_at"?: …}``."""
+    value = Column("value", "bool" if kind == "bool" else "float")
+    return RowDecoder((msgspec.structs.replace(entity, nullable=False), value, *(Column(n, "str") for n in _TIMES)), _TIMES)
+
+
+async def outcomes(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
+    """Take outcomes of a model's entities."""
+    began_ns = time.perf_counter_ns()
+    query = dict(parse_qsl(scope.query_string)) if scope.query_string else {}
+    model = gateway.snapshot().model(name, query.get("project"))
+    body = await read_body(scope, proto)
+    rows, several = model.outcomes.decode(body)
+    check_rows(len(rows), MOST_ROWS)
+    now_us = gateway.clock.now_us()
+    moments = [_moments(row, at if several else None, now_us) for at, row in enumerate(rows)]
+    gateway.spool.append(
+        Outcomes(
+            project=model.route.project,
+            model=model.route.model,
+            entities=tuple([str(row[0]) for row in rows]),
+            values=tuple([float(row[1]) for row in rows]),
+            event_us=tuple([event_us for event_us, _ in moments]),
+            known_us=tuple([known_us for _, known_us in moments]),
+        )
+    )
+    await gateway.spool.durable()
+    gateway.respond(proto, b'{"accepted":%d}' % len(rows), "", began_ns, status=202)
+
+
+def _moments(row: tuple[Any, ...], index: int | None, now_us: int) -> tuple[int, int]:
+    """Return when it happened and when it was known; both default to now, and neither may lie ahead."""
+    where = "" if index is None else f"[{index}]."
+    known_us = now_us if row[3] is None else parse_moment(row[3], where + "known_at")
+    not_ahead(known_us, now_us, where + "known_at", row[3])
+    event_us = known_us if row[2] is None else parse_moment(row[2], where + "event_time")
+    not_ahead(event_us, now_us, where + "event_time", row[2])
+    return event_us, known_us

@@ -1,0 +1,307 @@
+"""The hot path: parse, limits, draw, spool the assignment, look up, run, answer; shadows come after the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from mainspring.edges.gateway.limits import JSON, Late, ModelFailed, check_rows, decision_time, read_body
+from mainspring.edges.gateway.snapshot import Arm, Model
+from mainspring.kernel.crashpoints import reached
+from mainspring.kernel.errors import Unavailable, unknown
+from mainspring.log.records import Assignment, Request, Role, Scored, Status
+from mainspring.serving.assemble import Looked
+from mainspring.serving.draw import Drawn, assign
+from mainspring.serving.ports import Row
+
+if TYPE_CHECKING:
+    from mainspring.edges.gateway.app import Gateway
+
+LATE = "late"
+INVALID = "invalid"
+AWAY = "failed: its process is away"
+_encode = msgspec.json.Encoder().encode
+
+
+class Asked(msgspec.Struct, gc=False):
+    """One request on its way: what it carries, and what is known for it."""
+
+    id: str
+    model: Model
+    generation: int
+    decision_us: int
+    began_ns: int
+    rows: list[Row]
+    looked: Sequence[Sequence[Looked]] = ()
+
+    def remaining_s(self) -> float:
+        """Return what is left of the deadline."""
+        return self.model.route.deadline_ms / 1e3 - (time.perf_counter_ns() - self.began_ns) / 1e9
+
+
+class Ran(msgspec.Struct, gc=False):
+    """What one version made of some rows: a value each, or a fault by place."""
+
+    values: Sequence[float | None]
+    faults: dict[int, str]
+    latency_us: int
+
+
+class Answers:
+    """Who answered which row, in the order of the rows; and whom the rows met at all."""
+
+    __slots__ = ("arms", "met", "values")
+
+    def __init__(self, count: int) -> None:
+        self.arms: list[Arm | None] = [None] * count
+        self.values: list[float] = [math.nan] * count
+        self.met: list[set[str]] = [set() for _ in range(count)]
+
+    def put(self, place: int, arm: Arm, value: float) -> None:
+        self.arms[place] = arm
+        self.values[place] = value
+
+
+async def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
+    """Answer ``POST /predict/{model}``: one object or a list of them."""
+    began_ns = time.perf_counter_ns()
+    query = dict(parse_qsl(scope.query_string)) if scope.query_string else {}
+    snapshot = gateway.snapshot()
+    model = snapshot.model(name, query.get("project"))
+    body = await read_body(scope, proto)
+    rows, several = model.decoder.decode(body)
+    if several:
+        check_rows(len(rows), model.route.max_rows)
+    now_us = gateway.clock.now_us()
+    headers = scope.headers
+    at_us = decision_time(headers.get("x-mainspring-at"), now_us, model.route.oldest_decision_us)
+    asked = Asked(gateway.ids.next(), model, snapshot.generation, at_us, began_ns, rows)
+    pinned = _pinned(model, query["version"]) if "version" in query else None
+    drawn = _spool_request(gateway, asked, body, now_us, headers, pinned)
+    reached("gateway.after_assignment")
+    asked.looked = model.look_up(rows, at_us)
+    answers = await _answer(gateway, asked, drawn, pinned)
+    if gateway.acknowledgement == "durable":
+        await gateway.spool.durable()
+    reached("gateway.before_answer")
+    gateway.respond(proto, _said(asked, answers, several), model.route.name, began_ns)
+    reached("gateway.after_answer")
+    if model.shadows:
+        gateway.shadows.offer(asked, answers.met)
+
+
+def _pinned(model: Model, number: str) -> Arm:
+    arms = {model.champion.number: model.champion, **model.pinned}
+    if not number.isdigit() or int(number) not in arms:
+        raise unknown("version", number, [str(number) for number in arms])
+    return arms[int(number)]
+
+
+def _spool_request(
+    gateway: Gateway, asked: Asked, body: bytes, now_us: int, headers: Any, pinned: Arm | None
+) -> list[Drawn]:
+    """Draw every row and spool what was asked and drawn, before any model code runs."""
+    model, route, rows = asked.model, asked.model.route, asked.rows
+    release = None if pinned or gateway.tripwires.tripped(model) else model.release
+    stable = pinned.id if pinned else route.champion
+    units = _texts(rows, model.unit)
+    drawn = [assign(release, stable, unit) for unit in units]
+    request = Request(
+        prediction_id=asked.id,
+        project=route.project,
+        model=route.model,
+        decision_us=asked.decision_us,
+        receipt_us=now_us,
+        body=body,
+        entities=units if model.entity == model.unit else _texts(rows, model.entity),
+        units=units,
+        subjects=_texts(rows, model.subject) if model.subject is not None else (),
+        caller=headers.get("x-mainspring-caller", "")[:100],
+        idempotency_key=headers.get("idempotency-key", "")[:200],
+    )
+    assignment = Assignment(
+        prediction_id=asked.id,
+        model=route.model,
+        generation=asked.generation,
+        release=release.id if release else "",
+        epoch=release.epoch if release else 0,
+        salt=release.salt if release else "",
+        rows=tuple(range(len(rows))),
+        draws=tuple([one.draw for one in drawn]),
+        arms=tuple([one.arm for one in drawn]),
+        propensities=tuple([one.propensity for one in drawn]),
+        decision_us=asked.decision_us,
+    )
+    gateway.spool.append(request)
+    gateway.spool.append(assignment)
+    return drawn
+
+
+def _texts(rows: Sequence[Row], place: int) -> tuple[str, ...]:
+    return tuple([_text(row[place]) for row in rows])
+
+
+def _text(value: Any) -> str:
+    return value if type(value) is str else "" if value is None else str(value)
+
+
+async def _answer(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn], pinned: Arm | None) -> Answers:
+    """Run both arms, the challenger first because it may be late; whatever it leaves open the stable version answers."""
+    model = asked.model
+    answers = Answers(len(asked.rows))
+    if pinned is not None:
+        await _stable(gateway, asked, answers, range(len(drawn)), pinned, "pinned")
+        return answers
+    stable = model.champion
+    tried = [place for place, one in enumerate(drawn) if one.arm != stable.id]
+    if not tried:
+        await _stable(gateway, asked, answers, range(len(drawn)), stable, "served")
+        return answers
+    chosen = set(tried)
+    rest = [place for place in range(len(drawn)) if place not in chosen]
+    challenging = asyncio.ensure_future(_challenge(gateway, asked, answers, tried))
+    if rest:
+        try:
+            await _stable(gateway, asked, answers, rest, stable, "served")
+        except BaseException:
+            challenging.cancel()
+            raise
+    await challenging
+    left = [place for place in tried if answers.arms[place] is None]
+    if left:
+        await _stable(gateway, asked, answers, left, stable, "fallback")
+    return answers
+
+
+async def _challenge(gateway: Gateway, asked: Asked, answers: Answers, places: Sequence[int]) -> None:
+    arm, model = asked.model.challenger, asked.model
+    assert arm is not None
+    assert model.release is not None
+    budget_s = asked.remaining_s() - model.champion.engine.latency.p99_us / 1e6
+    ran = await run(arm, asked, places, budget_s)
+    spool_scored(gateway.spool, asked, arm, "served", places, ran, model.release.id)
+    gateway.tripwires.challenger_answered(model, bool(ran.faults), next(iter(ran.faults.values()), ""))
+    _take(answers, arm, places, ran)
+
+
+async def _stable(
+    gateway: Gateway, asked: Asked, answers: Answers, places: Sequence[int], arm: Arm, role: Role
+) -> None:
+    release = asked.model.release
+    ran = await run(arm, asked, places, asked.remaining_s())
+    spool_scored(gateway.spool, asked, arm, role, places, ran, release.id if release and role != "pinned" else "")
+    if release is not None:
+        gateway.tripwires.stable_answered(asked.model, bool(ran.faults))
+    _take(answers, arm, places, ran)
+    if ran.faults:
+        raise _refusal(next(iter(ran.faults.values())), asked)
+    arm.engine.latency.add(ran.latency_us)
+
+
+def _take(answers: Answers, arm: Arm, places: Sequence[int], ran: Ran) -> None:
+    for at, place in enumerate(places):
+        answers.met[place].add(arm.id)
+        value = ran.values[at]
+        if value is not None and at not in ran.faults:
+            answers.put(place, arm, value)
+
+
+def _refusal(fault: str, asked: Asked) -> Exception:
+    name = asked.model.route.name
+    if fault == LATE:
+        return Late("did not answer in time", field="model", value=name, remedy="try again, or raise its deadline")
+    if fault == AWAY:
+        return Unavailable("its process is away", field="model", value=name, remedy="try again in a second")
+    return ModelFailed("could not answer this request", field="model", value=name, remedy="look at its log")
+
+
+async def run(arm: Arm, asked: Asked, places: Sequence[int], budget_s: float) -> Ran:
+    """Run a version on some rows of a request within a budget; whatever goes wrong is a fault, never an exception."""
+    if budget_s <= 0:
+        return _all(LATE, len(places), 0)
+    began_ns = time.perf_counter_ns()
+    try:
+        inputs = [arm.row(asked.rows[place], asked.looked[place]) for place in places]
+        if arm.engine.local is not None:
+            values: Sequence[float | None] = arm.engine.local.run(inputs)
+            faults = {at: INVALID for at, value in enumerate(values) if not math.isfinite(value or 0.0)}
+        else:
+            assert arm.engine.process is not None
+            answer = await asyncio.wait_for(arm.engine.process.ask(inputs, budget_s), budget_s)
+            values, faults = answer.values, answer.faults
+    except TimeoutError:
+        return _all(LATE, len(places), _since_us(began_ns))
+    except Unavailable:
+        return _all(AWAY, len(places), _since_us(began_ns))
+    except Exception as error:  # a graph may raise anything; the caller's answer comes from elsewhere
+        return _all(f"failed: {type(error).__name__}: {error}"[:200], len(places), _since_us(began_ns))
+    return Ran(values, faults, _since_us(began_ns))
+
+
+def _since_us(began_ns: int) -> int:
+    return (time.perf_counter_ns() - began_ns) // 1_000
+
+
+def _all(fault: str, count: int, latency_us: int) -> Ran:
+    return Ran((None,) * count, dict.fromkeys(range(count), fault), latency_us)
+
+
+def spool_scored(spool: Any, asked: Asked, arm: Arm, role: Role, places: Sequence[int], ran: Ran, release: str) -> None:
+    """Spool what a version answered: one record for the rows that went well, and one for each kind of fault."""
+    if not ran.faults:
+        spool.append(_record(asked, arm, role, places, ran.values, "ok", "", ran.latency_us, release))
+        return
+    groups: dict[str, list[int]] = {}
+    for at in range(len(places)):
+        groups.setdefault(ran.faults.get(at, ""), []).append(at)
+    for fault, members in groups.items():
+        status: Status = "ok" if not fault else "late" if fault == LATE else "invalid" if fault == INVALID else "failed"
+        values = [None if fault else ran.values[at] for at in members]
+        own = [places[at] for at in members]
+        spool.append(_record(asked, arm, role, own, values, status, fault, ran.latency_us, release))
+
+
+def _record(
+    asked: Asked, arm: Arm, role: Role, places: Sequence[int], values: Sequence[float | None], status: Status,
+    reason: str, latency_us: int, release: str,
+) -> Scored:  # fmt: skip
+    threshold = arm.threshold
+    return Scored(
+        prediction_id=asked.id,
+        model=asked.model.route.model,
+        version=arm.id,
+        role=role,
+        status=status,
+        generation=asked.generation,
+        rows=tuple(places),
+        outputs=tuple(values),
+        features=arm.features([asked.looked[place] for place in places]),
+        latency_us=latency_us,
+        decision_us=asked.decision_us,
+        reason=reason,
+        threshold=threshold,
+        decisions=() if threshold is None else tuple([None if v is None else v >= threshold for v in values]),
+        release=release,
+    )
+
+
+def _said(asked: Asked, answers: Answers, several: bool) -> bytes:
+    said = []
+    for arm, value in zip(answers.arms, answers.values, strict=True):
+        assert arm is not None
+        one: dict[str, Any] = {"version": arm.number, "value": value}
+        if arm.threshold is not None:
+            one["decision"] = value >= arm.threshold
+        said.append(one)
+    if several:
+        return _encode({"id": asked.id, "predictions": said})
+    return _encode({"id": asked.id, **said[0]})
+
+
+HEADERS = {policy: [JSON, ("x-mainspring-acknowledgement", policy)] for policy in ("durable", "batched", "best_effort")}

@@ -1,0 +1,117 @@
+"""Shadows: versions that score rows after the answer, in batches, from a bounded queue that never delays a caller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mainspring.edges.gateway.predict import AWAY, LATE, Asked, Ran, spool_scored
+from mainspring.edges.gateway.snapshot import Arm
+from mainspring.kernel.errors import Unavailable
+from mainspring.serving.ports import Row
+
+BATCH_ROWS = 256
+BATCH_S = 0.02
+MOST_ROWS = 20_000
+PROCESS_BACK_S = 10.0
+_BUDGET_S = 120.0
+
+Job = tuple[Asked, Arm, str, list[int]]
+
+
+class Shadows:
+    """One queue and one batcher a version. Rows: ``queued`` in all, ``done``, ``dropped`` because a queue was full."""
+
+    def __init__(self, spool: Callable[[], Any], most_rows: int = MOST_ROWS) -> None:
+        self._spool = spool
+        self._most_rows = most_rows
+        self._queues: dict[str, deque[Job]] = {}
+        self._batchers: dict[str, asyncio.Task[None]] = {}
+        self.queued = self.done = self.dropped = 0
+
+    @property
+    def waiting(self) -> int:
+        return self.queued - self.done
+
+    def offer(self, asked: Asked, met: Sequence[set[str]]) -> None:
+        """Queue the rows of a request for every shadow that has not met them already."""
+        for version, (arm, release) in asked.model.shadows.items():
+            places = [place for place, versions in enumerate(met) if version not in versions]
+            if not places:
+                continue
+            if self.waiting + len(places) > self._most_rows:
+                self.dropped += len(places)
+                continue
+            self.queued += len(places)
+            self._queues.setdefault(version, deque()).append((asked, arm, release, places))
+            batcher = self._batchers.get(version)
+            if batcher is None or batcher.done():
+                self._batchers[version] = asyncio.get_running_loop().create_task(self._drain(version))
+
+    async def finish(self, timeout_s: float) -> None:
+        """Wait until the queues are empty."""
+        running = [batcher for batcher in self._batchers.values() if not batcher.done()]
+        if running:
+            await asyncio.wait(running, timeout=timeout_s)
+
+    async def _drain(self, version: str) -> None:
+        queue = self._queues[version]
+        while queue:
+            if sum(len(job[3]) for job in queue) < BATCH_ROWS:
+                await asyncio.sleep(BATCH_S)
+            batch, count = [queue.popleft()], 0
+            count = len(batch[0][3])
+            while queue and count + len(queue[0][3]) <= BATCH_ROWS:
+                batch.append(queue.popleft())
+                count += len(batch[-1][3])
+            try:
+                await self._score(batch)
+            finally:
+                self.done += count
+
+    async def _score(self, batch: Sequence[Job]) -> None:
+        arm = batch[-1][1]
+        ran = await _run(arm, [own.row(asked.rows[p], asked.looked[p]) for asked, own, _, places in batch for p in places])
+        start = 0
+        for asked, own, release, places in batch:
+            end = start + len(places)
+            faults = {at - start: fault for at, fault in ran.faults.items() if start <= at < end}
+            try:
+                spool_scored(
+                    self._spool(), asked, own, "shadow", places,
+                    Ran(ran.values[start:end], faults, ran.latency_us), release,
+                )  # fmt: skip
+            except Unavailable:  # the disk is full: callers are refused already, shadows are counted
+                self.dropped += len(places)
+            start = end
+
+
+async def _run(arm: Arm, rows: Sequence[Row]) -> Ran:
+    local, process = arm.engine.local, arm.engine.process
+    if local is not None:
+        return await _run_local(local, rows)
+    assert process is not None
+    for _ in range(2):
+        if not process.connected:
+            await process.open(PROCESS_BACK_S)
+        try:
+            answer = await asyncio.wait_for(process.ask(rows, _BUDGET_S, shadow=True), _BUDGET_S)
+        except TimeoutError:
+            return Ran((None,) * len(rows), dict.fromkeys(range(len(rows)), LATE), int(_BUDGET_S * 1e6))
+        except Unavailable:
+            continue
+        return Ran(answer.values, answer.faults, answer.latency_us)
+    return Ran((None,) * len(rows), dict.fromkeys(range(len(rows)), AWAY), 0)
+
+
+async def _run_local(local: Any, rows: Sequence[Row]) -> Ran:
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    try:
+        values = await loop.run_in_executor(None, local.run, rows)
+    except Exception as error:  # a graph may raise anything
+        fault = f"failed: {type(error).__name__}: {error}"[:200]
+        return Ran((None,) * len(rows), dict.fromkeys(range(len(rows)), fault), 0)
+    return Ran(values, {}, int((loop.time() - began_s) * 1e6 / len(rows)))

@@ -1,0 +1,273 @@
+"""The loaded snapshot: decoders, runtimes and look-ups of one generation, swapped in by one reference."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mainspring.adapters.runtimes.frames import socket_path
+from mainspring.adapters.runtimes.package import load_onnx
+from mainspring.adapters.runtimes.process import ModelProcess
+from mainspring.edges.gateway.outcomes import outcome_decoder
+from mainspring.features.keys import encode_key
+from mainspring.features.ports import Latest
+from mainspring.kernel.errors import InvalidInput, Unavailable, unknown
+from mainspring.kernel.schema import Column
+from mainspring.serving.assemble import Assembly, Looked, absent, features_json
+from mainspring.serving.decode import RowDecoder
+from mainspring.serving.ports import Row, Runtime
+from mainspring.serving.routing import ModelRoute, ReleaseRoute, Routing, SourceRoute, VersionRoute, ViewRoute
+
+WAIT_FOR_PROCESS_S = 60.0
+HANG_UP_AFTER_S = 10.0  # requests that began under the old snapshot still use it
+
+
+class Latency:
+    """The last 256 latencies of a version; the reserve that is kept for it when another is tried first."""
+
+    __slots__ = ("_count", "_ring", "p99_us")
+
+    def __init__(self) -> None:
+        self._ring: list[int] = []
+        self._count = 0
+        self.p99_us = 5_000
+
+    def add(self, latency_us: int) -> None:
+        """Count one answer."""
+        self._count += 1
+        if len(self._ring) < 256:
+            self._ring.append(latency_us)
+        else:
+            self._ring[self._count & 255] = latency_us
+        if self._count & 63 == 0:
+            self.p99_us = sorted(self._ring)[int(len(self._ring) * 0.99)]
+
+
+class Engine:
+    """What runs one version: a graph in this process, or the line to its own. Shared by snapshots."""
+
+    __slots__ = ("latency", "local", "process")
+
+    def __init__(self, local: Runtime | None, process: ModelProcess | None) -> None:
+        self.local = local
+        self.process = process
+        self.latency = Latency()
+
+
+class Arm:
+    """One version as one model's requests meet it."""
+
+    __slots__ = ("_assembly", "_pick", "_views", "engine", "id", "number", "threshold", "version")
+
+    def __init__(self, version: VersionRoute, engine: Engine, columns: Sequence[Column], views: Sequence[View]) -> None:
+        self.version = version
+        self.id = version.id
+        self.number = version.number
+        self.threshold = version.threshold
+        self.engine = engine
+        places = {view.digest: place for place, view in enumerate(views)}
+        self._pick = [places[digest] for digest in version.views]
+        own = [views[place] for place in self._pick]
+        self._views = [(view.spec, view.digest) for view in own]
+        self._assembly = Assembly(version.signature, columns, [view.spec for view in own])
+
+    def row(self, asked: Row, looked: Sequence[Looked]) -> Row:
+        """Return what the version sees of one row."""
+        return self._assembly.row(asked, [looked[place] for place in self._pick])
+
+    def features(self, looked: Sequence[Sequence[Looked]]) -> bytes:
+        """Return what is logged of the features that the version saw."""
+        return features_json(self._views, [[row[place] for place in self._pick] for row in looked])
+
+
+class View:
+    """One view: where a request's key stands, and how its features are looked up."""
+
+    __slots__ = ("_absent", "_key", "digest", "spec")
+
+    def __init__(self, route: ViewRoute, columns: Sequence[Column]) -> None:
+        self.spec = route.spec
+        self.digest = route.digest
+        self._absent = absent(route.spec)
+        places = {column.name: place for place, column in enumerate(columns)}
+        missing = [name for name in route.spec.key if name not in places]
+        if missing:
+            raise InvalidInput("the view's key is not a column of the request", field=route.spec.name, value=missing)
+        self._key = [places[name] for name in route.spec.key]
+
+    def look_up(self, latest: Latest, rows: Sequence[Row], at_us: int) -> list[Looked]:
+        """Return the features of each row as known at ``at_us``."""
+        keys = [encode_key([row[place] for place in self._key]) for row in rows]
+        found = latest.get(self.digest, keys, at_us)
+        return [self._absent if row is None else Looked(tuple(row.values), row.known_us) for row in found]
+
+
+class Model:
+    """All that is needed to answer requests to one model."""
+
+    __slots__ = (
+        "_latest", "arms", "challenger", "champion", "decoder", "entity", "outcomes", "pinned", "release", "route",
+        "shadows", "subject", "unit", "views",
+    )  # fmt: skip
+
+    def __init__(self, route: ModelRoute, routing: Routing, engines: dict[str, Engine], latest: Latest | None) -> None:
+        self.route = route
+        self.decoder = RowDecoder(route.columns)
+        places = {name: place for place, name in enumerate(self.decoder.names)}
+        self.entity = _place(places, route.entity)
+        self.outcomes = outcome_decoder(route.columns[self.entity], route.outcome_kind)
+        self.unit = _place(places, route.unit)
+        self.subject = _place(places, route.subject) if route.subject else None
+        versions = {id: routing.version(id) for id in _versions(route)}
+        digests = dict.fromkeys(digest for version in versions.values() for digest in version.views)
+        known = {(view.digest, view.project): view for view in routing.views}
+        self.views = [View(known[digest, route.project], route.columns) for digest in digests]
+        self._latest = latest
+        if self.views and latest is None:
+            raise Unavailable("the latest features cannot be read", field="features", value=route.name)
+        self.arms = {id: Arm(version, engines[id], route.columns, self.views) for id, version in versions.items()}
+        self.champion = self.arms[route.champion]
+        self.release: ReleaseRoute | None = route.release
+        self.challenger = self.arms[route.release.challenger] if route.release else None
+        self.shadows: dict[str, tuple[Arm, str]] = {}
+        for shadow in route.shadows:
+            if shadow.version not in self.shadows or not self.shadows[shadow.version][1]:
+                self.shadows[shadow.version] = (self.arms[shadow.version], shadow.release)
+        self.pinned = {self.arms[id].number: self.arms[id] for id in route.pinned}
+
+    def look_up(self, rows: Sequence[Row], at_us: int) -> list[Sequence[Looked]]:
+        """Return, for each row, the features of every view that some version of this model needs."""
+        if self._latest is None or not self.views:
+            return [()] * len(rows)
+        found = [view.look_up(self._latest, rows, at_us) for view in self.views]
+        return list(zip(*found, strict=True))
+
+
+class Source:
+    """A source that takes pushed rows."""
+
+    __slots__ = ("decoder", "known_at", "route", "time")
+
+    def __init__(self, route: SourceRoute) -> None:
+        self.route = route
+        self.decoder = RowDecoder(route.spec.columns)
+        places = {name: place for place, name in enumerate(self.decoder.names)}
+        self.time = places.get(route.spec.time)
+        self.known_at = places.get(route.spec.known_at) if route.spec.known_at else None
+
+
+class Snapshot:
+    """One generation, ready to answer."""
+
+    def __init__(self, routing: Routing, engines: dict[str, Engine], latest: Latest | None) -> None:
+        self.routing = routing
+        self.generation = routing.generation
+        self._models: dict[str, list[Model]] = {}
+        for route in routing.models:
+            self._models.setdefault(route.name, []).append(Model(route, routing, engines, latest))
+        self._sources: dict[str, list[Source]] = {}
+        for source in routing.sources:
+            self._sources.setdefault(source.spec.name, []).append(Source(source))
+
+    def model(self, name: str, project: str | None = None) -> Model:
+        """Return the model of that name; ``project`` is needed where several projects have one."""
+        return _one("model", name, self._models, project, lambda model: model.route.project_name)
+
+    def source(self, name: str, project: str | None = None) -> Source:
+        """Return the source of that name."""
+        return _one("source", name, self._sources, project, lambda source: source.route.project_name)
+
+    def models(self) -> list[Model]:
+        """Return every model."""
+        return [model for several in self._models.values() for model in several]
+
+
+class Loader:
+    """Makes snapshots: verifies and warms what is new, keeps what is loaded, hangs up what nobody needs."""
+
+    def __init__(self, run: Path, get: Callable[[str], bytes]) -> None:
+        self._run = run
+        self._get = get
+        self._engines: dict[tuple[str, bool], Engine] = {}
+
+    async def load(self, routing: Routing, latest: Latest | None) -> Snapshot:
+        """Return the snapshot once every version of it can answer; raises if a champion cannot."""
+        engines: dict[str, Engine] = {}
+        for version in routing.versions:
+            engines[version.id] = await self._engine(version)
+        await self._wait_for_processes(routing, engines)
+        snapshot = Snapshot(routing, engines, latest)
+        self._let_go({(version.id, version.package.in_gateway) for version in routing.versions})
+        return snapshot
+
+    async def _engine(self, version: VersionRoute) -> Engine:
+        key = (version.id, version.package.in_gateway)
+        if key not in self._engines:
+            if version.package.in_gateway:
+                loop = asyncio.get_running_loop()
+                local = await loop.run_in_executor(None, _load_and_warm, version, self._get)
+                self._engines[key] = Engine(local, None)
+            else:
+                self._engines[key] = Engine(None, ModelProcess(socket_path(self._run, version.id)))
+        return self._engines[key]
+
+    async def _wait_for_processes(self, routing: Routing, engines: dict[str, Engine]) -> None:
+        away = {id: engine.process for id, engine in engines.items() if engine.process and not engine.process.connected}
+        await asyncio.gather(*(process.open(WAIT_FOR_PROCESS_S) for process in away.values()))
+        for model in routing.models:
+            process = engines[model.champion].process
+            if process is not None and not process.connected:
+                raise Unavailable("the champion's process did not come up", field="model", value=model.name)
+
+    def _let_go(self, needed: set[tuple[str, bool]]) -> None:
+        for key in [key for key in self._engines if key not in needed]:
+            process = self._engines.pop(key).process
+            if process is not None:
+                asyncio.get_running_loop().call_later(HANG_UP_AFTER_S, process.close)
+
+    def close(self) -> None:
+        """Hang up on every model process."""
+        for engine in self._engines.values():
+            if engine.process is not None:
+                engine.process.close()
+
+
+def _load_and_warm(version: VersionRoute, get: Callable[[str], bytes]) -> Runtime:
+    runtime = load_onnx(version, get)
+    row = tuple("" if column.kind == "str" else 0 for column in version.signature.inputs)
+    try:
+        runtime.run([row])
+    except Exception as error:  # a made-up row may be nonsense to the model; loading it is what counts
+        print(f"warming {version.id}: {error}", file=sys.stderr)  # noqa: T201
+    return runtime
+
+
+def _versions(route: ModelRoute) -> list[str]:
+    drawn = [route.release.challenger] if route.release else []
+    return list(dict.fromkeys([route.champion, *drawn, *route.pinned, *(shadow.version for shadow in route.shadows)]))
+
+
+def _place(places: dict[str, int], name: str) -> int:
+    if name not in places:
+        raise InvalidInput("is not a column of the request", field=name, value=sorted(places))
+    return places[name]
+
+
+def _one(kind: str, name: str, found: dict[str, list[Any]], project: str | None, owner: Callable[[Any], str]) -> Any:
+    several = found.get(name)
+    if not several:
+        raise unknown(kind, name, found)
+    if project is not None:
+        of_project = [one for one in several if owner(one) == project]
+        if not of_project:
+            raise unknown("project", project, [owner(one) for one in several])
+        return of_project[0]
+    if len(several) > 1:
+        names = ", ".join(sorted(owner(one) for one in several))
+        raise InvalidInput(f"several projects have this {kind}", field=kind, value=name, remedy=f"add ?project= ({names})")
+    return several[0]
+
+

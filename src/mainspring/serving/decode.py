@@ -1,0 +1,165 @@
+"""Typed decoding of request bodies: one decoder a model, built once; every fault names field, value and remedy."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from mainspring.kernel.clock import parse_time, to_us
+from mainspring.kernel.errors import InvalidInput, nearest
+from mainspring.kernel.schema import Column, Kind
+from mainspring.serving.ports import Row
+
+_TYPES: dict[Kind, type] = {"int": int, "float": float, "bool": bool, "str": str, "time": str}
+_SHOWN: dict[Kind, str] = {
+    "int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "time": "an ISO 8601 time",
+}  # fmt: skip
+_GREATEST_INT = 2**63
+_QUOTED = re.compile(r"`([^`]*)`")
+_PATH = re.compile(r"at `\$(?:\[(\d+)\])?(?:\.([^`]*))?`$")
+_SPACE = b" \t\r\n"
+
+
+class Malformed(InvalidInput):
+    """The body is not what the route takes; ``kind`` is its stable code."""
+
+    def __init__(self, kind: str, what: str, *, field: str | None = None, value: Any = None, remedy: str | None = None):
+        self.kind = kind
+        super().__init__(what, field=field, value=value, remedy=remedy)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "code": self.kind}
+
+
+class RowDecoder:
+    """Decodes one JSON object, or a list of them, that hold exactly ``columns``.
+
+    >>> decoder = RowDecoder((Column("flight", "str"), Column("distance", "float")))
+    >>> decoder.decode(b'{"distance": 228, "flight": "UA1"}')
+    ([('UA1', 228.0)], False)
+    """
+
+    def __init__(self, columns: Sequence[Column], optional: Sequence[str] = ()) -> None:
+        self.columns = tuple(columns)
+        self.names = tuple(column.name for column in columns)
+        self._row = row_type(columns, optional)
+        self._one = msgspec.json.Decoder(self._row)
+        self._many = msgspec.json.Decoder(list[self._row])  # type: ignore[name-defined]
+        self._finish = [(i, _finisher(column)) for i, column in enumerate(columns) if column.kind in ("int", "time")]
+
+    def decode(self, body: bytes) -> tuple[list[Row], bool]:
+        """Return the rows, and whether the body was a list."""
+        several = body[:1] == b"[" or body.lstrip(_SPACE)[:1] == b"["
+        try:
+            if several:
+                rows = [msgspec.structs.astuple(row) for row in self._many.decode(body)]
+            else:
+                rows = [msgspec.structs.astuple(self._one.decode(body))]
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise fault(error, body, self.columns) from None
+        if self._finish:
+            rows = [self._finished(row, index if several else None) for index, row in enumerate(rows)]
+        return rows, several
+
+    def _finished(self, row: Row, index: int | None) -> Row:
+        values = list(row)
+        for place, finish in self._finish:
+            if values[place] is not None:
+                values[place] = finish(values[place], index)
+        return tuple(values)
+
+
+def row_type(columns: Sequence[Column], optional: Sequence[str] = ()) -> Any:
+    """Return the Struct type of a row; names need not be Python words. ``optional`` columns may be left out."""
+    fields: list[Any] = []
+    for place, column in enumerate(columns):
+        kind: Any = _TYPES[column.kind]
+        if column.name in optional:
+            fields.append((f"c{place}", kind | None, None))
+        else:
+            fields.append((f"c{place}", kind | None if column.nullable else kind))
+    rename = {f"c{place}": column.name for place, column in enumerate(columns)}
+    return msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True, kw_only=True, gc=False)
+
+
+def _finisher(column: Column) -> Callable[[Any, int | None], Any]:
+    def whole(value: int, index: int | None) -> int:
+        if -_GREATEST_INT <= value < _GREATEST_INT:
+            return value
+        raise Malformed("out_of_range", "does not fit in 64 bits", field=_where(column.name, index), value=value)
+
+    def moment(value: str, index: int | None) -> int:
+        try:
+            return to_us(parse_time(value, field=_where(column.name, index)))
+        except InvalidInput as error:
+            raise Malformed(
+                "wrong_time", error.what, field=error.field, value=error.value, remedy=error.remedy
+            ) from None
+
+    return whole if column.kind == "int" else moment
+
+
+def fault(error: Exception, body: bytes, columns: Sequence[Column]) -> Malformed:
+    """Return what is wrong with a body that did not decode, in words."""
+    if not isinstance(error, msgspec.ValidationError):
+        return _not_finite(body) or Malformed(
+            "not_json", f"the body is not JSON: {error}", remedy="send one JSON object, or a list of objects"
+        )
+    text = str(error)
+    quoted = _QUOTED.findall(text)
+    path = _PATH.search(text)
+    index = int(path[1]) if path and path[1] else None
+    names = [column.name for column in columns]
+    if text.startswith("Object missing required field"):
+        return Malformed("missing_field", "is missing", field=_where(quoted[0], index), remedy="send every column")
+    if text.startswith("Object contains unknown field"):
+        return Malformed(
+            "unknown_field", "is not a column here", field=_where(quoted[0], index), remedy=nearest(quoted[0], names)
+        )
+    name = path[2] if path and path[2] else None
+    column = next((column for column in columns if column.name == name), None)
+    if column is None:
+        return Malformed("wrong_type", text, field="body", remedy="send one JSON object, or a list of objects")
+    where = _where(column.name, index)
+    if text.startswith("Number out of range"):
+        return Malformed("not_finite", "is not a finite number", field=where, remedy="send a number below 1.8e308")
+    got = quoted[1] if len(quoted) > 2 else None
+    or_null = " or null" if column.nullable else ""
+    return Malformed(
+        "wrong_type", f"must be {_SHOWN[column.kind]}{or_null}", field=where, value=_found(body, column.name, index, got)
+    )
+
+
+def _where(name: str, index: int | None) -> str:
+    return name if index is None else f"[{index}].{name}"
+
+
+def _found(body: bytes, name: str, index: int | None, kind: str | None) -> Any:
+    try:
+        value = msgspec.json.decode(body)
+        row = value if index is None else value[index]
+        return row[name] if row[name] is not None else "null"
+    except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError):
+        return kind
+
+
+def _not_finite(body: bytes) -> Malformed | None:
+    """Name the field that holds NaN or Infinity, which Python writes and JSON does not know."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    rows = value if isinstance(value, list) else [value]
+    for index, row in enumerate(rows):
+        for name, item in row.items() if isinstance(row, dict) else ():
+            if isinstance(item, float) and not math.isfinite(item):
+                where = _where(name, index if isinstance(value, list) else None)
+                return Malformed(
+                    "not_finite", "is not a finite number", field=where, value=item, remedy="send null if it is missing"
+                )
+    return None

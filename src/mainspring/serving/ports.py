@@ -1,0 +1,17 @@
+"""What runs a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+Row = tuple[Any, ...]
+"""One row in the order of the signature's inputs: numbers, text, True or False, microseconds for times, None if missing."""
+
+
+class Runtime(Protocol):
+    """A loaded version in this process. Satisfied by ONNX Runtime, by a pickled estimator and by a rule."""
+
+    def run(self, rows: Sequence[Row]) -> list[float]:
+        """Return one number a row: the probability of the positive class, or the estimate."""
+        ...
