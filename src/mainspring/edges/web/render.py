@@ -1,0 +1,51 @@
+"""Fills the templates. Text is always escaped; drawings are the only markup that is passed through."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from mainspring.edges.web import drawings, words
+
+_HERE = Path(__file__).parent
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "day": words.day,
+        "moment": words.moment,
+        "machine_time": words.machine_time,
+        "ago": words.ago,
+        "number": words.number,
+        "signed": words.signed,
+        "share": words.share,
+        "plain_words": words.plain_words,
+        "numbers_line": words.numbers_line,
+        "draw_reigns": drawings.draw_reigns,
+        "draw_evidence": drawings.draw_evidence,
+        "draw_level": drawings.draw_level,
+        "draw_line": drawings.draw_line,
+    }
+    return environment
+
+
+def fill(template: str, **values: Any) -> bytes:
+    """Return a page."""
+    return _templates().get_template(template).render(**values).encode()
+
+
+@cache
+def style() -> bytes:
+    """Return the one style sheet."""
+    return (_HERE / "style.css").read_bytes()

@@ -1,0 +1,168 @@
+"""What the page shows, as plain values. Templates and drawings know these and nothing of services."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class Reign(msgspec.Struct, frozen=True):
+    """How long one version was champion, and why it became so. ``until_us`` is empty while it still is."""
+
+    version: int | None
+    since_us: int
+    until_us: int | None = None
+    reason: str = ""
+
+
+class Point(msgspec.Struct, frozen=True):
+    """What was known about a difference at one decision."""
+
+    at_us: int
+    lower: float
+    upper: float
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """One judged metric. Above 0 the challenger is worse; promoted once ``upper`` is below ``limit``.
+
+    ``points`` are the intervals of past decisions, oldest first. ``waiting`` counts rows that are not mature yet.
+    """
+
+    name: str
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+    limit: float | None
+    n: int
+    waiting: int
+    words: str = ""
+    state: Literal["good", "bad", "open"] = "open"
+    points: tuple[Point, ...] = ()
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step of a release's way."""
+
+    label: str
+    state: Literal["done", "now", "ahead"]
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """One decision in words, with the numbers it was made on."""
+
+    at_us: int
+    kind: str
+    verdict: str
+    reason: str
+    numbers: dict[str, Any] = {}
+
+
+class Release(msgspec.Struct, frozen=True):
+    """One release, running or ended."""
+
+    id: str
+    project: str
+    model: str
+    challenger: str
+    champion: str
+    stage: str
+    share: float
+    status: str
+    running: bool
+    since_us: int
+    deadline_us: int | None = None
+    steps: tuple[Step, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    policy: dict[str, Any] = {}
+    words: str = ""
+
+
+class Monitor(msgspec.Struct, frozen=True):
+    """One monitor. ``matured`` of ``total`` rows stand behind its number; ``level`` is value over limit, at most 1."""
+
+    name: str
+    kind: str
+    state: Literal["quiet", "alarm", "insufficient"]
+    words: str
+    matured: int | None = None
+    total: int | None = None
+    level: float | None = None
+    points: tuple[float, ...] = ()
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """One alarm."""
+
+    id: str
+    project: str
+    model: str
+    monitor: str
+    since_us: int
+    words: str
+    acknowledged_by: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of the ledger."""
+
+    seq: int
+    at_us: int
+    actor: str
+    kind: str
+    subject: str
+    reason: str
+    numbers: dict[str, Any] = {}
+
+
+class VersionLine(msgspec.Struct, frozen=True):
+    """One version in a list."""
+
+    number: int
+    runtime: str
+    recipe: str
+    created_us: int
+    digest: str
+    metrics: dict[str, float | None] = {}
+    champion: bool = False
+
+
+class Model(msgspec.Struct, frozen=True):
+    """One model at a glance."""
+
+    project: str
+    name: str
+    task: str
+    champion: int | None
+    champion_since_us: int | None
+    reigns: tuple[Reign, ...] = ()
+    releases: tuple[Release, ...] = ()
+    monitors: tuple[Monitor, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    versions: tuple[VersionLine, ...] = ()
+    predictions: int = 0
+    outcomes: int = 0
+
+
+class Station(msgspec.Struct, frozen=True):
+    """One part of the loop with its number."""
+
+    name: str
+    number: str
+    words: str
+    alert: bool = False
+
+
+class Loop(msgspec.Struct, frozen=True):
+    """The whole page."""
+
+    home: str
+    now_us: int
+    simulated: bool
+    stations: tuple[Station, ...]
+    models: tuple[Model, ...]
+    alarms: tuple[Alarm, ...]
+    entries: tuple[Entry, ...]
+    verified: str = ""

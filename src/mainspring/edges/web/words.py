@@ -1,0 +1,108 @@
+"""Values in the words of the page."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+from mainspring.kernel.clock import from_us
+
+_DAY_US = 86_400_000_000
+
+
+def day(at_us: int | None) -> str:
+    """Return a day.
+
+    >>> day(1367582400000000)
+    '3 May 2013'
+    """
+    if at_us is None:
+        return "–"
+    moment = from_us(at_us)
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def moment(at_us: int | None) -> str:
+    """Return a day and a time in UTC.
+
+    >>> moment(1367582400000000)
+    '3 May 2013 12:00'
+    """
+    return f"{day(at_us)} {from_us(at_us):%H:%M}" if at_us is not None else "–"
+
+
+def machine_time(at_us: int) -> str:
+    """Return a moment for the ``datetime`` attribute."""
+    return from_us(at_us).isoformat()
+
+
+def ago(at_us: int, now_us: int) -> str:
+    """Return how long before ``now_us`` that was, in its largest unit.
+
+    >>> ago(0, 3 * 86_400_000_000)
+    '3 days'
+    """
+    span = timedelta(microseconds=max(now_us - at_us, 0))
+    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
+        count = int(span / length)
+        if count:
+            return f"{count} {unit}{'s' if count != 1 else ''}"
+    return "moments"
+
+
+def number(value: Any) -> str:
+    """Return a number with thin spaces between thousands, or few digits after the point.
+
+    >>> number(1234567), number(0.123456), number(None)
+    ('1\\u202f234\\u202f567', '0.1235', '–')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f")
+    if isinstance(value, float):
+        return f"{value:.4g}" if math.isfinite(value) else "not a number"
+    return str(value)
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign and four digits after the point.
+
+    >>> signed(-0.0012)
+    '\u22120.0012'
+    """
+    return f"{value:+.4f}".replace("-", "\u2212")
+
+
+def share(value: float) -> str:
+    """Return a share in percent.
+
+    >>> share(0.05), share(0.125)
+    ('5 %', '12.5 %')
+    """
+    return f"{100 * value:.3g} %"
+
+
+def plain_words(name: str) -> str:
+    """Return an identifier as words."""
+    return name.replace("_", " ").replace(".", " · ")
+
+
+def numbers_line(numbers: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the flat numbers of a decision as pairs of words."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in numbers.items():
+        if isinstance(value, dict):
+            pairs += [(f"{plain_words(name)} {inner}", text) for inner, text in numbers_line(value)]
+        elif isinstance(value, list):
+            pairs.append(
+                (plain_words(name), ", ".join(number(item) for item in value[:8]) + (" …" if len(value) > 8 else ""))
+            )
+        elif name.endswith("_us") and isinstance(value, int) and value > 10**14:
+            pairs.append((plain_words(name.removesuffix("_us")), moment(value)))
+        else:
+            pairs.append((plain_words(name), number(value)))
+    return pairs
