@@ -1,0 +1,61 @@
+"""The e-process of a bounded mean (Howard, Ramdas, McAuliffe, Sekhon 2020), from sums that merge.
+
+For terms bounded by ``c`` with sums S and V: ``E = (1/18) Σⱼ exp(λⱼ S/c + (ln(1-λⱼ)+λⱼ) V/c²)``, ``λⱼ = 0.9 · 2^(-j/2)``. Under the hypothesis E is a supermartingale that starts at one, so it reaches ``1/α`` with
+probability at most α, however often it is looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+
+LAMBDAS: Floats = 0.9 * 2.0 ** (-np.arange(18) / 2.0)
+CURVES: Floats = np.log1p(-LAMBDAS) + LAMBDAS
+LOG_GRID = math.log(len(LAMBDAS))
+_CHUNK_ROWS = 65_536
+_HALVINGS = 60
+
+
+def log_e(s: ArrayLike, v: ArrayLike, bound: float) -> Floats:
+    """Return ln E for sums ``s`` and ``v`` of any one shape; terms lie within ``bound``."""
+    exponent = np.multiply.outer(np.asarray(s, dtype=np.float64) / bound, LAMBDAS)
+    exponent += np.multiply.outer(np.asarray(v, dtype=np.float64) / bound**2, CURVES)
+    highest = exponent.max(axis=-1)
+    return np.asarray(highest + np.log(np.exp(exponent - highest[..., None]).sum(axis=-1)) - LOG_GRID)
+
+
+def peak(s: Floats, v: Floats, bound: float) -> float:
+    """Return the greatest ln E along running sums ``s``, ``v`` of shape (n,): E was looked at after every row."""
+    best = -math.inf
+    for start in range(0, len(s), _CHUNK_ROWS):
+        best = max(best, float(log_e(s[start : start + _CHUNK_ROWS], v[start : start + _CHUNK_ROWS], bound).max()))
+    return best
+
+
+def interval(w: float, x: float, v: float, bound: float, alpha: float) -> tuple[float, float]:
+    """Return the interval of the mean ΣX/Σw that both tests leave standing, ``alpha``/2 a side, within ±``bound``."""
+    if w <= 0:
+        return -bound, bound
+    needed = math.log(2.0 / alpha)
+    upper = _least_rejected(lambda margin: float(log_e(margin * w - x, v, bound)), needed, bound)
+    lower = -_least_rejected(lambda margin: float(log_e(x + margin * w, v, bound)), needed, bound)
+    return lower, upper
+
+
+def _least_rejected(log_e_at: Callable[[float], float], needed: float, bound: float) -> float:
+    low, high = -bound, bound
+    if log_e_at(high) < needed:
+        return bound
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        if log_e_at(middle) >= needed:
+            high = middle
+        else:
+            low = middle
+    return high

@@ -1,0 +1,185 @@
+"""From frames of the log to arrays: which rows and units count, in which order, and what happened to each."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from mainspring.release.evidence.eprocess import Floats
+from mainspring.release.evidence.losses import CLASSIFYING, Loss
+
+ROW = ["prediction_id", "row"]
+ROLES = ("served", "shadow", "fallback")
+ORDER = ["decision_us", "entity", "row"]
+UNITS_SCHEMA: dict[str, Any] = {"unit_hash": pl.UInt64, "first_us": pl.Int64}
+
+
+class Pairs(msgspec.Struct, frozen=True):
+    """Labelled rows in order: both outputs and the outcome, each (n,); ``answered`` is false where the challenger failed.
+
+    Of ``rows`` answered by the stable version ``paired`` have an answer or a failure of the challenger, ``labelled`` a
+    label.
+    """
+
+    stable: Floats
+    challenger: Floats
+    answered: NDArray[np.bool_]
+    outcome: Floats
+    rows: int
+    paired: int
+    labelled: int
+    newest_label_us: int | None
+
+
+class Units(msgspec.Struct, frozen=True):
+    """Drawn units in the order of their first request; arrays (n,), each a mean over the unit's window.
+
+    ``loss`` and ``label`` are 0 where no label came within H; ``labelled`` is the share of rows that have one.
+    ``expected`` are losses of (stable, challenger) foreseen from both models' scores, NaN where a score is missing.
+    """
+
+    challenged: NDArray[np.bool_]
+    propensity: Floats
+    failed: Floats
+    late: Floats
+    loss: Floats
+    label: Floats
+    labelled: Floats
+    expected: tuple[Floats, Floats]
+    winsorised: int
+
+
+def answers(scored: pl.DataFrame, version: str) -> pl.DataFrame:
+    """Return one line for each row that ``version`` tried: a finished answer before a failed one."""
+    tried = scored.filter((pl.col("version") == version) & pl.col("role").is_in(ROLES))
+    finite = pl.col("output").cast(pl.Float64).is_finite().fill_null(False)
+    return (
+        tried.with_columns(ok=(pl.col("status") == "ok") & finite, late=pl.col("status") == "late")
+        .sort(["ok", "late"], descending=True)
+        .unique(ROW, keep="first", maintain_order=True)
+    )
+
+
+def by_horizon(horizon_us: int) -> pl.Expr:
+    """Return whether a row's label was known by its own decision time + H."""
+    in_time = (pl.col("known_us") - pl.col("decision_us")) <= horizon_us
+    return (in_time & pl.col("value").cast(pl.Float64).is_finite()).fill_null(False)
+
+
+def pairs(labelled: pl.DataFrame, stable: str, challenger: str, horizon_us: int) -> Pairs:
+    """Join both versions' answers on the rows that the stable one answered."""
+    theirs = answers(labelled, challenger).select(*ROW, c_ok="ok", c_out=pl.col("output").cast(pl.Float64))
+    rows = answers(labelled, stable).filter("ok").join(theirs, on=ROW, how="left")
+    met = rows.filter(pl.col("c_ok").is_not_null())
+    known = met.filter(by_horizon(horizon_us)).sort(ORDER)
+    return Pairs(
+        stable=_floats(known["output"]),
+        challenger=_floats(known["c_out"]),
+        answered=known["c_ok"].to_numpy().astype(bool),
+        outcome=_floats(known["value"]),
+        rows=rows.height,
+        paired=met.height,
+        labelled=rows.filter(by_horizon(horizon_us)).height,
+        newest_label_us=_newest(rows, "known_us"),
+    )
+
+
+def shadow_failures(scored: pl.DataFrame, stable: str, challenger: str) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return (failed, late) of the challenger in shadow and of the stable version on the same rows, each (n,)."""
+    theirs = answers(scored, challenger).filter(pl.col("role") == "shadow")
+    ours = answers(scored, stable).select(*ROW, s_ok="ok", s_late="late")
+    both = theirs.join(ours, on=ROW, how="inner").sort(["decision_us", *ROW])
+    return (
+        _floats(~both["ok"] & ~both["late"]),
+        _floats(both["late"]),
+        _floats(~both["s_ok"] & ~both["s_late"]),
+        _floats(both["s_late"]),
+    )
+
+
+def unit_hashes(units: pl.Series) -> pl.Series:
+    """Return 64 bits of each unit's name, the same in every process."""
+    values = [int.from_bytes(hashlib.blake2b(str(unit).encode(), digest_size=8).digest(), "little") for unit in units]
+    return pl.Series("unit_hash", values, dtype=pl.UInt64)
+
+
+def first_requests(assigned: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
+    """Return units met for the first time: their hash and the moment of their first request."""
+    fresh = assigned.group_by("unit_hash").agg(first_us=pl.col("decision_us").min())
+    return fresh.join(seen, on="unit_hash", how="anti").sort(["first_us", "unit_hash"]).select(list(UNITS_SCHEMA))
+
+
+def windows(
+    assigned: pl.DataFrame, seen: pl.DataFrame, since_us: int, until_us: int, window_us: int, changes: tuple[int, ...]
+) -> pl.DataFrame:
+    """Return the rows inside the window of each unit first met in (since, until], without a change of shares in it."""
+    first = seen.filter((pl.col("first_us") > since_us) & (pl.col("first_us") <= until_us))
+    for change_us in changes:
+        first = first.filter(~((pl.col("first_us") < change_us) & (pl.col("first_us") + window_us >= change_us)))
+    rows = assigned.join(first, on="unit_hash", how="inner")
+    age = pl.col("decision_us") - pl.col("first_us")
+    return rows.filter((age >= 0) & (age <= window_us))
+
+
+def drawn_rows(
+    rows: pl.DataFrame, labelled: pl.DataFrame, stable: str, challenger: str, horizon_us: int
+) -> pl.DataFrame:
+    """Join what happened to each drawn row, in order of assignment; lost work counts as its arm's failure."""
+    ours = answers(labelled, stable).select(*ROW, s_ok="ok", s_late="late", s_out=pl.col("output").cast(pl.Float64))
+    theirs = answers(labelled, challenger).select(
+        *ROW, c_ok="ok", c_late="late", c_out=pl.col("output").cast(pl.Float64)
+    )
+    labels = labelled.unique(ROW, keep="first").select(*ROW, "value", "known_us")
+    frame = rows.join(ours, on=ROW, how="left").join(theirs, on=ROW, how="left").join(labels, on=ROW, how="left")
+    chosen = pl.col("arm").is_in([challenger, "challenger"])
+    return frame.with_columns(
+        chosen=chosen,
+        p=pl.when(chosen).then(pl.col("propensity")).otherwise(1.0 - pl.col("propensity")),
+        done=pl.when(chosen).then(pl.col("c_ok")).otherwise(pl.col("s_ok")).fill_null(False),
+        slow=pl.when(chosen).then(pl.col("c_late")).otherwise(pl.col("s_late")).fill_null(False),
+        served=pl.when(chosen & pl.col("c_ok").fill_null(False)).then(pl.col("c_out")).otherwise(pl.col("s_out")),
+        labelled=by_horizon(horizon_us),
+    ).sort(["first_us", "unit_hash", *ORDER])
+
+
+def drawn_units(frame: pl.DataFrame, loss: Loss, label_cut: float) -> Units:
+    """Average rows of ``drawn_rows`` over each unit, which counts once."""
+    starts = np.flatnonzero((frame["unit_hash"] != frame["unit_hash"].shift(1)).fill_null(True).to_numpy())
+    sizes = np.diff(np.append(starts, frame.height)).astype(np.float64)
+
+    def mean(values: NDArray[Any]) -> Floats:
+        return np.add.reduceat(values.astype(np.float64), starts) / sizes if len(starts) else np.zeros(0)
+
+    known = frame["labelled"].to_numpy().astype(bool) & np.isfinite(_floats(frame["served"]))
+    outcome, done, slow = _floats(frame["value"]), frame["done"].to_numpy().astype(bool), frame["slow"].to_numpy()
+    served = np.where(known, _floats(frame["served"]), 0.0)
+    losses, winsorised = loss.of(served, np.where(known, outcome, 0.0))
+    stable, challenger = _floats(frame["s_out"]), _floats(frame["c_out"])
+    likely = np.clip((stable + challenger) / 2.0, 0.0, 1.0)
+    if loss.metric not in CLASSIFYING:
+        likely = np.full(len(stable), np.nan)
+    return Units(
+        challenged=frame["chosen"].to_numpy().astype(bool)[starts],
+        propensity=_floats(frame["p"])[starts],
+        failed=mean(~done & ~slow.astype(bool)),
+        late=mean(slow),
+        loss=mean(np.where(known, losses, 0.0)),
+        label=mean(frame["labelled"].to_numpy().astype(bool) & (outcome > label_cut)),
+        labelled=mean(frame["labelled"].to_numpy()),
+        expected=(mean(loss.expected(stable, likely)), mean(loss.expected(challenger, likely))),
+        winsorised=winsorised,
+    )
+
+
+def _floats(series: pl.Series) -> Floats:
+    return series.cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+
+
+def _newest(frame: pl.DataFrame, column: str) -> int | None:
+    value = frame[column].max()
+    return int(value) if isinstance(value, int | float) else None

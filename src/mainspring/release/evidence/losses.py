@@ -1,0 +1,69 @@
+"""Bounded losses: what a metric charges for one answer. Less its own minimum, so that it lies in [0, bound]."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mainspring.kernel.errors import InvalidInput
+from mainspring.release.evidence.eprocess import Floats
+
+Metric = Literal["log_loss", "brier", "error", "absolute_error", "squared_error"]
+CLASSIFYING = ("log_loss", "brier", "error")
+
+
+class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A metric with its bound fixed. ``epsilon`` clips log loss; ``threshold`` turns a probability into a decision."""
+
+    metric: Metric
+    bound: float
+    epsilon: float = 0.01
+    threshold: float = 0.5
+
+    def of(self, outputs: Floats, outcomes: Floats) -> tuple[Floats, int]:
+        """Return the losses (n,) and how many were above the bound and cut to it."""
+        losses = self._raw(outputs, outcomes)
+        above = losses > self.bound + 1e-12
+        return np.minimum(losses, self.bound), int(above.sum())
+
+    def expected(self, outputs: Floats, probability: Floats) -> Floats:
+        """Return the loss expected (n,) if the outcome is 1 with ``probability``."""
+        ones, zeros = np.ones_like(outputs), np.zeros_like(outputs)
+        return probability * self.of(outputs, ones)[0] + (1.0 - probability) * self.of(outputs, zeros)[0]
+
+    def _raw(self, outputs: Floats, outcomes: Floats) -> Floats:
+        if self.metric == "log_loss":
+            clipped = np.clip(outputs, self.epsilon, 1.0 - self.epsilon)
+            paid = -(outcomes * np.log(clipped) + (1.0 - outcomes) * np.log1p(-clipped))
+            return paid + math.log1p(-self.epsilon)
+        if self.metric == "error":
+            decided: NDArray[np.bool_] = outputs >= self.threshold
+            return (decided != (outcomes > 0.5)).astype(np.float64)
+        if self.metric == "absolute_error":
+            return np.abs(outputs - outcomes)
+        return np.square(outputs - outcomes)
+
+
+def loss(metric: Metric, *, bound: float | None = None, base_rate: float | None = None, threshold: float = 0.5) -> Loss:
+    """Fix a metric's bound: log loss is clipped at min(.01, base rate/10), errors of estimates need a declared bound.
+
+    >>> round(loss("log_loss").bound, 3)
+    4.595
+    """
+    if metric == "log_loss":
+        rarer = None if base_rate is None else min(base_rate, 1.0 - base_rate)
+        epsilon = min(0.01, rarer / 10.0) if rarer else 0.01
+        return Loss(metric, math.log((1.0 - epsilon) / epsilon), epsilon)
+    if metric in CLASSIFYING:
+        return Loss(metric, 1.0, threshold=threshold)
+    if bound is None:
+        raise InvalidInput(
+            f"{metric} has no bound of its own, so its mean cannot be tested",
+            field="bound",
+            remedy="give the greatest loss that one answer may count for, such as bound=100",
+        )
+    return Loss(metric, bound)

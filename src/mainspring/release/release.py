@@ -1,0 +1,126 @@
+"""A release as its page shows it and the loop publishes it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mainspring.kernel.ids import digest_of
+from mainspring.release.engine import Decision, Stage, State, Status
+from mainspring.release.evidence.forecast import Forecast
+from mainspring.release.evidence.stream import Measured
+from mainspring.release.policy import Policy
+from mainspring.release.terms import Terms
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is stored of one release: who against whom, on which terms, where it stands, and its latest decision."""
+
+    id: str
+    project: str
+    model: str
+    model_name: str
+    challenger: str
+    challenger_number: int
+    champion: str
+    champion_number: int
+    anchor: str | None
+    recipe: str
+    policy: Policy
+    terms: Terms
+    state: State
+    by: str
+    reason: str
+    salt_base: str
+    forecast: Forecast | None = None
+    decision: Decision | None = None
+    shown_us: int = 0
+
+    @property
+    def salt(self) -> str:
+        """The draw's salt in the present epoch; it follows from names and times, so a play draws the same twice."""
+        return digest_of([self.salt_base, self.state.epoch])[:16]
+
+
+class Release(msgspec.Struct, frozen=True):
+    """One release. ``evidence`` are its comparisons so far, ``history`` its decisions, oldest first."""
+
+    id: str
+    project: str
+    model: str
+    model_name: str
+    challenger: str
+    challenger_number: int
+    champion: str
+    champion_number: int
+    anchor: str | None
+    recipe: str
+    status: Status
+    stage: Stage
+    step: int
+    share: float
+    epoch: int
+    salt: str
+    generation: int | None
+    started_us: int
+    stage_since_us: int
+    ended_us: int | None
+    deadline_us: int
+    reason: str
+    by: str
+    asked: str
+    planned_requests: int
+    policy: Policy
+    terms: Terms
+    evidence: tuple[Measured, ...]
+    decision: Decision | None
+    forecast: Forecast | None = None
+    history: tuple[Decision, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        return self.stage == "over"
+
+    @property
+    def shadows(self) -> tuple[str, ...]:
+        """Versions that must score every row beside the one that answers, as long as the release runs."""
+        if self.over:
+            return ()
+        return (self.challenger,) if self.anchor is None else (self.challenger, self.anchor)
+
+
+def shown(record: Record, history: tuple[Decision, ...] = ()) -> Release:
+    """Return the public form of a stored release."""
+    state = record.state
+    return Release(
+        id=record.id,
+        project=record.project,
+        model=record.model,
+        model_name=record.model_name,
+        challenger=record.challenger,
+        challenger_number=record.challenger_number,
+        champion=record.champion,
+        champion_number=record.champion_number,
+        anchor=record.anchor,
+        recipe=record.recipe,
+        status=state.status,
+        stage=state.stage,
+        step=state.step,
+        share=state.share,
+        epoch=state.epoch,
+        salt=record.salt,
+        generation=state.generation,
+        started_us=state.started_us,
+        stage_since_us=state.stage_since_us,
+        ended_us=state.ended_us,
+        deadline_us=record.terms.deadline_us,
+        reason=state.reason or record.reason,
+        by=record.by,
+        asked=record.reason,
+        planned_requests=record.terms.planned_requests,
+        policy=record.policy,
+        terms=record.terms,
+        evidence=record.decision.measured if record.decision is not None else (),
+        decision=record.decision,
+        forecast=record.forecast,
+        history=history,
+    )

@@ -1,0 +1,37 @@
+"""Releases, their sums, and every decision taken."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, String, Table, Text
+
+from mainspring.kernel.metadata import metadata
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("model", ForeignKey("models.id"), nullable=False, index=True),
+    Column("project", String(32), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # release.release.Record
+    Column("changes", Integer, nullable=False, default=0),  # raised by every save: two steps at once are refused
+)
+
+release_books = Table(
+    "release_books",
+    metadata,
+    Column("release", ForeignKey("releases.id"), primary_key=True),
+    Column("body", Text, nullable=False),  # release.evidence.gathered.Books
+    Column("units", LargeBinary, nullable=False, default=b""),  # little-endian pairs: unit hash u64, first request i64
+)
+
+release_decisions = Table(
+    "release_decisions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("release", ForeignKey("releases.id"), nullable=False, index=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("body", Text, nullable=False),  # release.engine.Decision
+)

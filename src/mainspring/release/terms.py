@@ -1,0 +1,109 @@
+"""The terms of one release: its policy with all that is fixed at the start, so that nothing can be chosen later."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from mainspring.kernel.ids import digest_of
+from mainspring.release.evidence.losses import Loss
+from mainspring.release.evidence.stream import Gate
+
+QUALITY, ANCHOR = "quality", "quality_against_anchor"
+SHADOW_FAILED, SHADOW_LATE = "shadow_failed", "shadow_late"
+FAILED, LATE, LABEL, LABELLED = "failed", "late", "label", "labelled"
+RATIO, RATIO_LABELLED = "sample_ratio", "sample_ratio_labelled"
+DEFAULT_STOP = 0.01
+
+
+class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was agreed before the first row was counted.
+
+    ``kind``: a refresh (same recipe) must be not worse, a new recipe better. ``horizon_us`` (H) is how long a row waits
+    for its label, ``window_us`` (W) how long a unit is watched, 0 where a unit asks once; ``label_cut`` splits numeric
+    outcomes into high and low.
+    """
+
+    kind: Literal["refresh", "new_recipe"]
+    estimator: Literal["paired", "drawn"]
+    loss: Loss
+    margin: float
+    gates: tuple[Gate, ...]
+    steps: tuple[float, ...]
+    shadow_us: int
+    hold_us: int
+    horizon_us: int
+    window_us: int
+    deadline_us: int
+    on_deadline: Literal["return", "hold"]
+    minimum_units: int
+    step_requests: int
+    coverage: float
+    alpha_ratio: float
+    planned_requests: int
+    label_cut: float = 0.5
+    challengers: int = 1
+    expected_us: int | None = None
+
+    def gate(self, name: str) -> Gate | None:
+        """Return the gate of that name."""
+        return next((gate for gate in self.gates if gate.name == name), None)
+
+    def digest(self) -> str:
+        """Return the digest under which every decision names its terms."""
+        return digest_of(self)
+
+
+def gates(
+    *,
+    estimator: Literal["paired", "drawn"],
+    kind: Literal["refresh", "new_recipe"],
+    loss: Loss,
+    margin: float,
+    alphas: tuple[float, float],
+    margins: tuple[float, float],
+    anchored: bool,
+    draws: bool,
+    challengers: int = 1,
+) -> tuple[Gate, ...]:
+    """Return the gates of a release. ``alphas`` are (promote, stop), ``margins`` (failures, late answers).
+
+    Half of the stopping error goes to quality, three tenths to the guards together; the sample ratio and the tripwire
+    have a tenth each.
+    """
+    promote, stop = alphas[0] / challengers, alphas[1]
+    worse_by = margin if kind == "refresh" else 0.0
+    metrics = [_metric(QUALITY, estimator, loss, worse_by, promote, stop * 0.5)]
+    if anchored:
+        metrics.append(_metric(ANCHOR, "paired", loss, margin, promote, None))
+    guards: list[Gate] = [
+        Gate(SHADOW_FAILED, "guard", "paired", stop_margin=margins[0]),
+        Gate(SHADOW_LATE, "guard", "paired", stop_margin=margins[1]),
+    ]
+    if draws:
+        guards += [
+            Gate(FAILED, "guard", "drawn", stop_margin=margins[0]),
+            Gate(LATE, "guard", "drawn", stop_margin=margins[1]),
+        ]
+        if estimator == "paired":
+            guards.append(Gate(LABEL, "guard", "drawn", stop_margin=0.0, two_sided=True))
+        else:
+            guards.append(Gate(LABELLED, "guard", "drawn", stop_margin=margins[0], two_sided=True))
+    spent = stop * 0.3 / len(guards)
+    return (*metrics, *(msgspec.structs.replace(guard, alpha_stop=spent) for guard in guards))
+
+
+def _metric(
+    name: str, estimator: Literal["paired", "drawn"], loss: Loss, worse_by: float, promote: float, stop: float | None
+) -> Gate:
+    return Gate(
+        name,
+        "metric",
+        estimator,
+        bound=loss.bound,
+        promote_margin=worse_by,
+        alpha_promote=promote,
+        stop_margin=0.0 if stop is not None else None,
+        alpha_stop=stop if stop is not None else DEFAULT_STOP,
+    )
