@@ -29,7 +29,7 @@ class Acknowledgement(msgspec.Struct, frozen=True):
 
 
 class RoutingFile:
-    """The hand-over between control and gateways. ``at_us`` is the machine's time: it tells live workers from dead ones."""
+    """The hand-over between control and gateways. The time of an acknowledgement is the machine's."""
 
     def __init__(self, folder: Path, disk: Disk) -> None:
         self._folder = folder
@@ -53,9 +53,13 @@ class RoutingFile:
         head, _, body = data.partition(b"\n")
         words = head.split(b" ")
         if len(words) != 3 or words[0] != _MAGIC or words[1] != b"%d" % FORMAT:
-            raise Damaged("routing/current has an unknown head", field="routing", value=head[:60].decode(errors="replace"))
+            raise Damaged(
+                "routing/current has an unknown head", field="routing", value=head[:60].decode(errors="replace")
+            )
         if digest(body).encode() != words[2]:
-            raise Damaged("routing/current is not what was written", field="routing", remedy="let control publish again")
+            raise Damaged(
+                "routing/current is not what was written", field="routing", remedy="let control publish again"
+            )
         try:
             return msgspec.json.decode(body, type=Routing)
         except msgspec.DecodeError as error:
@@ -69,7 +73,9 @@ class RoutingFile:
             return None
         return found.st_ino, found.st_mtime_ns
 
-    def acknowledge(self, worker: str, generation: int, *, pid: int = 0, disabled: dict[str, str] | None = None) -> None:
+    def acknowledge(
+        self, worker: str, generation: int, *, pid: int = 0, disabled: dict[str, str] | None = None
+    ) -> None:
         """Say that ``worker`` answers by ``generation`` from now on."""
         said = Acknowledgement(worker, generation, time.time_ns() // 1_000, pid, disabled or {})
         self._disk.make(self._acks)

@@ -7,7 +7,6 @@ batch raises or is slow, its rows are scored one by one, so that only the rows a
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import sys
 import threading
@@ -16,6 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -25,6 +25,7 @@ from mainspring.adapters.runtimes.frames import Answer, Ask, Launch, Unframer, f
 from mainspring.adapters.runtimes.package import load
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import MainspringError
+from mainspring.kernel.schema import Task
 from mainspring.serving.ports import Row, Runtime
 
 BATCH_ROWS = 256
@@ -36,9 +37,10 @@ _decode = msgspec.msgpack.Decoder(Ask).decode
 class Scorer:
     """Scores batches and says for each row what became of it."""
 
-    def __init__(self, runtime: Runtime, slow_us: int) -> None:
+    def __init__(self, runtime: Runtime, slow_us: int, task: Task = "regression") -> None:
         self._runtime = runtime
         self._slow_us = slow_us
+        self._least, self._greatest = (0.0, 1.0) if task == "binary" else (-sys.float_info.max, sys.float_info.max)
 
     def score(self, rows: Sequence[Row]) -> tuple[list[float | None], dict[int, str], int]:
         """Return values, faults by row, and one row's share of the time in microseconds."""
@@ -60,7 +62,8 @@ class Scorer:
             return [], f"failed: {type(error).__name__}: {error}"[:200]
 
     def _checked(self, values: Sequence[float], latency_us: int) -> tuple[list[float | None], dict[int, str], int]:
-        faults = {row: "invalid" for row, value in enumerate(values) if not math.isfinite(value)}
+        least, greatest = self._least, self._greatest  # a comparison with NaN is false
+        faults = {row: "invalid" for row, value in enumerate(values) if not least <= value <= greatest}
         if latency_us > self._slow_us and len(values) == 1 and not faults:
             faults = {0: "late"}
         return [None if row in faults else value for row, value in enumerate(values)], faults, latency_us
@@ -113,8 +116,7 @@ class Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         for message in self._frames.feed(data):
@@ -199,7 +201,7 @@ def main() -> None:
     except MainspringError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(REFUSED_TO_LOAD)
-    asyncio.run(_serve(launch, Scorer(runtime, launch.slow_us)))
+    asyncio.run(_serve(launch, Scorer(runtime, launch.slow_us, launch.version.signature.task)))
 
 
 if __name__ == "__main__":

@@ -131,7 +131,10 @@ def fault(error: Exception, body: bytes, columns: Sequence[Column]) -> Malformed
     got = quoted[1] if len(quoted) > 2 else None
     or_null = " or null" if column.nullable else ""
     return Malformed(
-        "wrong_type", f"must be {_SHOWN[column.kind]}{or_null}", field=where, value=_found(body, column.name, index, got)
+        "wrong_type",
+        f"must be {_SHOWN[column.kind]}{or_null}",
+        field=where,
+        value=_found(body, column.name, index, got),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
-"""One row in the order of the signature's inputs: numbers, text, True or False, microseconds for times, None if missing."""
+"""One row in the order of the signature's inputs; times are microseconds, None is missing."""
 
 
 class Runtime(Protocol):

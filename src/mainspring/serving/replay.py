@@ -36,7 +36,9 @@ class Logged(msgspec.Struct, frozen=True):
     output: float | None
 
 
-def inputs(logged: Sequence[Logged], signature: Signature, columns: Sequence[Column], views: Sequence[ViewSpec]) -> list[Row]:
+def inputs(
+    logged: Sequence[Logged], signature: Signature, columns: Sequence[Column], views: Sequence[ViewSpec]
+) -> list[Row]:
     """Return the rows that the version saw, rebuilt from the log alone."""
     decoder = RowDecoder(columns)
     assembly = Assembly(signature, columns, views)

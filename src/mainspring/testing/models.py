@@ -30,12 +30,8 @@ def linear_onnx(
         terms.append(f"t_{name}")
     for name, values in (texts or {}).items():
         inputs.append(helper.make_tensor_value_info(name, TensorProto.STRING, [None, 1]))
-        nodes.append(
-            helper.make_node(
-                "LabelEncoder", [name], [f"t_{name}"], domain="ai.onnx.ml", keys_strings=list(values),
-                values_floats=list(values.values()), default_float=0.0,
-            )  # fmt: skip
-        )
+        table = {"keys_strings": list(values), "values_floats": list(values.values()), "default_float": 0.0}
+        nodes.append(helper.make_node("LabelEncoder", [name], [f"t_{name}"], domain="ai.onnx.ml", **table))
         terms.append(f"t_{name}")
     nodes.append(helper.make_node("Constant", [], ["bias"], value_float=bias))
     nodes.append(helper.make_node("Sum", [*terms, "bias"], ["z"]))
@@ -70,7 +66,7 @@ def rule_version(
 
 
 def model_route(champion: VersionRoute, **changes: Any) -> ModelRoute:
-    """Return the route of a model ``late`` in project ``flights`` that asks for ``COLUMNS``; ``changes`` replace fields."""
+    """Return the route of a model ``late`` of project ``flights``; ``changes`` replace its fields."""
     route = ModelRoute(
         project="prj_1", project_name="flights", model="mdl_1", name="late", entity="id", unit="id", subject=None,
         columns=COLUMNS, champion=champion.id, outcome_kind="bool",

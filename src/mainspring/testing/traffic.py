@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
+from typing import cast
+
+import msgspec
 
 from mainspring.kernel.errors import Unavailable
 
@@ -102,8 +105,6 @@ def _request(method: str, path: str, host: str, body: bytes, headers: Mapping[st
 
 
 def _generation(body: bytes) -> int:
-    import msgspec
-
     said: dict[str, int] = msgspec.json.decode(body)
     return said["generation"]
 
@@ -138,7 +139,7 @@ class _Line(asyncio.Protocol):
             self._transport = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
+        self._transport = cast(asyncio.Transport, transport)
         self._buffer.clear()
         self._end = 0
 

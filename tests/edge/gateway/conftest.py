@@ -50,9 +50,7 @@ class Site:
         return process
 
     def gateway(self, worker: int = 0, **environ: str) -> subprocess.Popen[bytes]:
-        process = self.start(
-            "mainspring.edges.gateway", "--port", str(self.port), "--worker", str(worker), **environ
-        )
+        process = self.start("mainspring.edges.gateway", "--port", str(self.port), "--worker", str(worker), **environ)
         file = self.home.run / f"gateway-{worker}.json"
         self.wait(lambda: file.exists() and json.loads(file.read_bytes())["pid"] == process.pid)
         self.port = json.loads(file.read_bytes())["port"]
@@ -74,7 +72,9 @@ class Site:
     def logs(self) -> str:
         return "\n".join(f"--- {path.name}\n{path.read_text()}" for path in sorted(self.home.run.glob("*.log")))
 
-    def ask(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> tuple[int, Any, dict[str, str]]:
+    def ask(
+        self, path: str, body: Any = None, method: str | None = None, **headers: str
+    ) -> tuple[int, Any, dict[str, str]]:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, named, method=method)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import polars
 
+from mainspring.features.rows import DTYPES
 from mainspring.kernel.errors import InvalidInput, WorkerFailed
 from mainspring.kernel.schema import Column, Signature
 from mainspring.serving.ports import Row
+from mainspring.training.inputs import to_pandas
+from mainspring.training.usercode import estimator_scores
 
 
 class RuleFile(msgspec.Struct, frozen=True):
@@ -29,18 +33,12 @@ class EstimatorRuntime:
     def __init__(self, pickled: bytes, signature: Signature) -> None:
         import cloudpickle
 
-        self._columns = signature.inputs
-        estimator = cloudpickle.loads(pickled)
-        self._answer: Callable[[Any], Any]
-        if signature.task == "binary":
-            if not hasattr(estimator, "predict_proba"):
-                raise InvalidInput("a binary model needs predict_proba", value=type(estimator).__name__)
-            self._answer = lambda frame: estimator.predict_proba(frame)[:, 1]
-        else:
-            self._answer = estimator.predict
+        self._signature = signature
+        self._estimator = cloudpickle.loads(pickled)
 
     def run(self, rows: Sequence[Row]) -> list[float]:
-        return _numbers(self._answer(pandas_frame(rows, self._columns)), len(rows))
+        frame = to_pandas(polars_frame(rows, self._signature.inputs))
+        return _numbers(estimator_scores(self._estimator, frame, self._signature), len(rows))
 
 
 class RuleRuntime:
@@ -49,41 +47,19 @@ class RuleRuntime:
     def __init__(self, rule: RuleFile, signature: Signature) -> None:
         module, _, name = rule.function.partition(":")
         self._function = getattr(importlib.import_module(module), name)
-        self._params = rule.params
+        self._rule = rule
         self._columns = signature.inputs
-        self._frame = polars_frame if rule.frame == "polars" else pandas_frame
 
     def run(self, rows: Sequence[Row]) -> list[float]:
-        return _numbers(self._function(self._frame(rows, self._columns), self._params), len(rows))
+        frame = polars_frame(rows, self._columns)
+        shown = frame if self._rule.frame == "polars" else to_pandas(frame)
+        return _numbers(self._function(shown, dict(self._rule.params)), len(rows))
 
 
-def pandas_frame(rows: Sequence[Row], columns: Sequence[Column]) -> Any:
-    """Return the rows as pandas shows them to user code: numbers with gaps are float64, times are datetimes in UTC."""
-    import pandas
-
-    data = {}
-    for column, values in zip(columns, zip(*rows, strict=True), strict=True):
-        if column.kind == "time":
-            data[column.name] = pandas.to_datetime(pandas.Series(values), unit="us", utc=True)
-        elif column.kind in ("int", "float"):
-            gaps = column.kind == "float" or any(value is None for value in values)
-            data[column.name] = pandas.Series(values, dtype="float64" if gaps else "int64")
-        else:
-            data[column.name] = pandas.Series(list(values))
-    return pandas.DataFrame(data)
-
-
-def polars_frame(rows: Sequence[Row], columns: Sequence[Column]) -> Any:
-    """Return the rows as Polars shows them to user code."""
-    import polars
-
-    kinds = {
-        "int": polars.Int64, "float": polars.Float64, "bool": polars.Boolean, "str": polars.String,
-        "time": polars.Datetime("us", "UTC"),
-    }  # fmt: skip
-    return polars.DataFrame(
-        list(rows), schema={column.name: kinds[column.kind] for column in columns}, orient="row", strict=False
-    )
+def polars_frame(rows: Sequence[Row], columns: Sequence[Column]) -> polars.DataFrame:
+    """Return the rows as typed columns; times are microseconds in the rows and datetimes in UTC in the frame."""
+    schema = {column.name: DTYPES[column.kind] for column in columns}
+    return polars.DataFrame(list(rows), schema=schema, orient="row", strict=False)
 
 
 def importable(code: dict[str, bytes], folder: Path) -> None:
@@ -99,7 +75,9 @@ def importable(code: dict[str, bytes], folder: Path) -> None:
 
 
 def _numbers(answer: Any, count: int) -> list[float]:
-    values = answer.tolist() if hasattr(answer, "tolist") else answer.to_list() if hasattr(answer, "to_list") else answer
+    if hasattr(answer, "to_numpy"):
+        answer = answer.to_numpy()
+    values = answer.ravel().tolist() if hasattr(answer, "ravel") else list(answer)
     numbers = [float("nan") if value is None else float(value) for value in values]
     if len(numbers) != count:
         raise WorkerFailed(f"the model answered {len(numbers)} rows for {count}", field="model")

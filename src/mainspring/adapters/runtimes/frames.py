@@ -79,7 +79,7 @@ class Unframer:
 
 
 def socket_path(run: Path, version: str) -> Path:
-    """Return the socket of a version: in the home's ``run``, or in a private temporary folder where that name is too long."""
+    """Return the socket of a version: in ``run``, or in a private temporary folder where that name is too long."""
     wanted = run / f"{version}.sock"
     if len(os.fsencode(wanted)) <= _LONGEST_SOCKET_NAME:
         return wanted

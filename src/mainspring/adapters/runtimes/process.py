@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -64,8 +65,7 @@ class ModelProcess(asyncio.Protocol):
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._frames = Unframer()
 
     def data_received(self, data: bytes) -> None:

@@ -22,7 +22,13 @@ _LONGEST_BACK_OFF_S = 30.0
 _MEMORY_BYTES = 4 * 1024**3
 _FILES = 256
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "MAINSPRING_CRASH_AT")
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "NUMEXPR_NUM_THREADS")
+_ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
 
 
 class Running(msgspec.Struct):
@@ -106,7 +112,7 @@ def start(
     environ: Mapping[str, str] | None = None,
     socket: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start the process of one version: no secrets, bounded memory, one thread; its words go to ``run/<version>.log``."""
+    """Start one version's process: no secrets, bounded memory, one thread; its words go to ``run/<version>.log``."""
     run.mkdir(parents=True, exist_ok=True)
     folder = run / f"{version.id}.code"
     folder.mkdir(exist_ok=True)

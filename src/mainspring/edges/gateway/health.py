@@ -1,4 +1,4 @@
-"""``/live``, ``/ready``, ``/metrics`` and ``/drained``: is it alive, may it be asked, how much, is anything left to do."""
+"""``/live``, ``/ready``, ``/metrics`` and ``/drained``: is it alive, may it be asked, how much, what is left to do."""
 
 from __future__ import annotations
 

@@ -23,7 +23,9 @@ _TIMES = ("event_time", "known_at")
 def outcome_decoder(entity: Column, kind: str) -> RowDecoder:
     """Return the decoder of ``{<entity>: …, "value": …, "event_time"?: …, "known_at"?: …}``."""
     value = Column("value", "bool" if kind == "bool" else "float")
-    return RowDecoder((msgspec.structs.replace(entity, nullable=False), value, *(Column(n, "str") for n in _TIMES)), _TIMES)
+    return RowDecoder(
+        (msgspec.structs.replace(entity, nullable=False), value, *(Column(n, "str") for n in _TIMES)), _TIMES
+    )
 
 
 async def outcomes(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:

@@ -12,10 +12,11 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from mainspring.edges.gateway.limits import JSON, Late, ModelFailed, check_rows, decision_time, read_body
-from mainspring.edges.gateway.snapshot import Arm, Model
+from mainspring.edges.gateway.snapshot import Arm, Local, Model
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Unavailable, unknown
 from mainspring.log.records import Assignment, Request, Role, Scored, Status
+from mainspring.log.spool import SpoolWriter
 from mainspring.serving.assemble import Looked
 from mainspring.serving.draw import Drawn, assign
 from mainspring.serving.ports import Row
@@ -38,11 +39,22 @@ class Asked(msgspec.Struct, gc=False):
     decision_us: int
     began_ns: int
     rows: list[Row]
+    pinned: Arm | None = None
     looked: Sequence[Sequence[Looked]] = ()
 
     def remaining_s(self) -> float:
         """Return what is left of the deadline."""
         return self.model.route.deadline_ms / 1e3 - (time.perf_counter_ns() - self.began_ns) / 1e9
+
+
+class Part(msgspec.Struct, gc=False):
+    """Some rows of a request as one version meets them, in a role and for a release."""
+
+    asked: Asked
+    arm: Arm
+    role: Role
+    places: Sequence[int]
+    release: str
 
 
 class Ran(msgspec.Struct, gc=False):
@@ -54,18 +66,13 @@ class Ran(msgspec.Struct, gc=False):
 
 
 class Answers:
-    """Who answered which row, in the order of the rows; and whom the rows met at all."""
+    """Each row's answer and the version that gave it; and all versions that the row met."""
 
-    __slots__ = ("arms", "met", "values")
+    __slots__ = ("given", "met")
 
     def __init__(self, count: int) -> None:
-        self.arms: list[Arm | None] = [None] * count
-        self.values: list[float] = [math.nan] * count
+        self.given: list[tuple[Arm, float] | None] = [None] * count
         self.met: list[set[str]] = [set() for _ in range(count)]
-
-    def put(self, place: int, arm: Arm, value: float) -> None:
-        self.arms[place] = arm
-        self.values[place] = value
 
 
 async def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
@@ -81,12 +88,12 @@ async def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
     now_us = gateway.clock.now_us()
     headers = scope.headers
     at_us = decision_time(headers.get("x-mainspring-at"), now_us, model.route.oldest_decision_us)
-    asked = Asked(gateway.ids.next(), model, snapshot.generation, at_us, began_ns, rows)
     pinned = _pinned(model, query["version"]) if "version" in query else None
-    drawn = _spool_request(gateway, asked, body, now_us, headers, pinned)
+    asked = Asked(gateway.ids.next(), model, snapshot.generation, at_us, began_ns, rows, pinned)
+    drawn = _spool_request(gateway, asked, body, now_us, headers)
     reached("gateway.after_assignment")
     asked.looked = model.look_up(rows, at_us)
-    answers = await _answer(gateway, asked, drawn, pinned)
+    answers = await _answer(gateway, asked, drawn)
     if gateway.acknowledgement == "durable":
         await gateway.spool.durable()
     reached("gateway.before_answer")
@@ -103,12 +110,10 @@ def _pinned(model: Model, number: str) -> Arm:
     return arms[int(number)]
 
 
-def _spool_request(
-    gateway: Gateway, asked: Asked, body: bytes, now_us: int, headers: Any, pinned: Arm | None
-) -> list[Drawn]:
+def _spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, headers: Any) -> list[Drawn]:
     """Draw every row and spool what was asked and drawn, before any model code runs."""
-    model, route, rows = asked.model, asked.model.route, asked.rows
-    release = None if pinned or gateway.tripwires.tripped(model) else model.release
+    model, route, rows, pinned = asked.model, asked.model.route, asked.rows, asked.pinned
+    release = None if pinned or gateway.tripwires.tripped(model.release) else model.release
     stable = pinned.id if pinned else route.champion
     units = _texts(rows, model.unit)
     drawn = [assign(release, stable, unit) for unit in units]
@@ -151,53 +156,49 @@ def _text(value: Any) -> str:
     return value if type(value) is str else "" if value is None else str(value)
 
 
-async def _answer(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn], pinned: Arm | None) -> Answers:
-    """Run both arms, the challenger first because it may be late; whatever it leaves open the stable version answers."""
-    model = asked.model
+async def _answer(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn]) -> Answers:
+    """Let both arms answer; whatever the challenger leaves open the stable version answers in its place."""
     answers = Answers(len(asked.rows))
-    if pinned is not None:
-        await _stable(gateway, asked, answers, range(len(drawn)), pinned, "pinned")
-        return answers
-    stable = model.champion
-    tried = [place for place, one in enumerate(drawn) if one.arm != stable.id]
-    if not tried:
-        await _stable(gateway, asked, answers, range(len(drawn)), stable, "served")
+    challenger = asked.model.challenger
+    tried = [] if challenger is None else [place for place, one in enumerate(drawn) if one.arm == challenger.id]
+    if asked.pinned is not None or not tried:
+        role: Role = "served" if asked.pinned is None else "pinned"
+        await _stable(gateway, asked, answers, range(len(drawn)), role)
         return answers
     chosen = set(tried)
     rest = [place for place in range(len(drawn)) if place not in chosen]
     challenging = asyncio.ensure_future(_challenge(gateway, asked, answers, tried))
     if rest:
         try:
-            await _stable(gateway, asked, answers, rest, stable, "served")
+            await _stable(gateway, asked, answers, rest, "served")
         except BaseException:
             challenging.cancel()
             raise
     await challenging
-    left = [place for place in tried if answers.arms[place] is None]
+    left = [place for place in tried if answers.given[place] is None]
     if left:
-        await _stable(gateway, asked, answers, left, stable, "fallback")
+        await _stable(gateway, asked, answers, left, "fallback")
     return answers
 
 
 async def _challenge(gateway: Gateway, asked: Asked, answers: Answers, places: Sequence[int]) -> None:
-    arm, model = asked.model.challenger, asked.model
-    assert arm is not None
-    assert model.release is not None
-    budget_s = asked.remaining_s() - model.champion.engine.latency.p99_us / 1e6
+    arm, release = asked.model.challenger, asked.model.release
+    if arm is None or release is None:
+        return
+    budget_s = asked.remaining_s() - asked.model.champion.engine.latency.p99_us / 1e6
     ran = await run(arm, asked, places, budget_s)
-    spool_scored(gateway.spool, asked, arm, "served", places, ran, model.release.id)
-    gateway.tripwires.challenger_answered(model, bool(ran.faults), next(iter(ran.faults.values()), ""))
+    spool_scored(gateway.spool, Part(asked, arm, "served", places, release.id), ran)
+    gateway.tripwires.challenger_answered(release, bool(ran.faults), next(iter(ran.faults.values()), ""))
     _take(answers, arm, places, ran)
 
 
-async def _stable(
-    gateway: Gateway, asked: Asked, answers: Answers, places: Sequence[int], arm: Arm, role: Role
-) -> None:
-    release = asked.model.release
+async def _stable(gateway: Gateway, asked: Asked, answers: Answers, places: Sequence[int], role: Role) -> None:
+    arm = asked.pinned or asked.model.champion
+    release = asked.model.release if asked.pinned is None else None
     ran = await run(arm, asked, places, asked.remaining_s())
-    spool_scored(gateway.spool, asked, arm, role, places, ran, release.id if release and role != "pinned" else "")
+    spool_scored(gateway.spool, Part(asked, arm, role, places, release.id if release else ""), ran)
     if release is not None:
-        gateway.tripwires.stable_answered(asked.model, bool(ran.faults))
+        gateway.tripwires.stable_answered(release, bool(ran.faults))
     _take(answers, arm, places, ran)
     if ran.faults:
         raise _refusal(next(iter(ran.faults.values())), asked)
@@ -209,7 +210,7 @@ def _take(answers: Answers, arm: Arm, places: Sequence[int], ran: Ran) -> None:
         answers.met[place].add(arm.id)
         value = ran.values[at]
         if value is not None and at not in ran.faults:
-            answers.put(place, arm, value)
+            answers.given[place] = arm, value
 
 
 def _refusal(fault: str, asked: Asked) -> Exception:
@@ -228,20 +229,19 @@ async def run(arm: Arm, asked: Asked, places: Sequence[int], budget_s: float) ->
     began_ns = time.perf_counter_ns()
     try:
         inputs = [arm.row(asked.rows[place], asked.looked[place]) for place in places]
-        if arm.engine.local is not None:
-            values: Sequence[float | None] = arm.engine.local.run(inputs)
-            faults = {at: INVALID for at, value in enumerate(values) if not math.isfinite(value or 0.0)}
-        else:
-            assert arm.engine.process is not None
-            answer = await asyncio.wait_for(arm.engine.process.ask(inputs, budget_s), budget_s)
-            values, faults = answer.values, answer.faults
+        engine = arm.engine
+        if isinstance(engine, Local):
+            values = engine.runtime.run(inputs)
+            invalid = {at: INVALID for at, value in enumerate(values) if not math.isfinite(value)}
+            return Ran(values, invalid, _since_us(began_ns))
+        answer = await asyncio.wait_for(engine.process.ask(inputs, budget_s), budget_s)
+        return Ran(answer.values, answer.faults, _since_us(began_ns))
     except TimeoutError:
         return _all(LATE, len(places), _since_us(began_ns))
     except Unavailable:
         return _all(AWAY, len(places), _since_us(began_ns))
     except Exception as error:  # a graph may raise anything; the caller's answer comes from elsewhere
         return _all(f"failed: {type(error).__name__}: {error}"[:200], len(places), _since_us(began_ns))
-    return Ran(values, faults, _since_us(began_ns))
 
 
 def _since_us(began_ns: int) -> int:
@@ -252,31 +252,30 @@ def _all(fault: str, count: int, latency_us: int) -> Ran:
     return Ran((None,) * count, dict.fromkeys(range(count), fault), latency_us)
 
 
-def spool_scored(spool: Any, asked: Asked, arm: Arm, role: Role, places: Sequence[int], ran: Ran, release: str) -> None:
+def spool_scored(spool: SpoolWriter, part: Part, ran: Ran) -> None:
     """Spool what a version answered: one record for the rows that went well, and one for each kind of fault."""
     if not ran.faults:
-        spool.append(_record(asked, arm, role, places, ran.values, "ok", "", ran.latency_us, release))
+        spool.append(_record(part, part.places, ran.values, ran.latency_us))
         return
     groups: dict[str, list[int]] = {}
-    for at in range(len(places)):
+    for at in range(len(part.places)):
         groups.setdefault(ran.faults.get(at, ""), []).append(at)
     for fault, members in groups.items():
-        status: Status = "ok" if not fault else "late" if fault == LATE else "invalid" if fault == INVALID else "failed"
         values = [None if fault else ran.values[at] for at in members]
-        own = [places[at] for at in members]
-        spool.append(_record(asked, arm, role, own, values, status, fault, ran.latency_us, release))
+        spool.append(_record(part, [part.places[at] for at in members], values, ran.latency_us, fault))
 
 
 def _record(
-    asked: Asked, arm: Arm, role: Role, places: Sequence[int], values: Sequence[float | None], status: Status,
-    reason: str, latency_us: int, release: str,
-) -> Scored:  # fmt: skip
+    part: Part, places: Sequence[int], values: Sequence[float | None], latency_us: int, fault: str = ""
+) -> Scored:
+    asked, arm = part.asked, part.arm
+    status: Status = "ok" if not fault else "late" if fault == LATE else "invalid" if fault == INVALID else "failed"
     threshold = arm.threshold
     return Scored(
         prediction_id=asked.id,
         model=asked.model.route.model,
         version=arm.id,
-        role=role,
+        role=part.role,
         status=status,
         generation=asked.generation,
         rows=tuple(places),
@@ -284,17 +283,16 @@ def _record(
         features=arm.features([asked.looked[place] for place in places]),
         latency_us=latency_us,
         decision_us=asked.decision_us,
-        reason=reason,
+        reason=fault,
         threshold=threshold,
         decisions=() if threshold is None else tuple([None if v is None else v >= threshold for v in values]),
-        release=release,
+        release=part.release,
     )
 
 
 def _said(asked: Asked, answers: Answers, several: bool) -> bytes:
     said = []
-    for arm, value in zip(answers.arms, answers.values, strict=True):
-        assert arm is not None
+    for arm, value in filter(None, answers.given):
         one: dict[str, Any] = {"version": arm.number, "value": value}
         if arm.threshold is not None:
             one["decision"] = value >= arm.threshold

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from mainspring.edges.gateway.predict import AWAY, LATE, Asked, Ran, spool_scored
-from mainspring.edges.gateway.snapshot import Arm
+from mainspring.edges.gateway.predict import AWAY, INVALID, LATE, Asked, Part, Ran, spool_scored
+from mainspring.edges.gateway.snapshot import Arm, Local
 from mainspring.kernel.errors import Unavailable
-from mainspring.serving.ports import Row
+from mainspring.log.spool import SpoolWriter
+from mainspring.serving.ports import Row, Runtime
 
 BATCH_ROWS = 256
 BATCH_S = 0.02
@@ -24,7 +25,7 @@ Job = tuple[Asked, Arm, str, list[int]]
 class Shadows:
     """One queue and one batcher a version. Rows: ``queued`` in all, ``done``, ``dropped`` because a queue was full."""
 
-    def __init__(self, spool: Callable[[], Any], most_rows: int = MOST_ROWS) -> None:
+    def __init__(self, spool: Callable[[], SpoolWriter], most_rows: int = MOST_ROWS) -> None:
         self._spool = spool
         self._most_rows = most_rows
         self._queues: dict[str, deque[Job]] = {}
@@ -73,26 +74,24 @@ class Shadows:
 
     async def _score(self, batch: Sequence[Job]) -> None:
         arm = batch[-1][1]
-        ran = await _run(arm, [own.row(asked.rows[p], asked.looked[p]) for asked, own, _, places in batch for p in places])
+        rows = [own.row(asked.rows[p], asked.looked[p]) for asked, own, _, places in batch for p in places]
+        ran = await _run(arm, rows)
         start = 0
         for asked, own, release, places in batch:
             end = start + len(places)
             faults = {at - start: fault for at, fault in ran.faults.items() if start <= at < end}
             try:
-                spool_scored(
-                    self._spool(), asked, own, "shadow", places,
-                    Ran(ran.values[start:end], faults, ran.latency_us), release,
-                )  # fmt: skip
+                part = Part(asked, own, "shadow", places, release)
+                spool_scored(self._spool(), part, Ran(ran.values[start:end], faults, ran.latency_us))
             except Unavailable:  # the disk is full: callers are refused already, shadows are counted
                 self.dropped += len(places)
             start = end
 
 
 async def _run(arm: Arm, rows: Sequence[Row]) -> Ran:
-    local, process = arm.engine.local, arm.engine.process
-    if local is not None:
-        return await _run_local(local, rows)
-    assert process is not None
+    if isinstance(arm.engine, Local):
+        return await _run_local(arm.engine.runtime, rows)
+    process = arm.engine.process
     for _ in range(2):
         if not process.connected:
             await process.open(PROCESS_BACK_S)
@@ -106,12 +105,13 @@ async def _run(arm: Arm, rows: Sequence[Row]) -> Ran:
     return Ran((None,) * len(rows), dict.fromkeys(range(len(rows)), AWAY), 0)
 
 
-async def _run_local(local: Any, rows: Sequence[Row]) -> Ran:
+async def _run_local(runtime: Runtime, rows: Sequence[Row]) -> Ran:
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     try:
-        values = await loop.run_in_executor(None, local.run, rows)
+        values = await loop.run_in_executor(None, runtime.run, rows)
     except Exception as error:  # a graph may raise anything
         fault = f"failed: {type(error).__name__}: {error}"[:200]
         return Ran((None,) * len(rows), dict.fromkeys(range(len(rows)), fault), 0)
-    return Ran(values, {}, int((loop.time() - began_s) * 1e6 / len(rows)))
+    invalid = {at: INVALID for at, value in enumerate(values) if not math.isfinite(value)}
+    return Ran(values, invalid, int((loop.time() - began_s) * 1e6 / len(rows)))

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from mainspring.adapters.runtimes.frames import socket_path
 from mainspring.adapters.runtimes.package import load_onnx
@@ -46,15 +46,27 @@ class Latency:
             self.p99_us = sorted(self._ring)[int(len(self._ring) * 0.99)]
 
 
-class Engine:
-    """What runs one version: a graph in this process, or the line to its own. Shared by snapshots."""
+class Local:
+    """A version's graph in this process. Shared by snapshots."""
 
-    __slots__ = ("latency", "local", "process")
+    __slots__ = ("latency", "runtime")
 
-    def __init__(self, local: Runtime | None, process: ModelProcess | None) -> None:
-        self.local = local
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.latency = Latency()
+
+
+class Remote:
+    """The line to a version's own process. Shared by snapshots."""
+
+    __slots__ = ("latency", "process")
+
+    def __init__(self, process: ModelProcess) -> None:
         self.process = process
         self.latency = Latency()
+
+
+Engine = Local | Remote
 
 
 class Arm:
@@ -174,11 +186,11 @@ class Snapshot:
 
     def model(self, name: str, project: str | None = None) -> Model:
         """Return the model of that name; ``project`` is needed where several projects have one."""
-        return _one("model", name, self._models, project, lambda model: model.route.project_name)
+        return _one("model", name, self._models, project)
 
     def source(self, name: str, project: str | None = None) -> Source:
         """Return the source of that name."""
-        return _one("source", name, self._sources, project, lambda source: source.route.project_name)
+        return _one("source", name, self._sources, project)
 
     def models(self) -> list[Model]:
         """Return every model."""
@@ -209,29 +221,29 @@ class Loader:
             if version.package.in_gateway:
                 loop = asyncio.get_running_loop()
                 local = await loop.run_in_executor(None, _load_and_warm, version, self._get)
-                self._engines[key] = Engine(local, None)
+                self._engines[key] = Local(local)
             else:
-                self._engines[key] = Engine(None, ModelProcess(socket_path(self._run, version.id)))
+                self._engines[key] = Remote(ModelProcess(socket_path(self._run, version.id)))
         return self._engines[key]
 
     async def _wait_for_processes(self, routing: Routing, engines: dict[str, Engine]) -> None:
-        away = {id: engine.process for id, engine in engines.items() if engine.process and not engine.process.connected}
-        await asyncio.gather(*(process.open(WAIT_FOR_PROCESS_S) for process in away.values()))
+        lines = [engine.process for engine in engines.values() if isinstance(engine, Remote)]
+        await asyncio.gather(*(line.open(WAIT_FOR_PROCESS_S) for line in lines if not line.connected))
         for model in routing.models:
-            process = engines[model.champion].process
-            if process is not None and not process.connected:
+            engine = engines[model.champion]
+            if isinstance(engine, Remote) and not engine.process.connected:
                 raise Unavailable("the champion's process did not come up", field="model", value=model.name)
 
     def _let_go(self, needed: set[tuple[str, bool]]) -> None:
         for key in [key for key in self._engines if key not in needed]:
-            process = self._engines.pop(key).process
-            if process is not None:
-                asyncio.get_running_loop().call_later(HANG_UP_AFTER_S, process.close)
+            engine = self._engines.pop(key)
+            if isinstance(engine, Remote):
+                asyncio.get_running_loop().call_later(HANG_UP_AFTER_S, engine.process.close)
 
     def close(self) -> None:
         """Hang up on every model process."""
         for engine in self._engines.values():
-            if engine.process is not None:
+            if isinstance(engine, Remote):
                 engine.process.close()
 
 
@@ -256,18 +268,21 @@ def _place(places: dict[str, int], name: str) -> int:
     return places[name]
 
 
-def _one(kind: str, name: str, found: dict[str, list[Any]], project: str | None, owner: Callable[[Any], str]) -> Any:
+_T = TypeVar("_T", Model, Source)
+
+
+def _one(kind: str, name: str, found: dict[str, list[_T]], project: str | None) -> _T:
     several = found.get(name)
     if not several:
         raise unknown(kind, name, found)
     if project is not None:
-        of_project = [one for one in several if owner(one) == project]
+        of_project = [one for one in several if one.route.project_name == project]
         if not of_project:
-            raise unknown("project", project, [owner(one) for one in several])
+            raise unknown("project", project, [one.route.project_name for one in several])
         return of_project[0]
     if len(several) > 1:
-        names = ", ".join(sorted(owner(one) for one in several))
-        raise InvalidInput(f"several projects have this {kind}", field=kind, value=name, remedy=f"add ?project= ({names})")
+        owners = ", ".join(sorted(one.route.project_name for one in several))
+        raise InvalidInput(
+            f"several projects have this {kind}", field=kind, value=name, remedy=f"add ?project= ({owners})"
+        )
     return several[0]
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from mainspring.edges.gateway.snapshot import Model
+from mainspring.serving.routing import ReleaseRoute
 from mainspring.serving.tripwire import Tripwire
 
 
@@ -17,22 +17,20 @@ class Tripwires:
         self._wires: dict[str, Tripwire] = {}
         self.disabled: dict[str, str] = {}
 
-    def tripped(self, model: Model) -> bool:
-        """Return whether the model's challenger was taken out."""
-        return model.release is not None and model.release.challenger in self.disabled
+    def tripped(self, release: ReleaseRoute | None) -> bool:
+        """Return whether the release's challenger was taken out."""
+        return release is not None and release.challenger in self.disabled
 
-    def stable_answered(self, model: Model, failed: bool) -> None:
+    def stable_answered(self, release: ReleaseRoute, failed: bool) -> None:
         """Count an answer of the stable version beside a running release."""
-        self._wire(model).stable_answered(failed, time.monotonic())
+        self._wire(release).stable_answered(failed, time.monotonic())
 
-    def challenger_answered(self, model: Model, failed: bool, fault: str) -> None:
+    def challenger_answered(self, release: ReleaseRoute, failed: bool, fault: str) -> None:
         """Count an answer of the challenger, and take it out if that was one failure too many."""
-        assert model.release is not None
-        wire = self._wire(model)
-        if wire.challenger_answered(failed, time.monotonic()) and not self.tripped(model):
-            self.disabled[model.release.challenger] = (
-                f"{wire.failures} of {wire.requests} requests failed, the last one: {fault or 'before'}"
-            )
+        wire = self._wire(release)
+        if wire.challenger_answered(failed, time.monotonic()) and not self.tripped(release):
+            last = f", the last one: {fault}" if fault else ""
+            self.disabled[release.challenger] = f"{wire.failures} of {wire.requests} requests failed{last}"
             self._tell()
 
     def keep(self, releases: set[str], versions: set[str]) -> None:
@@ -40,9 +38,8 @@ class Tripwires:
         self._wires = {id: wire for id, wire in self._wires.items() if id in releases}
         self.disabled = {id: reason for id, reason in self.disabled.items() if id in versions}
 
-    def _wire(self, model: Model) -> Tripwire:
-        assert model.release is not None
-        wire = self._wires.get(model.release.id)
+    def _wire(self, release: ReleaseRoute) -> Tripwire:
+        wire = self._wires.get(release.id)
         if wire is None:
-            wire = self._wires[model.release.id] = Tripwire(model.release.planned_requests)
+            wire = self._wires[release.id] = Tripwire(release.planned_requests)
         return wire
