@@ -18,7 +18,7 @@ from mainspring.checks.service import CheckService
 from mainspring.features.service import FeatureService
 from mainspring.log.ingest import Ingest
 from mainspring.log.queries import PredictionLog
-from mainspring.loop.act import Acknowledged, Loop
+from mainspring.loop.act import Loop
 from mainspring.loop.publish import Publisher
 from mainspring.monitoring.service import MonitoringService
 from mainspring.project.service import ProjectService
@@ -57,7 +57,9 @@ class Platform:
             clock=self.clock,
         )
         self.checks = CheckService(store=self.store, registry=self.registry, log=self.log, blobs=self.blobs)
-        self.releases = ReleaseService(store=self.store, registry=self.registry, log=self.log, clock=self.clock)
+        self.releases = ReleaseService(
+            store=self.store, registry=self.registry, log=self.log, clock=self.clock, passed=self.checks.passed
+        )
         self.monitoring = MonitoringService(
             store=self.store, registry=self.registry, log=self.log, notifiers=(), clock=self.clock
         )
@@ -91,11 +93,10 @@ class Platform:
             clock=self.clock,
         )
 
-    def acknowledged(self) -> Acknowledged:
-        """Return what the gateways that still live say of the routing."""
-        said = [worker for worker in self.routing.workers().values() if _alive(worker.pid)]
-        disabled = {version: reason for worker in said for version, reason in worker.disabled.items()}
-        return Acknowledged(min((worker.generation for worker in said), default=0), disabled)
+    def acknowledged(self) -> int | None:
+        """Return the oldest generation that a live gateway answers by; None if none lives."""
+        said = [worker.generation for worker in self.routing.workers().values() if _alive(worker.pid)]
+        return min(said, default=None)
 
     def close(self) -> None:
         """End jobs, and let go of files and connections."""

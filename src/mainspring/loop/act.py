@@ -1,4 +1,4 @@
-"""Turning the loop: read the facts, plan, act. Each act is a service's own transaction, so a kill loses one turn at most."""
+"""Turn the loop: read the facts, plan, act. Each act is a transaction of its own, so a kill loses one turn at most."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Loop:
         releases: ReleaseService,
         monitoring: MonitoringService,
         publisher: Publisher,
-        acknowledged: Callable[[], Acknowledged],
+        acknowledged: Callable[[], int | None],
         clock: Clock,
     ) -> None:
         self._store = store
@@ -148,8 +148,8 @@ class Loop:
         return self._registry.model(None, model).project
 
     def _step_release(self, action: planned.StepRelease) -> None:
-        said = self._acknowledged()
-        self._releases.step(action.release, acknowledged_generation=said.generation, disabled=said.disabled)
+        routing = self._publisher.publish()
+        self._releases.step(action.release, acknowledged_generation=self._acknowledged(), routing=routing)
 
     def _evaluate(self, action: planned.EvaluateMonitors) -> None:
         self._monitoring.evaluate(action.model)
@@ -180,13 +180,6 @@ class Loop:
     def _advance(self, action: Any, state: Any, reason: str, numbers: dict[str, Any], **changed: str | None) -> None:
         project = self._project(action.model)
         advance(self._store, action.retraining, state, reason, numbers, project=project, **changed)
-
-
-class Acknowledged(msgspec.Struct, frozen=True):
-    """What live gateways say: the oldest generation that one of them answers by, and versions they took out."""
-
-    generation: int
-    disabled: dict[str, str] = {}
 
 
 _ACTS: dict[type[Any], Callable[[Loop, Any], None]] = {

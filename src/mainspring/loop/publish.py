@@ -116,9 +116,8 @@ class Publisher:
         if baseline is not None:
             yield baseline
         for release in running:
-            for version in (release.challenger, release.champion):
-                if version:
-                    yield self._registry.version(version)
+            for version in (release.challenger, *release.shadows):
+                yield self._registry.version(version)
 
     def _views(self, digests: Sequence[str]) -> Iterable[ViewRoute]:
         return self._features.views(digests)
@@ -148,11 +147,10 @@ def _model_route(
     spec = model.spec
     drawing = next((release for release in running if release.share > 0), None)
     shadows = {
-        ShadowRoute(version, release.id)
-        for release in running
-        for version in (release.challenger, release.champion)
-        if version and (version != champion.id or release is drawing)
+        ShadowRoute(version, release.id) for release in running for version in release.shadows if version != champion.id
     }
+    if drawing is not None:  # rows that the challenger answers are scored by the champion too: the evidence is paired
+        shadows.add(ShadowRoute(champion.id, drawing.id))
     if baseline is not None and baseline.id not in {champion.id, *(shadow.version for shadow in shadows)}:
         shadows.add(ShadowRoute(baseline.id))
     return ModelRoute(
@@ -180,7 +178,12 @@ def _outcome_kind(model: ModelRow, champion: Version) -> Literal["bool", "float"
 
 def _release_route(release: Release) -> ReleaseRoute:
     return ReleaseRoute(
-        id=release.id, epoch=release.epoch, salt=release.salt, challenger=release.challenger, share=release.share
+        id=release.id,
+        epoch=release.epoch,
+        salt=release.salt,
+        challenger=release.challenger,
+        share=release.share,
+        planned_requests=release.planned_requests,
     )
 
 
