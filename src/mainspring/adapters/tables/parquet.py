@@ -73,6 +73,11 @@ class ParquetTables:
                     swept += 1
         return swept
 
+    @property
+    def cached_bytes(self) -> int:
+        """Return how much memory the columns of parts take."""
+        return self._cache.bytes
+
     def _path(self, part: PartRef) -> Path:
         return self._root / part.table.replace(":", "-") / f"{part.id}.parquet"
 
@@ -98,7 +103,7 @@ class ColumnCache:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._bytes = 0
+        self.bytes = 0
         self._turn = threading.Lock()
         self._parts: OrderedDict[str, tuple[dict[str, pl.Series], bool, int]] = OrderedDict()
 
@@ -118,19 +123,19 @@ class ColumnCache:
         """Hold the frame's columns beside those of this part that are here already."""
         with self._turn:
             held, was_whole, held_bytes = self._parts.pop(part, ({}, False, 0))
-            self._bytes -= held_bytes
+            self.bytes -= held_bytes
             fresh = {column.name: column for column in frame if column.name not in held}
             size = held_bytes + sum(int(column.estimated_size()) for column in fresh.values())
             if size > self._limit_bytes // 4:
                 return
-            self._bytes += size
+            self.bytes += size
             self._parts[part] = ({**held, **fresh}, was_whole or whole, size)
-            while self._bytes > self._limit_bytes:
+            while self.bytes > self._limit_bytes:
                 _, (_, _, freed) = self._parts.popitem(last=False)
-                self._bytes -= freed
+                self.bytes -= freed
 
     def forget(self, part: str) -> None:
         """Give up a part's columns."""
         with self._turn:
             _, _, size = self._parts.pop(part, ({}, False, 0))
-            self._bytes -= size
+            self.bytes -= size

@@ -1,0 +1,69 @@
+"""What every ``Tables`` must do."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from mainspring.kernel.errors import Damaged
+from mainspring.log.ports import Tables
+
+FRAME = pl.DataFrame({"a": [1, 2, None], "b": ["x", "y", "z"], "c": [0.1, float("nan"), None]})
+
+
+class TablesContract:
+    """Subclass it with a fixture ``tables``; ``reopened`` gives another object on the same place, as after a restart."""
+
+    def reopened(self, tables: Tables) -> Tables:
+        raise NotImplementedError
+
+    def test_rows_come_back_in_order_from_several_parts(self, tables: Tables) -> None:
+        parts = [tables.write("scored", FRAME), tables.write("scored", FRAME.reverse())]
+        assert tables.scan(parts).collect().equals(pl.concat([FRAME, FRAME.reverse()]))
+
+    def test_the_same_rows_come_back_after_a_restart(self, tables: Tables) -> None:
+        part = tables.write("scored", FRAME)
+        assert self.reopened(tables).scan([part]).collect().equals(FRAME)
+
+    def test_only_named_columns_are_given_in_that_order(self, tables: Tables) -> None:
+        part = tables.write("scored", FRAME)
+        for each in (tables, self.reopened(tables)):
+            assert each.scan([part], ["c", "a"]).collect().columns == ["c", "a"]
+
+    def test_columns_that_a_part_lacks_are_missing_values(self, tables: Tables) -> None:
+        parts = [tables.write("source:s", FRAME), tables.write("source:s", FRAME.with_columns(d=pl.lit(1)))]
+        assert tables.scan(parts).collect()["d"].to_list() == [None, None, None, 1, 1, 1]
+
+    def test_a_part_says_its_rows_and_bytes(self, tables: Tables) -> None:
+        part = tables.write("scored", FRAME)
+        assert (part.table, part.rows) == ("scored", 3)
+        assert part.bytes == sum(path.stat().st_size for path in tables.paths([part]))
+
+    def test_a_sweep_removes_what_is_not_listed(self, tables: Tables) -> None:
+        listed, unlisted = tables.write("scored", FRAME), tables.write("scored", FRAME)
+        assert self.reopened(tables).sweep([listed.id]) == 1
+        assert [path.exists() for path in tables.paths([listed, unlisted])] == [True, False]
+
+    def test_a_sweep_leaves_what_this_process_has_just_written(self, tables: Tables) -> None:
+        tables.write("scored", FRAME)
+        assert tables.sweep([]) == 0
+
+    def test_a_changed_part_is_never_read(self, tables: Tables) -> None:
+        part = tables.write("scored", FRAME)
+        path = tables.paths([part])[0]
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(Damaged):
+            self.reopened(tables).scan([part]).collect()
+
+    def test_a_part_that_is_gone_is_damage(self, tables: Tables) -> None:
+        part = tables.write("scored", FRAME)
+        tables.paths([part])[0].unlink()
+        with pytest.raises(Damaged):
+            self.reopened(tables).scan([part]).collect()
+
+    def test_dropped_parts_stay_for_those_who_hold_their_paths(self, tables: Tables) -> None:
+        part = tables.write("scored", FRAME)
+        tables.drop([part])
+        assert tables.paths([part])[0].exists()
