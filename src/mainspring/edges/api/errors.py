@@ -27,7 +27,10 @@ _log = logging.getLogger("mainspring.control")
 def answer_error(error: MainspringError) -> Response:
     """Return what an error looks like from outside."""
     headers = {"retry-after": "1"} if error.code == "unavailable" else {}
-    return json_response(error.as_dict(), STATUS.get(error.code, 500), headers)
+    status = STATUS.get(error.code, 500)
+    if error.field == "authorization":
+        status, headers = 401, {"www-authenticate": "Bearer"}
+    return json_response(error.as_dict(), status, headers)
 
 
 async def answer_fault(request: Request, error: Exception) -> Response:

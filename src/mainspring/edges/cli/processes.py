@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -70,13 +69,14 @@ def restore(context: click.Context, backup: Path, home: str | None) -> None:
 @click.command("init", short_help="Make a small project of your own that runs at once")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", help="the project's name; the folder's if not said")
-@click.option("--kind", default="binary", show_default=True, help="binary or regression")
+@click.option("--kind", type=click.Choice(["binary", "regression"]), default="binary", show_default=True)
 def init(path: Path, name: str | None, kind: str) -> None:
     """Make a small project of your own: data, model, trainer and tests that run at once."""
-    from mainspring.project.service import init as make
+    from mainspring.project.template import write_template
 
-    made: Any = make(path.absolute(), name or path.absolute().name, kind)
-    click.echo(f"made {made if made is not None else path}; next: mainspring apply {path}")
+    for written in write_template(path.absolute(), name or path.absolute().name, kind):
+        click.echo(written)
+    click.echo(f"next: mainspring apply {path}")
 
 
 @click.command("demo", short_help="Play flights of 2013 from data to a champion that renews itself")

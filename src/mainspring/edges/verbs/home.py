@@ -53,7 +53,7 @@ def backup(platform: Platform, asked: Backup, by: str) -> Any:
 
 
 def loop_step(platform: Platform, asked: Nothing, by: str) -> Any:
-    return platform.loop.step(platform.clock.now())
+    return platform.loop.step()
 
 
 VERBS = (

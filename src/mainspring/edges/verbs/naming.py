@@ -54,7 +54,7 @@ def _versions_hint(name: str, numbers: list[int]) -> str:
 
 def find_project(platform: Platform, text: str) -> tuple[str, str]:
     """Return ``(id, name)`` of a project; ``text`` may be empty when there is only one."""
-    known = {model.project_name: model.project for model in platform.registry.models()}
+    known = {project.name: project.id for project in platform.registry.projects()}
     if not text and len(known) == 1:
         name, id = next(iter(known.items()))
         return id, name

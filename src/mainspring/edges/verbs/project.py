@@ -19,6 +19,7 @@ class Apply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to apply."""
 
     path: Annotated[str, machine_path("folder of the project, or its declaring file")] = "."
+    name: Annotated[str | None, Meta(description="the project's name; the folder's if not said")] = None
     dry_run: Annotated[bool, Meta(description="validate and show the difference; change nothing")] = False
 
 
@@ -29,7 +30,7 @@ class OneProject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def apply(platform: Platform, asked: Apply, by: str) -> Any:
-    return platform.projects.apply(Path(asked.path).resolve(), by=by, dry_run=asked.dry_run)
+    return platform.projects.apply(Path(asked.path).resolve(), by=by, dry_run=asked.dry_run, name=asked.name)
 
 
 def revisions(platform: Platform, asked: OneProject, by: str) -> Any:

@@ -54,6 +54,7 @@ def set_alias(platform: Platform, asked: SetAlias, by: str) -> Any:
     chosen = find_version(platform, model, asked.version)
     with platform.store.begin(by) as tx:
         platform.registry.point(tx, model.id, asked.alias, chosen.id, asked.reason, {"version": chosen.number})
+    platform.publisher.publish()
     return {"model": model.name, "alias": asked.alias, "version": chosen.number}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -46,8 +47,11 @@ def start(platform: Platform, asked: Start, by: str) -> Any:
     version = find_version(platform, model, asked.version)
     if platform.registry.alias(model.id, "champion") is None:
         platform.releases.first_champion(model.id, version.id, by=by, reason=asked.reason)
+        platform.publisher.publish()
         return {"model": model.name, "champion": version.number, "reason": "there was none to compare with"}
-    return platform.releases.start(model.id, version.id, by=by, reason=asked.reason)
+    release = platform.releases.start(model.id, version.id, by=by, reason=asked.reason)
+    platform.publisher.publish()
+    return release
 
 
 def list_releases(platform: Platform, asked: ListReleases, by: str) -> Any:
@@ -59,24 +63,31 @@ def show(platform: Platform, asked: OneRelease, by: str) -> Any:
     return find_release(platform, asked.release)
 
 
-def hold(platform: Platform, asked: Command, by: str) -> Any:
-    return platform.releases.hold(find_release(platform, asked.release).id, by=by, reason=asked.reason)
+def _order(word: str) -> Callable[[Platform, Command, str], Any]:
+    """Return the call for a person's command; gateways are told at once, not at the loop's next turn."""
+
+    def call(platform: Platform, asked: Command, by: str) -> Any:
+        found = (
+            _over_or_running(platform, asked.release) if word == "roll_back" else find_release(platform, asked.release)
+        )
+        result = getattr(platform.releases, word)(found.id, by=by, reason=asked.reason)
+        platform.publisher.publish()
+        return result
+
+    return call
 
 
-def resume(platform: Platform, asked: Command, by: str) -> Any:
-    return platform.releases.resume(find_release(platform, asked.release).id, by=by, reason=asked.reason)
-
-
-def abort(platform: Platform, asked: Command, by: str) -> Any:
-    return platform.releases.abort(find_release(platform, asked.release).id, by=by, reason=asked.reason)
-
-
-def promote(platform: Platform, asked: Command, by: str) -> Any:
-    return platform.releases.promote(find_release(platform, asked.release).id, by=by, reason=asked.reason)
-
-
-def roll_back(platform: Platform, asked: Command, by: str) -> Any:
-    return platform.releases.roll_back(find_release(platform, asked.release).id, by=by, reason=asked.reason)
+def _over_or_running(platform: Platform, text: str) -> Any:
+    """Return the release to undo; a model's name means its running one, or else the one promoted last."""
+    if text.startswith("rel_"):
+        return platform.releases.get(text)
+    model = find_model(platform, text)
+    found = platform.releases.running(model.id) or [
+        release for release in platform.releases.list(model.id) if release.status == "promoted"
+    ]
+    if found:
+        return max(found, key=lambda release: release.started_us)
+    return find_release(platform, text)
 
 
 def forecast(platform: Platform, asked: OneModel, by: str) -> Any:
@@ -84,13 +95,13 @@ def forecast(platform: Platform, asked: OneModel, by: str) -> Any:
     return platform.releases.forecast(model.id, model.release)
 
 
-def _command(word: str, summary: str, call: Any) -> Verb:
+def _command(word: str, summary: str, *, order: str | None = None) -> Verb:
     return Verb(
         name=f"release {word}",
         group="Release",
         summary=summary,
         arguments=Command,
-        call=call,
+        call=_order(order or word),
         permission="operate",
         positional=("release",),
     )
@@ -113,7 +124,17 @@ VERBS = (
         arguments=ListReleases,
         call=list_releases,
         positional=("model",),
-        columns=("id", "model", "challenger", "champion", "stage", "share", "status"),
+        columns=(
+            "id",
+            "model_name",
+            "challenger_number",
+            "champion_number",
+            "stage",
+            "share",
+            "status",
+            "started_us",
+            "reason",
+        ),
     ),
     Verb(
         name="release show",
@@ -123,11 +144,11 @@ VERBS = (
         call=show,
         positional=("release",),
     ),
-    _command("hold", "Keep a release where it is until it is resumed", hold),
-    _command("resume", "Let a held release go on", resume),
-    _command("abort", "End a release at once; the champion answers everything", abort),
-    _command("promote", "Make the challenger champion; needs evidence", promote),
-    _command("rollback", "Undo a release: the version before it becomes champion again", roll_back),
+    _command("hold", "Keep a release where it is until it is resumed"),
+    _command("resume", "Let a held release go on"),
+    _command("abort", "End a release at once; the champion answers everything"),
+    _command("promote", "Make the challenger champion on your word; the ledger says that evidence was waived"),
+    _command("rollback", "Undo a release: the version before it becomes champion again", order="roll_back"),
     Verb(
         name="release forecast",
         group="Release",

@@ -23,6 +23,12 @@ def prediction(platform: Platform, asked: OnePrediction, by: str) -> Any:
     return platform.log.prediction(asked.id)
 
 
+def replay(platform: Platform, asked: OnePrediction, by: str) -> Any:
+    from mainspring.edges.verbs.replaying import replay_prediction, shown
+
+    return shown(asked.id, replay_prediction(platform, asked.id))
+
+
 VERBS = (
     Verb(
         name="prediction",
@@ -31,5 +37,14 @@ VERBS = (
         arguments=OnePrediction,
         call=prediction,
         positional=("id",),
+    ),
+    Verb(
+        name="replay",
+        group="Serving",
+        summary="Answer a logged prediction again and compare the bytes",
+        arguments=OnePrediction,
+        call=replay,
+        positional=("id",),
+        long_running=True,
     ),
 )
