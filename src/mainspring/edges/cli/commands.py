@@ -42,7 +42,7 @@ def _sentence(error: click.ClickException) -> str:
     text = error.format_message()
     text = (text[:1].lower() + text[1:]).rstrip(".")
     context = getattr(error, "ctx", None)
-    return f"{text}; see: {context.command_path} --help" if context is not None and ";" not in text else text
+    return f"{text}; see: {context.command_path} --help" if context is not None and "; did you" not in text else text
 
 
 def _fail(body: dict[str, Any], as_json: bool, code: int) -> int:
@@ -122,7 +122,7 @@ def _callback(verb: Verb) -> Any:
         try:
             verb.read(values)
         except InvalidInput as error:
-            raise click.UsageError(error.sentence(), context) from None
+            raise click.UsageError(_usage(verb, error), context) from None
         folder = home_folder(home or remembered.get("home"))
         result = ask(verb, values, home=folder, by=actor_name(by or remembered.get("by")))
         from mainspring.edges.cli.render import show
@@ -130,6 +130,13 @@ def _callback(verb: Verb) -> Any:
         show(verb, result, as_json=as_json)
 
     return call
+
+
+def _usage(verb: Verb, error: InvalidInput) -> str:
+    """Return the sentence with the way in which this command takes the argument."""
+    if error.what == "is missing" and error.field and error.field not in verb.positional:
+        return f"{error.field}: is missing; give it with --{error.field.replace('_', '-')}"
+    return error.sentence()
 
 
 def _ask_reason(verb: Verb, values: dict[str, Any]) -> None:
@@ -158,7 +165,7 @@ def _parameter(verb: Verb, field: msgspec.inspect.Field) -> click.Parameter:
     default = None if field.required or field.default in (None, "", b"", False) else field.default
     kind, is_flag = _kind(field)
     if field.name in verb.positional:
-        return click.Argument([field.name], required=field.required, type=kind, default=default)
+        return click.Argument([field.name], required=False, metavar=_metavar(field), type=kind, default=default)
     shown = f" [{default}]" if default is not None else ""
     return click.Option(
         ["--" + field.name.replace("_", "-"), field.name],
@@ -167,6 +174,10 @@ def _parameter(verb: Verb, field: msgspec.inspect.Field) -> click.Parameter:
         default=default,
         help=_description(field) + shown,
     )
+
+
+def _metavar(field: msgspec.inspect.Field) -> str:
+    return field.name.upper() if field.required else f"[{field.name.upper()}]"
 
 
 def _kind(field: msgspec.inspect.Field) -> tuple[click.ParamType[Any], bool]:

@@ -135,7 +135,7 @@ def _release(platform: Platform, release: Release, *, whole: bool = False) -> vi
         status=release.status,
         running=not release.over,
         since_us=release.started_us,
-        deadline_us=release.started_us + release.terms.deadline_us if not release.over else None,
+        deadline_us=None if release.over else release.deadline_us,
         steps=_steps(["shadow", *steps, "champion"], release),
         evidence=tuple(_evidence(one, release, _waiting(platform, release, one)) for one in shown),
         decisions=tuple(_decision(one) for one in release.history),
@@ -164,6 +164,8 @@ def _words(release: Release, now_us: int) -> str:
         return said
     where = "in shadow" if release.stage == "shadow" else f"answers {share(release.share)} of units"
     sentence = f"Day {(now_us - release.started_us) // _DAY_US + 1}, {where}: {said}."
+    if release.forecast is not None and release.forecast.days is not None:
+        sentence += f" A decision was forecast for day {math.ceil(release.forecast.days)}."
     more = [plain_words(word) for word in (decision.waiting[1:] if decision is not None else ())]
     return sentence + (f" Also waits for: {', '.join(more)}." if more else "")
 

@@ -1,0 +1,41 @@
+import pytest
+
+from mainspring.edges.cli.render import show, text_of
+from mainspring.edges.verbs import find
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("created_us", 1_367_582_400_000_000, "2013-05-03T12:00:00Z"),
+        ("over_us", 10_800_000_000, "3h"),
+        ("latency_us", 420, "0.42ms"),
+        ("ok", True, "yes"),
+        ("value", None, "–"),
+        ("value", 0.1234567891, "0.123457"),
+        ("numbers", {"n": 3, "at_us": 1_367_582_400_000_000}, "n=3, at_us=2013-05-03T12:00:00Z"),
+        ("names", ["a", "b"], "a, b"),
+    ],
+)
+def test_values_read_as_people_write_them(name: str, value: object, text: str) -> None:
+    assert text_of(name, value) == text
+
+
+def test_a_list_is_a_table_of_the_verbs_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"seq": 1, "at_us": 1_367_582_400_000_000, "actor": "ana", "kind": "a.b", "subject": "x", "reason": "[why]"}
+    ]
+    show(find("ledger list"), rows, as_json=False)
+    heading, line = (part.split() for part in capsys.readouterr().out.splitlines())
+    assert heading == ["seq", "at", "actor", "kind", "subject", "reason"]
+    assert line == ["1", "2013-05-03T12:00:00Z", "ana", "a.b", "x", "[why]"]
+
+
+def test_an_empty_list_says_none(capsys: pytest.CaptureFixture[str]) -> None:
+    show(find("alarms"), [], as_json=False)
+    assert capsys.readouterr().out == "none\n"
+
+
+def test_json_is_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    show(find("ledger head"), {"entries": 2, "head": "ab"}, as_json=True)
+    assert capsys.readouterr().out == '{\n  "entries": 2,\n  "head": "ab"\n}\n'
