@@ -8,7 +8,6 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
-from scipy.stats import rankdata
 
 from mainspring.kernel.schema import Task
 
@@ -34,7 +33,8 @@ def roc_auc(label: Floats, score: Floats) -> float | None:
     negative = label.size - positive
     if positive == 0 or negative == 0 or not np.isfinite(score).all():
         return None
-    ranks = rankdata(score)
+    _, place, ties = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(ties) - (ties - 1) / 2)[place]
     return float((ranks[label > 0.5].sum() - positive * (positive + 1) / 2) / (positive * negative))
 
 

@@ -31,7 +31,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One way of making versions of a model. ``function`` is ``module:name`` inside the project.
 
     ``kind`` trainer: ``function(frame, params) -> estimator``; rule: ``function(frame, params) -> column of answers``.
-    ``window`` is ``expanding`` or a duration (``30d``) back from the moment of training.
+    ``window`` is ``expanding`` or a duration (``30d``) back from the moment of training. With ``refit`` the registered
+    version is fitted once more on all rows, the held-out ones included, after it was judged on those.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deterministic: bool = False
     timeout_s: float = 3_600.0
     frame: Literal["pandas", "polars"] = "pandas"
+    refit: bool = True
 
 
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

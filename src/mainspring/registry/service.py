@@ -169,7 +169,7 @@ class Registry:
             target = _target(connection, model_id, alias, at_us)
         return self.version(target) if target else None
 
-    def point(  # noqa: PLR0917
+    def point(
         self,
         tx: Transaction,
         model_id: str,

@@ -1,0 +1,1 @@
+"""How each check judges a candidate: pure functions of the check and what it looks at."""
