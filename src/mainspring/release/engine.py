@@ -75,12 +75,12 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is so at this moment beside the evidence."""
+    """What is so at this moment beside the evidence. ``disabled``: why a gateway took the challenger out by itself."""
 
     champion: str | None
     compared_with: str
     challenger: str = ""
-    tripped: bool = False
+    disabled: str = ""
     another_draws: bool = False
     step_requests: int = 0
     shadow_requests: int = 0
@@ -241,8 +241,10 @@ def _ended(state: State, status: Status, reason: str, now_us: int) -> State:
 
 
 def _stop(say: _Say, evidence: Evidence | None, facts: Facts) -> Decision | None:
-    if facts.tripped:
-        return say("roll_back", "roll_back", "tripwire", "it failed grossly: the gateway disabled it")
+    if facts.disabled:
+        return say(
+            "roll_back", "roll_back", "tripwire", f"it failed grossly and a gateway took it out: {facts.disabled}"
+        )
     for one in evidence.measured if evidence is not None else ():
         if one.stops:
             reason, sentence = STOPS[one.name]
@@ -251,8 +253,8 @@ def _stop(say: _Say, evidence: Evidence | None, facts: Facts) -> Decision | None
 
 
 def _deadline(say: _Say, terms: Terms, state: State, evidence: Evidence | None, now_us: int) -> Decision | None:
-    over = now_us >= terms.deadline_us
-    shadow_ends_us = min(terms.deadline_us, state.started_us + terms.shadow_us + terms.horizon_us)
+    over = now_us >= state.started_us + terms.deadline_us
+    shadow_ends_us = state.started_us + terms.shadow_us + terms.horizon_us
     proven = evidence is not None and terms.estimator == "paired" and not _unproven(terms, evidence)
     undecided = state.stage == "shadow" and terms.estimator == "paired" and now_us >= shadow_ends_us and not proven
     if not over and not undecided:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from mainspring.log.queries import PredictionLog
 
 INGEST_LAG_US = 60_000_000  # rows this young may still be on their way from the spool
-TRIPWIRE = "tripwire"  # how a gateway's reason begins when it disabled a challenger
 
 
 class Gathered(msgspec.Struct, frozen=True):
@@ -87,7 +86,6 @@ def _rows(log: PredictionLog, record: Record, books: Books, now_us: int) -> Book
         books,
         rows_us=until_us,
         step_requests=books.step_requests + answered.height,
-        tripped=books.tripped or bool(theirs["reason"].str.starts_with(TRIPWIRE).any()),
     )
 
 

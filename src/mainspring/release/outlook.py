@@ -45,7 +45,6 @@ class Setting(msgspec.Struct, frozen=True):
     kind: Literal["refresh", "new_recipe"]
     anchored: bool
     challengers: int
-    now_us: int
 
 
 def look_back(
@@ -87,7 +86,6 @@ def terms_of(policy: Shadow | Canary, spec: ModelSpec | None, past: Past, settin
     affected = spec.outcome.affected_by_answer if spec is not None else True
     estimator: Literal["paired", "drawn"] = "drawn" if affected and steps else "paired"
     unit_returns = spec is not None and spec.unit not in ("", spec.entity)
-    expected = forecast(policy, past, affected=affected)
     return Terms(
         kind=setting.kind,
         estimator=estimator,
@@ -109,7 +107,7 @@ def terms_of(policy: Shadow | Canary, spec: ModelSpec | None, past: Past, settin
         hold_us=_span_us(policy.hold),
         horizon_us=past.horizon_us,
         window_us=_span_us(policy.window) if unit_returns else 0,
-        deadline_us=setting.now_us + round(deadline_of(policy).total_seconds() * 1e6) + past.horizon_us,
+        deadline_us=round(deadline_of(policy).total_seconds() * 1e6) + past.horizon_us,
         on_deadline=policy.on_deadline,
         minimum_units=policy.minimum_units,
         step_requests=policy.step_requests if isinstance(policy, Canary) else 1,
@@ -118,7 +116,6 @@ def terms_of(policy: Shadow | Canary, spec: ModelSpec | None, past: Past, settin
         planned_requests=_planned(policy, past),
         label_cut=past.label_cut,
         challengers=setting.challengers,
-        expected_us=None if expected.days is None else round(expected.days * DAY_US),
     )
 
 

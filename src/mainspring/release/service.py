@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -90,12 +90,14 @@ class ReleaseService:
         *,
         acknowledged_generation: int | None = None,
         routing: Routing | None = None,
+        disabled: Mapping[str, str] | None = None,
         by: str = LOOP,
     ) -> Decision:
         """Count what has come, decide, and act on it.
 
         ``acknowledged_generation`` is the least one that all live gateways have taken up; with the ``routing`` that was
-        published last, a stage begins when they have taken up one that contains it.
+        published last, a stage begins when they have taken up one that contains it. ``disabled`` are versions that
+        gateways took out by themselves, with the reason: such a challenger is rolled back.
         """
         record, changes = self._load(release_id)
         now_us = self._clock.now_us()
@@ -104,7 +106,8 @@ class ReleaseService:
         record = _acknowledge(record, acknowledged_generation, routing, now_us)
         books = gather(self._log, record, self._books(release_id), now_us)
         found = evidence(_fresh(self._log, record, books.books), record.terms.gates, record.terms.alpha_ratio)
-        decision = decide(record.terms, record.state, found, self._facts(record, books.books), now_us)
+        facts = self._facts(record, books.books, (disabled or {}).get(record.challenger))
+        decision = decide(record.terms, record.state, found, facts, now_us)
         if decision.kind == "wait":
             self._wait(record, changes, books, decision)
             return decision
@@ -155,10 +158,11 @@ class ReleaseService:
         """Return the releases of a model that are not over, held ones too, oldest first."""
         return [shown(record) for record in self._records(model_id, True)]
 
-    def forecast(self, model_id: str, policy: Policy | None = None) -> Forecast:
+    def forecast(self, model_id: str, policy: Policy | str | None = None) -> Forecast:
         """Return when a release by this policy, started now, is expected to be decided."""
         model = self._registry.model(None, model_id)
-        policy = decode_policy(model.release) if policy is None else policy
+        if policy is None or isinstance(policy, str):
+            policy = decode_policy(policy or model.release)
         if isinstance(policy, Immediate):
             return Forecast(0, 0.0, 0.0, 0.0, True, "an immediate release needs no evidence")
         champion = self._registry.alias(model_id, CHAMPION)
@@ -239,7 +243,7 @@ class ReleaseService:
                 remedy="give it more time, a wider margin, or more traffic",
             )  # fmt: skip
         others = len(self._records(model.id, True))
-        setting = Setting(_kind(challenger, champion), anchor is not None, others + 1, now_us)
+        setting = Setting(_kind(challenger, champion), anchor is not None, others + 1)
         return terms_of(asked, model.spec, past, setting), expected
 
     def _outlook(self, model: ModelRow, policy: Shadow | Canary, champion: Version | None) -> tuple[Past, Forecast]:
@@ -266,14 +270,14 @@ class ReleaseService:
             return None
         return anchor.id
 
-    def _facts(self, record: Record, books: Books) -> Facts:
+    def _facts(self, record: Record, books: Books, disabled: str | None = None) -> Facts:
         champion = self._registry.alias(record.model, CHAMPION)
         others = [one for one in self._records(record.model, True) if one.id != record.id]
         return Facts(
             champion=champion.id if champion is not None else None,
             compared_with=record.champion,
             challenger=record.challenger,
-            tripped=books.tripped,
+            disabled=disabled or "",
             another_draws=any(one.state.share > 0 for one in others),
             step_requests=books.step_requests,
             shadow_requests=books.shadow_requests,
@@ -339,7 +343,7 @@ class ReleaseService:
         challenger = self._registry.version(record.challenger)
         anchor = self._anchor(record.model, champion, challenger)
         past = Past(record.terms.horizon_us, record.terms.loss, label_cut=record.terms.label_cut)
-        setting = Setting(_kind(challenger, champion), anchor is not None, record.terms.challengers, 0)
+        setting = Setting(_kind(challenger, champion), anchor is not None, record.terms.challengers)
         fresh = terms_of(record.policy, model.spec, past, setting)
         terms = msgspec.structs.replace(record.terms, kind=fresh.kind, gates=fresh.gates)
         return msgspec.structs.replace(
@@ -443,7 +447,7 @@ def _acknowledge(record: Record, generation: int | None, routing: Routing | None
     if routing is not None:
         live = generation is not None and generation >= routing.generation and _contains(routing, record)
     else:
-        live = generation is None or generation > state.changed_generation
+        live = generation is None or generation > max(state.changed_generation, 0)
     if not live:
         return record
     return msgspec.structs.replace(record, state=acknowledged(state, generation or 0, now_us))

@@ -22,7 +22,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``kind``: a refresh (same recipe) must be not worse, a new recipe better. ``horizon_us`` (H) is how long a row waits
     for its label, ``window_us`` (W) how long a unit is watched, 0 where a unit asks once; ``label_cut`` splits numeric
-    outcomes into high and low.
+    outcomes into high and low. ``deadline_us`` counts from the start.
     """
 
     kind: Literal["refresh", "new_recipe"]
@@ -44,7 +44,6 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     planned_requests: int
     label_cut: float = 0.5
     challengers: int = 1
-    expected_us: int | None = None
 
     def gate(self, name: str) -> Gate | None:
         """Return the gate of that name."""

@@ -30,13 +30,18 @@ def running_means(
     challenged: NDArray[np.bool_], losses: Floats, arms: tuple[int, float, int, float], prior: float, bound: float
 ) -> tuple[tuple[Floats, Floats], tuple[int, float, int, float]]:
     """Return μ̂ of (stable, challenger) from the units before each one, and the arms' sums after all of them."""
-    means: list[Floats] = []
-    after: list[float] = []
-    for arm, (n, total) in ((~challenged, arms[:2]), (challenged, arms[2:])):
-        counts = n + np.cumsum(arm)
-        totals = total + np.cumsum(np.where(arm, losses, 0.0))
-        before_n = counts - arm
-        before_total = totals - np.where(arm, losses, 0.0)
-        means.append(np.clip((before_total + PRIOR_UNITS * prior) / (before_n + PRIOR_UNITS), 0.0, bound))
-        after += [float(counts[-1]), float(totals[-1])] if len(losses) else [float(n), float(total)]
-    return (means[0], means[1]), (int(after[0]), after[1], int(after[2]), after[3])
+    stable_before, stable_n, stable_total = _before(~challenged, losses, arms[0], arms[1])
+    challenger_before, challenger_n, challenger_total = _before(challenged, losses, arms[2], arms[3])
+    means = tuple(
+        np.clip((total + PRIOR_UNITS * prior) / (n + PRIOR_UNITS), 0.0, bound)
+        for n, total in (stable_before, challenger_before)
+    )
+    return (means[0], means[1]), (stable_n, stable_total, challenger_n, challenger_total)
+
+
+def _before(arm: NDArray[np.bool_], losses: Floats, n: int, total: float) -> tuple[tuple[Floats, Floats], int, float]:
+    paid = np.where(arm, losses, 0.0)
+    counts, totals = n + np.cumsum(arm), total + np.cumsum(paid)
+    if len(losses) == 0:
+        return (counts.astype(np.float64), totals), n, total
+    return (counts - arm, totals - paid), int(counts[-1]), float(totals[-1])

@@ -1,6 +1,7 @@
 """The e-process of a bounded mean (Howard, Ramdas, McAuliffe, Sekhon 2020), from sums that merge.
 
-For terms bounded by ``c`` with sums S and V: ``E = (1/18) Σⱼ exp(λⱼ S/c + (ln(1-λⱼ)+λⱼ) V/c²)``, ``λⱼ = 0.9 · 2^(-j/2)``. Under the hypothesis E is a supermartingale that starts at one, so it reaches ``1/α`` with
+For terms bounded by ``c`` with sums S and V: ``E = (1/18) Σⱼ exp(λⱼ S/c + (ln(1-λⱼ)+λⱼ) V/c²)``, with
+``λⱼ = 0.9 · 2^(-j/2)``. Under the hypothesis E is a supermartingale that starts at one, so it reaches ``1/α`` with
 probability at most α, however often it is looked at.
 """
 

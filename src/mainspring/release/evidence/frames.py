@@ -20,7 +20,7 @@ UNITS_SCHEMA: dict[str, Any] = {"unit_hash": pl.UInt64, "first_us": pl.Int64}
 
 
 class Pairs(msgspec.Struct, frozen=True):
-    """Labelled rows in order: both outputs and the outcome, each (n,); ``answered`` is false where the challenger failed.
+    """Labelled rows in order: both outputs and the outcome, each (n,); ``answered``: the challenger did not fail.
 
     Of ``rows`` answered by the stable version ``paired`` have an answer or a failure of the challenger, ``labelled`` a
     label.

@@ -15,8 +15,8 @@ class Books(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All sums of one release, as stored between two steps.
 
     Each ``_us`` is how far one kind of counting has come in decision time: rows (guards in shadow), pairs (labelled
-    rows that both scored), drawn (units' guards that need no label) and drawn labels. ``paired_rows`` of ``champion_rows``
-    mature champion answers had a challenger's answer too.
+    rows that both scored), drawn (units' guards that need no label) and drawn labels. Of ``champion_rows`` mature
+    answers of the champion, ``paired_rows`` had one of the challenger too.
     """
 
     streams: dict[str, Stream] = {}
@@ -32,7 +32,6 @@ class Books(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     step_requests: int = 0
     shadow_requests: int = 0
     newest_label_us: int | None = None
-    tripped: bool = False
 
     def with_stream(self, gate: Gate, stream: Stream) -> Books:
         """Return the books with one stream replaced."""

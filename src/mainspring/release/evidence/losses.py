@@ -39,13 +39,13 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.metric == "log_loss":
             clipped = np.clip(outputs, self.epsilon, 1.0 - self.epsilon)
             paid = -(outcomes * np.log(clipped) + (1.0 - outcomes) * np.log1p(-clipped))
-            return paid + math.log1p(-self.epsilon)
+            return np.asarray(paid + math.log1p(-self.epsilon))
         if self.metric == "error":
             decided: NDArray[np.bool_] = outputs >= self.threshold
             return (decided != (outcomes > 0.5)).astype(np.float64)
         if self.metric == "absolute_error":
-            return np.abs(outputs - outcomes)
-        return np.square(outputs - outcomes)
+            return np.asarray(np.abs(outputs - outcomes))
+        return np.asarray(np.square(outputs - outcomes))
 
 
 def loss(metric: Metric, *, bound: float | None = None, base_rate: float | None = None, threshold: float = 0.5) -> Loss:

@@ -13,6 +13,12 @@ from mainspring.release.evidence.eprocess import Floats
 THETAS: Floats = np.array([0.8, 0.9, 1.1, 1.25])
 
 
+def ratio_terms(challenged: NDArray[np.bool_], propensity: Floats) -> Floats:
+    """Return each unit's logarithms, one for each θ: shape (..., 4)."""
+    met = np.multiply.outer(challenged.astype(np.float64), np.log(THETAS))
+    return np.asarray(met - np.log1p(np.multiply.outer(propensity, THETAS - 1.0)))
+
+
 class Ratio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``ln Π θ^A/(1-p+θp)`` for each θ, the greatest E seen, and what was expected and met."""
 
@@ -26,9 +32,7 @@ class Ratio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the test after these units, looked at after each of them."""
         if len(challenged) == 0:
             return self
-        terms = np.multiply.outer(challenged.astype(np.float64), np.log(THETAS))
-        terms -= np.log1p(np.multiply.outer(propensity, THETAS - 1.0))
-        sums = np.asarray(self.logs) + np.cumsum(terms, axis=0)
+        sums = np.asarray(self.logs) + np.cumsum(ratio_terms(challenged, propensity), axis=0)
         highest = sums.max(axis=1)
         log_e = highest + np.log(np.exp(sums - highest[:, None]).mean(axis=1))
         first, second, third, fourth = (float(one) for one in sums[-1])

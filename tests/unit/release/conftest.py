@@ -1,0 +1,187 @@
+"""A small world: one model with real store, registry and log, and traffic written as the log keeps it."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from mainspring.adapters.blobs.files import FileBlobs
+from mainspring.adapters.disk import LocalDisk
+from mainspring.adapters.stores.sqlite import SqliteStore
+from mainspring.adapters.tables.parquet import ParquetTables
+from mainspring.kernel.clock import SimulatedClock, to_us
+from mainspring.kernel.ids import new_id
+from mainspring.kernel.metadata import metadata
+from mainspring.kernel.schema import Column, Signature
+from mainspring.log.parts import list_part, span_of
+from mainspring.log.queries import PredictionLog
+from mainspring.log.rows import SCHEMAS
+from mainspring.log.tally import add_tallies, tallies_of
+from mainspring.registry.environment import capture
+from mainspring.registry.model import ModelSpec, OutcomeSpec, PredictAt, Recipe
+from mainspring.registry.service import Registry
+from mainspring.registry.version import Lineage, Version
+from mainspring.release.service import ReleaseService
+from mainspring.serving.draw import assign
+from mainspring.serving.routing import ReleaseRoute
+
+DAY = timedelta(days=1)
+START = datetime(2013, 3, 1, tzinfo=UTC)
+MODEL = ModelSpec(
+    name="late",
+    task="binary",
+    entity="flight_id",
+    source="flights",
+    predict_at=PredictAt("sched_dep", -7_200_000_000),
+    outcome=OutcomeSpec("arr_delay > 15", "flights", 36 * 3_600_000_000, affected_by_answer=False),
+    recipes=(Recipe("default", "project:train"),),
+)
+Answer = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+class World:
+    """Traffic of ``rows_a_day`` flights; every version is a function from the true chance to an answer (NaN: it fails)."""
+
+    def __init__(self, folder: Path, rows_a_day: int = 930) -> None:
+        self.clock = SimulatedClock.create(folder / "clock", START)
+        self.store = SqliteStore(folder / "meta.db", self.clock)
+        with self.store.bookkeeping() as connection:
+            metadata.create_all(connection)
+        disk = LocalDisk()
+        self.blobs = FileBlobs(folder / "blobs", disk)
+        self.tables = ParquetTables(folder / "parts", disk)
+        self.log = PredictionLog(self.store, self.tables)
+        self.registry = Registry(store=self.store, blobs=self.blobs, clock=self.clock)
+        self.releases = ReleaseService(store=self.store, registry=self.registry, log=self.log, clock=self.clock)
+        self.rows_a_day = rows_a_day
+        self.random = np.random.default_rng(7)
+        self.answers: dict[str, Answer] = {}
+        self.count = 0
+        self.label_shift = 0.0
+        with self.store.begin("test") as tx:
+            self.model = self.registry.ensure_model(tx, "demo", "late", MODEL)
+
+    def version(self, answer: Answer, recipe: str = "default") -> Version:
+        version = Version(
+            id="", model=self.model, number=0, runtime="onnx",
+            files={"model.onnx": self.blobs.put(new_id("x").encode())},
+            signature=Signature("binary", (Column("x", "float"),)), environment=capture([]),
+            lineage=Lineage(recipe=recipe),
+        )  # fmt: skip
+        with self.store.begin("test") as tx:
+            stored = self.registry.register(tx, version)
+        self.answers[stored.id] = answer
+        return stored
+
+    def champion(self, answer: Answer) -> Version:
+        version = self.version(answer)
+        self.releases.first_champion(self.model, version.id, by="test", reason="the start")
+        return version
+
+    def play(self, days: float, turn: timedelta = timedelta(hours=6)) -> None:
+        """Let time pass in turns: traffic, then one step of every running release."""
+        end = self.clock.now() + timedelta(days=days)
+        while self.clock.now() < end:
+            begun_us = self.clock.now_us()
+            routes = self.releases.running(self.model)
+            self.clock.advance(min(self.clock.now() + turn, end))
+            self.traffic(begun_us, self.clock.now_us(), routes)
+            for release in routes:
+                self.releases.step(release.id)
+
+    def traffic(self, begun_us: int, until_us: int, routes: list) -> None:
+        n = max(1, round(self.rows_a_day * (until_us - begun_us) / 86_400_000_000))
+        at = np.linspace(begun_us + 1, until_us, n).astype(np.int64)
+        chance = np.clip(self.random.beta(1.2, 3.8, n), 0.01, 0.99)
+        entities = [f"f{self.count + place}" for place in range(n)]
+        self.count += n
+        ids = [f"p-{entity}" for entity in entities]
+        champion = self.registry.alias(self.model, "champion")
+        drawing = next((one for one in routes if one.share > 0), None)
+        route = ReleaseRoute(drawing.id, drawing.epoch, drawing.salt, drawing.challenger, drawing.share) if drawing else None
+        drawn = [assign(route, champion.id, entity) for entity in entities]
+        arms = np.array([one.arm for one in drawn])
+        shadows = {version for one in routes for version in one.shadows}
+        if drawing:
+            shadows.add(champion.id)
+        scored = []
+        for version in {champion.id, *shadows, *arms}:
+            output = self.answers[version](chance, self.random)
+            served = arms == version
+            if version not in shadows:
+                keep = np.flatnonzero(served)
+            else:
+                keep = np.arange(n)
+            failed = np.isnan(output)
+            scored.append(
+                pl.DataFrame(
+                    {
+                        "prediction_id": np.array(ids)[keep], "row": np.zeros(len(keep), dtype=int), "model": self.model,
+                        "version": version, "role": np.where(served, "served", "shadow")[keep],
+                        "status": np.where(failed, "failed", "ok")[keep], "output": output[keep], "decision_us": at[keep],
+                        "latency_us": 100, "generation": 1, "release": drawing.id if drawing else "", "reason": "",
+                    }
+                )
+            )  # fmt: skip
+        moved = np.where(arms == champion.id, 0.0, self.label_shift)
+        happened = self.random.random(n) < np.clip(chance + moved, 0.0, 1.0)
+        known = at + (self.random.gamma(4.0, 1.2, n) * 3_600_000_000).astype(np.int64)
+        self.put("requests", pl.DataFrame({"prediction_id": ids, "row": 0, "model": self.model, "entity": entities,
+                 "unit": entities, "decision_us": at, "receipt_us": at, "body": "{}"}))  # fmt: skip
+        self.put("assignments", pl.DataFrame({"prediction_id": ids, "row": 0, "model": self.model,
+                 "release": drawing.id if drawing else "", "epoch": 1, "generation": 1, "salt": "",
+                 "draw": [one.draw for one in drawn], "arm": arms, "propensity": [one.propensity for one in drawn],
+                 "decision_us": at}))  # fmt: skip
+        self.put("scored", pl.concat(scored))
+        lands = self.random.random(n) < 0.972
+        self.put("outcomes", pl.DataFrame({"model": self.model, "entity": entities, "value": happened.astype(float),
+                 "event_us": known, "known_us": known}).filter(pl.Series(lands)))  # fmt: skip
+
+    def put(self, table: str, frame: pl.DataFrame) -> None:
+        missing = [pl.lit(None, kind).alias(name) for name, kind in SCHEMAS[table].items() if name not in frame.columns]
+        rows = frame.with_columns(missing).select([pl.col(name).cast(kind) for name, kind in SCHEMAS[table].items()])
+        part = self.tables.write(table, rows)
+        with self.store.bookkeeping() as connection:
+            list_part(connection, part, span_of(table, rows), 0)
+            add_tallies(connection, tallies_of(table, rows))
+
+    def kinds(self) -> list[str]:
+        from mainspring.ledger.queries import entries
+
+        with self.store.read() as connection:
+            return [entry.kind for entry in entries(connection)]
+
+
+def noisy(sd: float, bias: float = 0.0, failing: float = 0.0) -> Answer:
+    """Return a model that sees the true chance through noise of ``sd`` on the log-odds; some answers fail."""
+
+    def answer(chance: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        odds = np.log(chance / (1.0 - chance)) + bias + sd * random.standard_normal(len(chance))
+        answers = 1.0 / (1.0 + np.exp(-odds))
+        return np.where(random.random(len(chance)) < failing, np.nan, answers)
+
+    return answer
+
+
+@pytest.fixture()
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.store.close()
+
+
+@pytest.fixture()
+def model() -> Callable[..., Answer]:
+    return noisy
+
+
+@pytest.fixture()
+def spec() -> ModelSpec:
+    return msgspec.structs.replace(MODEL)
+
+
+assert to_us(START) > 0
