@@ -1,0 +1,195 @@
+"""What one evaluation of a declaring file gathers: declarations and every fault in them, so that all show at once.
+
+Outside an evaluation (a user's test imports the project) a fault raises where it stands.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from mainspring.kernel.errors import InvalidInput, MainspringError, nearest
+
+
+class Collection:
+    """Declarations in the order in which they were written, and faults."""
+
+    def __init__(self) -> None:
+        self.declared: list[Any] = []
+        self.faults: list[MainspringError] = []
+
+
+_open: ContextVar[Collection | None] = ContextVar("collection", default=None)
+
+
+@contextmanager
+def collecting() -> Iterator[Collection]:
+    """Gather what is declared inside the block."""
+    collection = Collection()
+    token = _open.set(collection)
+    try:
+        yield collection
+    finally:
+        _open.reset(token)
+
+
+def fault(what: str, *, field: str, value: Any = None, remedy: str | None = None) -> None:
+    """Note a fault, or raise it when nothing collects."""
+    report(InvalidInput(what, field=field, value=value, remedy=remedy))
+
+
+def report(error: MainspringError) -> None:
+    """Note an error, or raise it when nothing collects."""
+    collection = _open.get()
+    if collection is None:
+        raise error
+    collection.faults.append(error)
+
+
+class Declaration(type):
+    """The class of declared things: unknown and missing arguments are faults with the nearest right word."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        place = _place(cls.__name__, args, kwargs)
+        signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+        known = [name for name in signature.parameters if name != "self"]
+        kwargs = _known_only(place, kwargs, known)
+        declared = _blank(cls)
+        declared.broken = False
+        declared.name = args[0] if args and isinstance(args[0], str) else str(kwargs.get("name", ""))
+        missing = _binding_fault(signature, place, args, kwargs)
+        if missing is None:
+            declared.__init__(*args, **kwargs)
+        else:
+            declared.broken = True
+            report(missing)
+        collection = _open.get()
+        if collection is not None:
+            collection.declared.append(declared)
+        return declared
+
+
+class Faulty:
+    """Stands where a policy, check or monitor could not be built; its fault is already noted."""
+
+
+def guarded(constructor: Callable[..., Any], word: str) -> Callable[..., Any]:
+    """Return a constructor whose faults are collected like those of declarations."""
+
+    def build(*args: Any, **kwargs: Any) -> Any:
+        try:
+            kwargs = _known_only(word, kwargs, _parameters(constructor))
+            return _typed(constructor(*args, **kwargs), word)
+        except InvalidInput as error:
+            report(InvalidInput(error.what, field=_inside(word, error.field), value=error.value, remedy=error.remedy))
+        except MainspringError as error:
+            report(error)
+        except (TypeError, ValueError, AttributeError) as error:
+            report(InvalidInput(str(error), field=word))
+        return Faulty()
+
+    build.__name__ = word
+    build.__doc__ = constructor.__doc__
+    return build
+
+
+class GuardedModule:
+    """A module of constructors, such as ``ms.checks``, whose faults are collected."""
+
+    def __init__(self, module: ModuleType, word: str) -> None:
+        self._module = module
+        self._word = word
+        self.__doc__ = module.__doc__
+
+    def __dir__(self) -> list[str]:
+        return constructors(self._module)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        known = constructors(self._module)
+        if name not in known:
+            package = self._module.__package__ or ""
+            if f"{package}.{name}" in sys.modules:
+                return sys.modules[f"{package}.{name}"]
+            fault("there is no such check", field=f"{self._word}.{name}", remedy=nearest(name, known))
+            return lambda *_args, **_kwargs: Faulty()
+        return guarded(getattr(self._module, name), f"{self._word}.{name}")
+
+
+def constructors(module: ModuleType) -> list[str]:
+    """Return the names that a module of specs offers to users: public functions that build one of its Structs."""
+    own = [thing for thing in vars(module).values() if getattr(thing, "__module__", "") == module.__name__]
+    structs = {thing.__name__ for thing in own if inspect.isclass(thing)}
+    functions = [thing for thing in own if inspect.isfunction(thing) and not thing.__name__.startswith("_")]
+    return sorted(made.__name__ for made in functions if made.__annotations__.get("return") in structs)
+
+
+def _blank(kind: Any) -> Any:
+    return object.__new__(kind)
+
+
+def _place(word: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+    name = args[0] if args else kwargs.get("name", "")
+    return f"{word}({name!r})" if isinstance(name, str) and name else word
+
+
+def _inside(word: str, field: str | None) -> str:
+    if not field:
+        return word
+    own = field if not field.lower().startswith(f"{word.lower()}.") else field[len(word) + 1 :]
+    return word if own.lower() == word.lower() else f"{word}.{own}"
+
+
+def _parameters(constructor: Callable[..., Any]) -> list[str] | None:
+    parameters = inspect.signature(constructor).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return None
+    return list(parameters)
+
+
+def _known_only(place: str, kwargs: dict[str, Any], known: list[str] | None) -> dict[str, Any]:
+    if known is None:
+        return kwargs
+    for name in kwargs.keys() - set(known):
+        fault("is not a known key", field=f"{place}.{name}", remedy=nearest(name, known))
+    return {name: value for name, value in kwargs.items() if name in known}
+
+
+def _binding_fault(
+    signature: inspect.Signature, place: str, args: Sequence[Any], kwargs: dict[str, Any]
+) -> InvalidInput | None:
+    required = [
+        name
+        for position, (name, parameter) in enumerate(signature.parameters.items())
+        if name != "self" and parameter.default is parameter.empty and name not in kwargs and position > len(args)
+    ]
+    if required:
+        return InvalidInput(f"{', '.join(required)} must be given", field=place, remedy=f"add {required[0]}=…")
+    try:
+        signature.bind(None, *args, **kwargs)
+    except TypeError as error:
+        return InvalidInput(str(error), field=place)
+    return None
+
+
+def _typed(built: Any, word: str) -> Any:
+    """Check the types of a Struct's fields: msgspec does so only when it decodes."""
+    if not isinstance(built, msgspec.Struct):
+        return built
+    try:
+        return msgspec.convert(msgspec.to_builtins(built), type(built))
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at ")
+        field = path.strip("`").removeprefix("$").strip(".")
+        value = getattr(built, field, None) if field.isidentifier() else None
+        raise InvalidInput(what.replace("`", ""), field=field or None, value=value) from None
+    except TypeError:
+        return built  # a Struct with a field that msgspec cannot decode checks its own types

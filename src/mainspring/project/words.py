@@ -1,0 +1,33 @@
+"""The public words of a project, each under the name that users write after ``ms.``"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from mainspring.checks import spec as checks
+from mainspring.kernel.errors import nearest
+from mainspring.monitoring.spec import Drift, Health, Quality, Silence
+from mainspring.project.collection import GuardedModule, guarded
+from mainspring.project.declarations import PUBLIC
+from mainspring.release.policy import Canary, Immediate, Shadow
+from mainspring.training.spec import Retrain
+
+
+@cache
+def words() -> dict[str, Any]:
+    """Return every public word with what it stands for."""
+    specs = (Canary, Immediate, Shadow, Drift, Quality, Health, Silence, Retrain)
+    return {
+        **PUBLIC,
+        **{spec.__name__: guarded(spec, spec.__name__) for spec in specs},
+        "checks": GuardedModule(checks, "checks"),
+    }
+
+
+def word(name: str) -> Any:
+    """Return what a word stands for; an unknown one is an AttributeError that names the nearest."""
+    known = words()
+    if name not in known:
+        raise AttributeError(f"mainspring has no {name!r}; {nearest(name, known)}")
+    return known[name]
