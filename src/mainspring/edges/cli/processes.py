@@ -80,17 +80,16 @@ def init(path: Path, name: str | None, kind: str) -> None:
 
 
 @click.command("demo", short_help="Play flights of 2013 from data to a champion that renews itself")
-@click.option("--home", help="where to play it; resumed if it was interrupted")
-@click.option("--until", help="last month to play, such as june or december")
+@click.option("--home", help="where to play it; resumed if it was interrupted [./demo-home]")
+@click.option("--until", default="june", show_default=True, help="last month to play")
 @click.option("--keep", is_flag=True, help="stay up afterwards for looking around")
 @click.option("--report", type=click.Path(path_type=Path), help="write the numbers as JSON")
 @click.pass_context
-def demo(context: click.Context, home: str | None, until: str | None, keep: bool, report: Path | None) -> None:
+def demo(context: click.Context, home: str | None, until: str, keep: bool, report: Path | None) -> None:
     """Play flights of 2013 on a simulated clock; everything else is real: files, processes, HTTP."""
     from mainspring.edges.demo import run
 
-    given = {"home": home or (context.obj or {}).get("home"), "until": until, "report": report}
-    run(keep=keep, **{name: value for name, value in given.items() if value is not None})
+    run(home or (context.obj or {}).get("home") or "demo-home", until=until, keep=keep, report=report)
 
 
 COMMANDS: tuple[tuple[str, str, click.Command], ...] = (

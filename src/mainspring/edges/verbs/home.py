@@ -56,6 +56,10 @@ def loop_step(platform: Platform, asked: Nothing, by: str) -> Any:
     return platform.loop.step()
 
 
+def loop_ingest(platform: Platform, asked: Nothing, by: str) -> Any:
+    return {"records": platform.loop.ingest()}
+
+
 VERBS = (
     Verb(name="status", group="Home", summary="Show the home at a glance", call=status),
     Verb(
@@ -69,6 +73,14 @@ VERBS = (
         group="Home",
         summary="Look once at everything and do what is due",
         call=loop_step,
+        permission="operate",
+        long_running=True,
+    ),
+    Verb(
+        name="loop ingest",
+        group="Home",
+        summary="Take in what gateways have spooled, and nothing else",
+        call=loop_ingest,
         permission="operate",
         long_running=True,
     ),
