@@ -1,5 +1,7 @@
 """What every ``Blobs`` must do."""
 
+# ruff: noqa: S101 - a contract is a test
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,5 +1,7 @@
 """What every spool must do between a writer and the reader of its segments."""
 
+# ruff: noqa: S101 - a contract is a test
+
 from __future__ import annotations
 
 import asyncio

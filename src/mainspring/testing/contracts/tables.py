@@ -1,5 +1,7 @@
 """What every ``Tables`` must do."""
 
+# ruff: noqa: S101 - a contract is a test
+
 from __future__ import annotations
 
 import polars as pl
@@ -12,7 +14,7 @@ FRAME = pl.DataFrame({"a": [1, 2, None], "b": ["x", "y", "z"], "c": [0.1, float(
 
 
 class TablesContract:
-    """Subclass it with a fixture ``tables``; ``reopened`` gives another object on the same place, as after a restart."""
+    """Subclass it with a fixture ``tables``; ``reopened`` gives another object on the same place: a restart."""
 
     def reopened(self, tables: Tables) -> Tables:
         raise NotImplementedError
