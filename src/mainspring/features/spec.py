@@ -84,7 +84,7 @@ class ViewSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     features: tuple[Feature, ...]
     ttl_us: int | None = None
 
-    def digest(self, source: SourceSpec) -> str:
-        """Return the version of this view: a digest over its definition and its source's times."""
+    def digest(self, source: SourceSpec, source_id: str = "") -> str:
+        """Return the version of this view: a digest over its definition, its source's times, and which source it is."""
         times = (source.time, source.known_at, source.known_after_us)
-        return digest_of([msgspec.to_builtins(self), times])
+        return digest_of([msgspec.to_builtins(self), times, *([source_id] if source_id else [])])
