@@ -1,0 +1,228 @@
+"""Backup and restore of a home.
+
+A backup is a folder of plain files and a manifest of their digests, written last: without it there is no backup. The
+spool is copied before the metadata store, so every record is in a part that the copied store lists, or in the copied
+spool after the copied position, or in both before it. What can be built again (the online store) is left out.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import msgspec
+from sqlalchemy import Connection
+
+from mainspring.adapters.disk import TEMPORARY, LocalDisk
+from mainspring.kernel.clock import SystemClock
+from mainspring.kernel.crashpoints import reached
+from mainspring.kernel.errors import Conflict, Damaged, InvalidInput, MainspringError, NotFound, Refused
+from mainspring.ledger.ports import Store
+from mainspring.log.parts import listed
+from mainspring.log.spool import LOCK
+
+FORMAT = 1
+MANIFEST = "backup.json"
+_DATABASE = "meta.db"
+_SINGLE = ("home.json", "clock", "routing/current")
+_FOLDERS = ("blobs", "spool", "parts", "routing/acks", "run", "staging", "latest")
+_CHUNK_BYTES = 1_024 * 1_024
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """One file of a backup."""
+
+    digest: str
+    bytes: int
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a whole backup holds, by path relative to the home."""
+
+    format: int
+    created_us: int
+    files: dict[str, Stored]
+
+
+class BackedUp(msgspec.Struct, frozen=True):
+    """Where a backup lies, or a home that was made from one, and how much it holds."""
+
+    path: str
+    files: int
+    bytes: int
+    digest: str  # of the manifest
+
+
+def backup(home: Path, to: Path, store: Store) -> BackedUp:
+    """Copy a home that may be at work into the new folder ``to``; raises ``Damaged`` rather than copy damage."""
+    _must_be_new(to, "to")
+    to.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        files = dict(_copy_home(home, to, store))
+        reached("backup.before_manifest")
+        return _seal(to, Manifest(FORMAT, SystemClock().now_us(), files))
+    except (MainspringError, OSError):
+        shutil.rmtree(to)
+        raise
+
+
+def restore(source: Path, home: Path) -> BackedUp:
+    """Make a home from a backup. Every digest is verified before the home appears, in one step."""
+    body = _manifest_bytes(source)
+    manifest = _read_manifest(source, body)
+    _must_be_new(home, "home")
+    home.parent.mkdir(parents=True, exist_ok=True)
+    staged = home.with_name(f".{home.name}.restoring")
+    if staged.exists():
+        shutil.rmtree(staged)  # of a restore that was killed
+    for name in _FOLDERS:
+        (staged / name).mkdir(parents=True, mode=0o700)
+    try:
+        for name, stored in manifest.files.items():
+            _copy(source / name, staged / name, expected=stored.digest)
+    except (MainspringError, OSError):
+        shutil.rmtree(staged)
+        raise
+    (staged / "lock").touch(mode=0o600)
+    reached("restore.before_rename")
+    LocalDisk().rename(staged, home)
+    size = sum(stored.bytes for stored in manifest.files.values())
+    return BackedUp(str(home), len(manifest.files), size, hashlib.sha256(body).hexdigest())
+
+
+def _copy_home(home: Path, to: Path, store: Store) -> Iterator[tuple[str, Stored]]:
+    yield from _copy_spool(home, to)
+    with store.read() as connection:
+        parts = listed(connection)
+        yield _DATABASE, _copy_database(connection, to / _DATABASE)
+    for part in parts:
+        name = f"parts/{part.table.replace(':', '-')}/{part.id}.parquet"
+        yield name, _copy(home / name, to / name, expected=part.digest)
+    for path in sorted((home / "blobs").glob("*/*")):
+        if not path.name.startswith(TEMPORARY):
+            name = path.relative_to(home).as_posix()
+            yield name, _copy(path, to / name, expected=path.name)
+    for name in _SINGLE:
+        if (home / name).exists():
+            yield name, _copy(home / name, to / name)
+
+
+def _copy_spool(home: Path, to: Path) -> Iterator[tuple[str, Stored]]:
+    for path in sorted((home / "spool").glob("[!.]*/*")):
+        name = path.relative_to(home).as_posix()
+        if path.name == LOCK or path.name.startswith(TEMPORARY):
+            continue
+        try:
+            yield name, _copy(path, to / name)
+        except NotFound:  # consumed in the meantime: its rows are in the store that is copied next
+            continue
+
+
+def _copy_database(connection: Connection, to: Path) -> Stored:
+    """Copy the store as the connection's transaction sees it."""
+    source: Any = connection.connection.driver_connection
+    driver: Any = connection.dialect.dbapi
+    target = driver.connect(str(to))
+    try:
+        source.backup(target)
+    finally:
+        target.close()
+    handle = os.open(to, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    digest = hashlib.sha256()
+    with to.open("rb") as file:
+        for chunk in _chunks(file):
+            digest.update(chunk)
+    return Stored(digest.hexdigest(), to.stat().st_size)
+
+
+def _copy(path: Path, to: Path, *, expected: str | None = None) -> Stored:
+    """Copy a regular file durably, hashing the bytes on their way; a digest that differs is damage."""
+    to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    digest = hashlib.sha256()
+    size = 0
+    with _opened(path) as source, to.open("xb") as target:
+        for chunk in _chunks(source):
+            digest.update(chunk)
+            size += len(chunk)
+            target.write(chunk)
+        target.flush()
+        os.fsync(target.fileno())
+    if expected is not None and digest.hexdigest() != expected:
+        raise Damaged("the bytes are not what was written", field="file", value=path.name, remedy="use another backup")
+    return Stored(digest.hexdigest(), size)
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+    except FileNotFoundError:
+        raise NotFound("a file is gone", field="file", value=path.name, remedy="use another backup") from None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise Refused("links are not followed", field="file", value=path.name) from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise Refused("only regular files are copied", field="file", value=path.name)
+    return file
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK_BYTES):
+        yield chunk
+
+
+def _seal(to: Path, manifest: Manifest) -> BackedUp:
+    body = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"))
+    LocalDisk().write(to / MANIFEST, body)
+    size = sum(stored.bytes for stored in manifest.files.values())
+    return BackedUp(str(to), len(manifest.files), size, hashlib.sha256(body).hexdigest())
+
+
+def _manifest_bytes(source: Path) -> bytes:
+    try:
+        return (source / MANIFEST).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(
+            "is no whole backup: its manifest is missing", field="backup", value=str(source), remedy="use another one"
+        ) from None
+
+
+def _read_manifest(source: Path, body: bytes) -> Manifest:
+    try:
+        manifest = msgspec.json.decode(body, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise Damaged("the manifest cannot be read", field="backup", value=str(source)) from error
+    if manifest.format > FORMAT:
+        raise Refused(
+            "was made by a newer version",
+            field="backup",
+            value=manifest.format,
+            remedy="install that version or a later one",
+        )
+    for name in manifest.files:
+        _must_stay_inside(name)
+    return manifest
+
+
+def _must_stay_inside(name: str) -> None:
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or PurePosixPath(name).as_posix() != name:
+        raise Refused("a backup names files of a home only", field="file", value=name, remedy="use another backup")
+
+
+def _must_be_new(folder: Path, field: str) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput("is not a folder", field=field, value=str(folder))
+    if folder.exists() and any(folder.iterdir()):
+        raise Conflict("is not empty", field=field, value=str(folder), remedy="name a new folder")
