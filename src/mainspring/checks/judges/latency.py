@@ -16,5 +16,6 @@ def judge(check: Latency, candidate: Candidate) -> Finding:
     numbers = {"p999_ms": taken_ms, "at_most_ms": limit_ms}
     if taken_ms is None:
         return Finding("inconclusive", "it was not measured", numbers)
-    status = "passed" if taken_ms <= limit_ms else "failed"
-    return Finding(status, f"p99.9 of one row is {taken_ms:.3g} ms where at most {limit_ms:g} ms is asked", numbers)
+    in_time = taken_ms <= limit_ms
+    reason = f"p99.9 of one row is {taken_ms:.3g} ms where at most {limit_ms:g} ms is asked"
+    return Finding("passed" if in_time else "failed", reason, numbers)

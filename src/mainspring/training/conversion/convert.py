@@ -32,6 +32,28 @@ def to_onnx(estimator: Any, signature: Signature) -> bytes:
         return _by_skl2onnx(estimator, signature, refusal)
 
 
+def splits(estimator: Any, signature: Signature, most: int = 5) -> dict[str, list[float]]:
+    """Return some thresholds of the trees for each input that reaches them as it is: the hardest rows."""
+    steps, last = _taken_apart(estimator)
+    if type(last).__name__ not in BOOSTED:
+        return {}
+    graph = GraphWriter()
+    try:
+        columns = list(input_tensors(signature).values())
+        for step in steps:
+            columns = transform(graph, step, columns)
+    except CannotConvert:
+        return {}
+    names = [column.name for column in columns for _ in range(column.width)]
+    found: dict[str, list[float]] = {column.name: [] for column in signature.inputs}
+    for tree in last._predictors:
+        for node in tree[0].nodes:
+            values = found.get(names[node["feature_idx"]])
+            if values is not None and not node["is_leaf"] and len(values) < most:
+                values.append(float(node["num_threshold"]))
+    return found
+
+
 def _by_hand(estimator: Any, signature: Signature) -> bytes:
     graph = GraphWriter()
     columns = list(input_tensors(signature).values())

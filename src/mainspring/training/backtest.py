@@ -1,0 +1,90 @@
+"""Would retraining have helped? The same days, answered by the champion and by what would have replaced it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from mainspring.checks.measures import LOSSES, day_block_interval
+from mainspring.kernel.schema import Task
+
+DAY_US = 86_400_000_000
+FEWEST_DAYS = 14
+FEWEST_ROWS = 200
+FEWEST_SEGMENT_ROWS = 20
+Verdict = Literal["helps", "does not help", "cannot tell"]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """One moment at which it would have been retrained, and how both fared until the next one."""
+
+    at_us: int
+    fitted_rows: int
+    rows: int
+    retrained_loss: float | None = None
+    champion_loss: float | None = None
+    reason: str = ""
+
+
+class BacktestResult(msgspec.Struct, frozen=True):
+    """Mean difference of loss, retrained minus champion: below zero is better. One-shot interval by day blocks."""
+
+    verdict: Verdict
+    reason: str
+    metric: str
+    origins: tuple[Origin, ...]
+    rows: int = 0
+    days: int = 0
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    id: str = ""
+    champion: str = ""
+    recipe: str = ""
+
+
+def loss_name(task: Task) -> str:
+    """Return the loss by which a task's answers are compared."""
+    return "log_loss" if task == "binary" else "squared_error"
+
+
+def origins_between(start_us: int, until_us: int, count: int) -> list[tuple[int, int]]:
+    """Return ``count`` segments (origin, next origin) of equal length, the first one step after the start.
+
+    >>> origins_between(0, 70, 6)[0], origins_between(0, 70, 6)[-1]
+    ((10, 20), (60, 70))
+    """
+    step = (until_us - start_us) // (count + 1)
+    starts = [start_us + step * (one + 1) for one in range(count)]
+    return list(zip(starts, [*starts[1:], until_us], strict=True))
+
+
+def judge(
+    task: Task, origins: list[Origin], label: Floats, retrained: Floats, champion: Floats, at_us: Ints
+) -> BacktestResult:
+    """Compare both answers on all rows of all segments."""
+    metric = loss_name(task)
+    loss = LOSSES[metric]
+    found = day_block_interval(loss(label, retrained) - loss(label, champion), at_us // DAY_US)
+    if found is None:
+        reason = f"{label.size} rows on fewer than 2 days can be compared"
+        return BacktestResult("cannot tell", reason, metric, tuple(origins), label.size)
+    mean, low, high, days = found
+    verdict, reason = _verdict(mean, low, high, days, label.size)
+    return BacktestResult(verdict, reason, metric, tuple(origins), label.size, days, mean, low, high)
+
+
+def _verdict(mean: float, low: float, high: float, days: int, rows: int) -> tuple[Verdict, str]:
+    numbers = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}] on {rows} rows of {days} days"
+    if days < FEWEST_DAYS or rows < FEWEST_ROWS:
+        return "cannot tell", f"{numbers}: fewer than {FEWEST_DAYS} days or {FEWEST_ROWS} rows"
+    if high < 0:
+        return "helps", f"retraining would have changed the loss by {numbers}"
+    if low >= 0:
+        return "does not help", f"retraining would have changed the loss by {numbers}"
+    return "cannot tell", f"the change of the loss may be nothing: {numbers}"

@@ -1,0 +1,75 @@
+"""Proof that a graph answers as the estimator does, on held-out rows and on rows chosen to break it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mainspring.kernel.schema import Signature
+from mainspring.registry.version import Parity
+
+Floats = np.typing.NDArray[np.float64]
+Scorer = Callable[[pl.DataFrame], Floats]
+TOLERANCE = 1e-5
+UNSEEN = "\u2205 never seen"
+MOST_ROWS = 20_000
+
+
+def edge_rows(inputs: pl.DataFrame, signature: Signature, thresholds: dict[str, Any] | None = None) -> pl.DataFrame:
+    """Return rows with a missing value, an unseen category, an extreme, and values beside the splits, a column each."""
+    base = inputs.head(50)
+    made = [base]
+    for column in signature.inputs:
+        for value in _edges(inputs.get_column(column.name), column.nullable, (thresholds or {}).get(column.name)):
+            literal = pl.lit(value, dtype=inputs.schema[column.name])
+            made.append(base.head(4).with_columns(literal.alias(column.name)))
+    return pl.concat(made)
+
+
+def prove(graph: Scorer, estimator: Scorer, inputs: pl.DataFrame, edges: pl.DataFrame, signature: Signature,
+          threshold: float | None = None) -> Parity:  # fmt: skip
+    """Compare answers; equal means that no difference exceeds the tolerance. Decisions that flip are counted.
+
+    The tolerance is absolute for probabilities, and relative to the spread of the answers for estimates.
+    """
+    rows = pl.concat([inputs.head(MOST_ROWS), edges])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the rows are chosen to be strange
+            ours, theirs = graph(rows), estimator(rows)
+    except Exception as error:  # an estimator that raises has no equal among graphs
+        return Parity(rows.height, 0.0, TOLERANCE, 0, equal=False, reason=f"a row raised: {str(error)[:200]}")
+    spread = 1.0 if signature.task == "binary" else max(1.0, float(np.std(theirs)))
+    tolerance = TOLERANCE * spread
+    difference = np.abs(ours - theirs)
+    largest = float(difference.max()) if np.isfinite(difference).all() else float("inf")
+    cut = 0.5 if threshold is None else threshold
+    flips = int(((ours >= cut) != (theirs >= cut)).sum()) if signature.task == "binary" or threshold is not None else 0
+    equal = largest <= tolerance
+    reason = "" if equal else f"differs by up to {largest:.3g} where {tolerance:.3g} is allowed, {flips} decisions flip"
+    return Parity(rows.height, min(largest, 1e300), tolerance, flips, equal=equal, reason=reason)
+
+
+def _edges(values: pl.Series, nullable: bool, thresholds: Any) -> Iterator[Any]:
+    if nullable:
+        yield None
+    if values.dtype == pl.String:
+        yield UNSEEN
+        if not nullable:
+            yield ""  # in a nullable column the empty text stands for a missing one: a graph knows no other
+        return
+    if values.dtype not in (pl.Float64, pl.Int64) or values.null_count() == values.len():
+        return
+    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    extremes = [low - 1, high + 1, low - 10 * (high - low) - 1, high + 10 * (high - low) + 1]
+    splits = [] if thresholds is None else [t for one in thresholds for t in _beside(one)]
+    for value in (*extremes, *splits):
+        yield int(value) if values.dtype == pl.Int64 else value
+
+
+def _beside(split: float) -> tuple[float, float, float]:
+    return float(np.nextafter(split, -np.inf)), split, float(np.nextafter(split, np.inf))

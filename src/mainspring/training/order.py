@@ -1,0 +1,68 @@
+"""What control asks of a training worker, and the manifest that the worker answers with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mainspring.features.frame import FrameSpec
+from mainspring.kernel.schema import Signature
+from mainspring.registry.model import ModelSpec, Recipe
+from mainspring.registry.version import Environment, Parity
+from mainspring.training.runtime import Package
+
+
+class ChampionOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The version to compare with. Rows whose outcome was known by ``trained_until_us`` it may have seen."""
+
+    package: Package
+    number: int
+    trained_until_us: int | None = None
+
+
+class TrainOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Make one version. ``frame`` also holds the champion's views; ``code`` maps project files to paths."""
+
+    project: str
+    model: ModelSpec
+    recipe: Recipe
+    frame: FrameSpec
+    code: dict[str, str] = {}
+    root: str | None = None
+    champion: ChampionOrder | None = None
+
+
+class BacktestOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Ask whether retraining would have helped at ``origins`` moments of the last ``span_us``."""
+
+    project: str
+    model: ModelSpec
+    recipe: Recipe
+    frame: FrameSpec
+    champion: ChampionOrder
+    until_us: int
+    code: dict[str, str] = {}
+    origins: int = 6
+    span_us: int = 28 * 86_400_000_000
+
+
+class TrainManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One version as a worker made it; ``files`` and ``held_out`` are paths of what it wrote or was given."""
+
+    runtime: str
+    files: dict[str, str]
+    signature: Signature
+    environment: Environment
+    metrics: dict[str, float | None]
+    held_out: str
+    frame_digest: str
+    rows: dict[str, int]
+    from_us: int
+    until_us: int
+    parity: Parity | None = None
+    plain_graph: bool = False
+    p999_ms: float | None = None
+    commit: str = ""
+    dirty: str = ""
+    champion: dict[str, Any] = {}

@@ -1,0 +1,388 @@
+"""Training as control sees it: order the work, take the files, and commit version, run and reason together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, insert, select
+
+from mainspring.features.frame import FrameSpec
+from mainspring.features.service import FeatureService
+from mainspring.kernel.clock import Clock
+from mainspring.kernel.crashpoints import reached
+from mainspring.kernel.errors import Conflict, Damaged, MainspringError, NotFound, unknown
+from mainspring.kernel.ids import digest_of, new_id
+from mainspring.ledger.ports import Store
+from mainspring.ledger.transaction import Transaction
+from mainspring.log.ports import Blobs
+from mainspring.log.queries import PredictionLog
+from mainspring.registry.model import ModelSpec, Recipe
+from mainspring.registry.service import ModelRow, Registry
+from mainspring.registry.version import Lineage, Version
+from mainspring.training.backtest import BacktestResult
+from mainspring.training.order import BacktestOrder, ChampionOrder, TrainManifest, TrainOrder
+from mainspring.training.ports import Job, Jobs, Progress, Result
+from mainspring.training.runtime import Package
+from mainspring.training.spec import window_us
+from mainspring.training.tables import backtests, training_runs
+
+CHAMPION = "champion"
+HELD_OUT = "held_out"
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One run of a recipe. ``reused`` says that nothing had changed, so an earlier run's version is returned."""
+
+    id: str
+    model: str
+    recipe: str
+    status: str
+    version: str | None
+    number: int | None
+    started_us: int
+    finished_us: int
+    reason: str
+    numbers: dict[str, Any] = {}
+    reused: bool = False
+
+
+class TrainingService:
+    """Makes versions and backtests in workers; user code never runs in this process."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        features: FeatureService,
+        log: PredictionLog,
+        blobs: Blobs,
+        jobs: Jobs,
+        clock: Clock,
+        root_of: Callable[[str], str | None] | None = None,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._features = features
+        self._log = log
+        self._blobs = blobs
+        self._jobs = jobs
+        self._clock = clock
+        self._root_of = root_of
+
+    def train(
+        self,
+        model_id: str,
+        recipe: str | None = None,
+        *,
+        by: str,
+        reason: str = "asked for",
+        on_progress: Progress | None = None,
+    ) -> Run:
+        """Make a version with a recipe (the first one by default) from all that is known now.
+
+        With the same code, parameters and rows as an earlier run, that run's version is returned. A run that fails is
+        recorded and its error raised; no version is left behind.
+        """
+        row = self._registry.model(None, model_id)
+        spec = row.declared()
+        chosen = _recipe(spec, recipe)
+        now_us = self._clock.now_us()
+        order, key = self._train_order(row, spec, chosen, now_us)
+        earlier = self._earlier(row.id, key)
+        if earlier is not None:
+            return msgspec.structs.replace(earlier, reused=True)
+        run_id = new_id("run")
+        job = Job("train", msgspec.to_builtins(order), timeout_s=chosen.timeout_s, on_progress=on_progress, id=run_id)
+        try:
+            result = self._jobs.run(job)
+        except MainspringError as error:
+            self._failed(row, chosen, run_id, key, now_us, by=by, reason=reason, error=error)
+            raise
+        try:
+            return self._take(row, chosen, order, result, run_id, key, now_us, by=by, reason=reason)
+        finally:
+            self._jobs.discard(result)
+
+    def backtest(
+        self, model_id: str, origins: int = 6, *, by: str, on_progress: Progress | None = None
+    ) -> BacktestResult:
+        """Ask whether retraining would have helped in the last four weeks; at most ``origins`` fits."""
+        row = self._registry.model(None, model_id)
+        spec = row.declared()
+        champion = self._registry.alias(row.id, CHAMPION)
+        if champion is None:
+            raise Conflict("has no champion to compare with", field="model", value=row.name, remedy="train one first")
+        chosen = _recipe(spec, champion.lineage.recipe if spec.recipe(champion.lineage.recipe or None) else None)
+        if chosen.kind == "rule":
+            chosen = _recipe(spec, None)
+        now_us = self._clock.now_us()
+        whole = msgspec.structs.replace(chosen, window="expanding")  # each origin takes its own window from it
+        frame, comparable = self._frame(row, spec, whole, now_us)
+        if comparable is None:
+            raise Conflict(
+                "its champion looks up views that are declared no more, so it cannot be asked about the past",
+                field="model",
+                value=row.name,
+                remedy="train and release a version with the views of now",
+            )
+        order = BacktestOrder(
+            project=row.project_name,
+            model=spec,
+            recipe=chosen,
+            frame=frame,
+            champion=self._champion(champion),
+            until_us=now_us,
+            code=self._code(row),
+            origins=origins,
+        )
+        plain = msgspec.to_builtins(order)
+        job = Job("backtest", plain, timeout_s=chosen.timeout_s * origins, on_progress=on_progress)
+        result = self._jobs.run(job)
+        try:
+            made = msgspec.convert(result.manifest, BacktestResult)
+        finally:
+            self._jobs.discard(result)
+        return self._keep_backtest(row, champion, chosen, made, digest_of(plain), by)
+
+    def runs(self, model_id: str) -> list[Run]:
+        """Return the runs of a model, newest first."""
+        query = select(training_runs).where(training_runs.c.model == self._registry.model(None, model_id).id)
+        with self._store.read() as connection:
+            rows = connection.execute(query.order_by(training_runs.c.started_us.desc(), training_runs.c.id)).all()
+        return [_run(row) for row in rows]
+
+    def run(self, id: str) -> Run:
+        """Return one run."""
+        with self._store.read() as connection:
+            row = connection.execute(select(training_runs).where(training_runs.c.id == id)).first()
+            known = () if row is not None else connection.scalars(select(training_runs.c.id)).all()
+        if row is None:
+            raise unknown("run", id, known)
+        return _run(row)
+
+    def backtests(self, model_id: str) -> list[BacktestResult]:
+        """Return the backtests of a model, newest first."""
+        query = select(backtests.c.body).where(backtests.c.model == self._registry.model(None, model_id).id)
+        with self._store.read() as connection:
+            rows = connection.scalars(query.order_by(backtests.c.at_us.desc())).all()
+        return [msgspec.json.decode(body, type=BacktestResult) for body in rows]
+
+    def _train_order(self, row: ModelRow, spec: ModelSpec, chosen: Recipe, now_us: int) -> tuple[TrainOrder, str]:
+        frame, champion = self._frame(row, spec, chosen, now_us)
+        order = TrainOrder(
+            project=row.project_name,
+            model=spec,
+            recipe=chosen,
+            frame=frame,
+            code=self._code(row),
+            root=self._root_of(row.project) if self._root_of else None,
+            champion=None if champion is None else self._champion(champion),
+        )
+        content = [msgspec.to_builtins(spec), msgspec.to_builtins(chosen), self._files(row)]
+        return order, digest_of([*content, frame.key(), champion.id if champion else None])
+
+    def _frame(self, row: ModelRow, spec: ModelSpec, chosen: Recipe, now_us: int) -> tuple[FrameSpec, Version | None]:
+        """Return the recipe's frame, widened by the champion's views where those are still what they were."""
+        window = window_us(chosen.window)
+        since_us = None if window is None else now_us - window
+        champion = self._registry.alias(row.id, CHAMPION)
+        if champion is not None:
+            named = {feature.partition(".")[0] for feature in champion.signature.features.values()}
+            both = msgspec.structs.replace(chosen, features=tuple(dict.fromkeys([*chosen.features, *sorted(named)])))
+            with suppress(NotFound):  # a view that is declared no more: the champion cannot answer these rows
+                wide = self._features.frame(spec, both, row.project, until_us=now_us, since_us=since_us)
+                if {view.digest for view in wide.views} >= set(champion.views):
+                    return wide, champion
+        return self._features.frame(spec, chosen, row.project, until_us=now_us, since_us=since_us), None
+
+    def _files(self, row: ModelRow) -> dict[str, str]:
+        if row.revision is None:
+            return {}
+        revision = msgspec.json.decode(self._blobs.get(row.revision))
+        files: dict[str, str] = revision["files"]
+        return files
+
+    def _code(self, row: ModelRow) -> dict[str, str]:
+        return {name: str(self._blobs.path(blob)) for name, blob in self._files(row).items()}
+
+    def _champion(self, version: Version) -> ChampionOrder:
+        files = {name: str(self._blobs.path(blob)) for name, blob in version.files.items()}
+        package = Package(version.runtime, files, version.signature)
+        return ChampionOrder(package, version.number, version.lineage.trained_until_us)
+
+    def _earlier(self, model_id: str, key: str) -> Run | None:
+        query = select(training_runs).where(
+            training_runs.c.model == model_id, training_runs.c.key == key, training_runs.c.status == "done"
+        )
+        with self._store.read() as connection:
+            row = connection.execute(query.order_by(training_runs.c.finished_us.desc()).limit(1)).first()
+        return None if row is None else _run(row)
+
+    def _take(
+        self,
+        row: ModelRow,
+        chosen: Recipe,
+        order: TrainOrder,
+        result: Result,
+        run_id: str,
+        key: str,
+        started_us: int,
+        *,
+        by: str,
+        reason: str,
+    ) -> Run:
+        manifest = msgspec.convert(result.manifest, TrainManifest)
+        files = {name: self._stored(path, result.folder) for name, path in manifest.files.items()}
+        held_out = self._blobs.put_file(Path(manifest.held_out))
+        reached("training.after_blobs")
+        version = Version(
+            id="",
+            model=row.id,
+            number=0,
+            runtime=manifest.runtime,  # type: ignore[arg-type]
+            files=files,
+            signature=manifest.signature,
+            environment=manifest.environment,
+            lineage=self._lineage(row, chosen, order, manifest, run_id, held_out),
+            views=order.frame.view_digests(chosen.features),
+            metrics=manifest.metrics,
+            parity=manifest.parity,
+            plain_graph=manifest.plain_graph,
+            p999_ms=manifest.p999_ms,
+            threshold=order.model.threshold,
+        )
+        numbers = {
+            "metrics": manifest.metrics,
+            "rows": manifest.rows,
+            "champion": manifest.champion,
+            "runtime": manifest.runtime,
+            "parity": msgspec.to_builtins(manifest.parity),
+            "p999_ms": manifest.p999_ms,
+        }
+        with self._store.begin(by) as tx:
+            registered = self._registry.register(tx, version, reason)
+            numbers["number"] = registered.number
+            self._insert(tx, row, chosen, run_id, key, started_us, "done", reason, numbers, registered.id)
+            reached("training.before_commit")
+        return self.run(run_id)
+
+    def _stored(self, path: str, folder: Path) -> str:
+        """Take a file that the worker wrote; what was handed to it by path is a blob already, named by its digest."""
+        made = Path(path)
+        if made.is_relative_to(folder):
+            return self._blobs.put_file(made)
+        if not self._blobs.has(made.name):
+            raise Damaged("the worker names a file that it neither wrote nor was given", field="files", value=path)
+        return made.name
+
+    def _lineage(
+        self, row: ModelRow, chosen: Recipe, order: TrainOrder, manifest: TrainManifest, run_id: str, held_out: str
+    ) -> Lineage:
+        champion = self._registry.alias(row.id, CHAMPION)
+        return Lineage(
+            recipe=chosen.name,
+            revision=row.revision or "",
+            commit=manifest.commit,
+            dirty=manifest.dirty,
+            source_digest=digest_of(self._files(row)),
+            snapshots={"frame": manifest.frame_digest, HELD_OUT: held_out},
+            params=chosen.params,
+            seed=chosen.seed,
+            trained_from_us=manifest.from_us,
+            trained_until_us=manifest.until_us if chosen.kind == "trainer" else None,
+            run=run_id,
+            parent=champion.id if champion else "",
+        )
+
+    def _failed(
+        self,
+        row: ModelRow,
+        chosen: Recipe,
+        run_id: str,
+        key: str,
+        started_us: int,
+        *,
+        by: str,
+        reason: str,
+        error: MainspringError,
+    ) -> None:
+        told = {"code": error.code, "message": error.sentence()}
+        with self._store.begin(by) as tx:
+            self._insert(tx, row, chosen, run_id, key, started_us, "failed", reason, told, None)
+            numbers = {"model": row.name, "recipe": chosen.name, **told}
+            tx.record("run.failed", run_id, f"{reason}: {error.what[:300]}", numbers, project=row.project)
+
+    def _insert(
+        self,
+        tx: Transaction,
+        row: ModelRow,
+        chosen: Recipe,
+        run_id: str,
+        key: str,
+        started_us: int,
+        status: str,
+        reason: str,
+        numbers: dict[str, Any],
+        version: str | None,
+    ) -> None:
+        tx.connection.execute(
+            insert(training_runs).values(
+                id=run_id,
+                model=row.id,
+                recipe=chosen.name,
+                key=key,
+                status=status,
+                version=version,
+                started_us=started_us,
+                finished_us=tx.at_us,
+                reason=reason,
+                body=msgspec.json.encode(numbers).decode(),
+            )
+        )
+
+    def _keep_backtest(
+        self, row: ModelRow, champion: Version, chosen: Recipe, made: BacktestResult, key: str, by: str
+    ) -> BacktestResult:
+        kept = msgspec.structs.replace(made, id=new_id("bck"), champion=champion.id, recipe=chosen.name)
+        with self._store.begin(by) as tx:
+            tx.connection.execute(
+                insert(backtests).values(
+                    id=kept.id,
+                    model=row.id,
+                    champion=champion.id,
+                    key=key,
+                    at_us=tx.at_us,
+                    body=msgspec.json.encode(kept).decode(),
+                )
+            )
+            numbers = {"model": row.name, "champion": champion.number, **msgspec.to_builtins(made)}
+            tx.record("backtest.judged", kept.id, f"{made.verdict}: {made.reason}", numbers, project=row.project)
+        return kept
+
+
+def _recipe(spec: ModelSpec, name: str | None) -> Recipe:
+    found = spec.recipe(name)
+    if found is None:
+        raise unknown("recipe", name or "", (recipe.name for recipe in spec.recipes))
+    return found
+
+
+def _run(row: Row[Any]) -> Run:
+    numbers = msgspec.json.decode(row.body)
+    return Run(
+        id=row.id,
+        model=row.model,
+        recipe=row.recipe,
+        status=row.status,
+        version=row.version,
+        number=numbers.get("number"),
+        started_us=row.started_us,
+        finished_us=row.finished_us,
+        reason=row.reason,
+        numbers=numbers,
+    )
