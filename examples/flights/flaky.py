@@ -1,4 +1,4 @@
-"""An estimator with careless code around it: it raises on some rows and is slow on others, once it is asked row by row."""
+"""An estimator with careless code around it: asked row by row, it raises on some rows and is slow on others."""
 
 from __future__ import annotations
 

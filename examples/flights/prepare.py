@@ -26,7 +26,7 @@ DAY = pl.duration(days=1)
 
 
 def read_flights() -> pl.DataFrame:
-    """Return one row a scheduled flight, in order of scheduled departure; ``landed_at`` is missing if it never landed."""
+    """Return one row a scheduled flight, by scheduled departure; ``landed_at`` is missing if it never landed."""
     with zipfile.ZipFile(_package() / "flights.csv.zip") as archive:
         raw = _csv(archive.read("flights.csv"))
     scheduled = pl.col("time_hour").str.to_datetime(time_zone="UTC") + pl.duration(minutes="minute")
@@ -57,8 +57,10 @@ def read_weather() -> pl.DataFrame:
     raw = _csv((_package() / "weather.csv").read_bytes())
     measured = [pl.col(name).cast(pl.Float64) for name in ("temp", "wind_speed", "visib", "precip")]
     observed = pl.col("time_hour").str.to_datetime(time_zone="UTC").alias("observed_at")
-    return raw.select("origin", observed, *measured).unique(["origin", "observed_at"], keep="first").sort(
-        "observed_at", "origin"
+    return (
+        raw.select("origin", observed, *measured)
+        .unique(["origin", "observed_at"], keep="first")
+        .sort("observed_at", "origin")
     )
 
 
@@ -72,8 +74,8 @@ def prepare(folder: Path = HERE / "data") -> None:
 def _landed_at() -> pl.Expr:
     """Return the moment of landing: the scheduled arrival in UTC plus the delay.
 
-    The scheduled arrival is a clock time at the destination, so its date has to be found: the first such time after the
-    scheduled departure. Reading it in the destination's zone, per zone, also gets the days right on which clocks change.
+    The scheduled arrival is a clock time at the destination, so its date has to be found: the first such time after
+    the scheduled departure. It is read in the destination's own zone, so days on which clocks change come out right.
     """
     minutes = pl.col("sched_arr_time") // 100 * 60 + pl.col("sched_arr_time") % 100
     arrival = pl.lit(None, dtype=pl.Datetime("us", "UTC"))
@@ -89,7 +91,9 @@ def _landed_at() -> pl.Expr:
 def _zones() -> pl.DataFrame:
     airports = _csv((_package() / "airports.csv").read_bytes()).select(dest="faa", zone="tzone")
     by_hand = pl.DataFrame({"dest": list(ZONES_BY_HAND), "zone": list(ZONES_BY_HAND.values())})
-    return pl.concat([airports.filter(pl.col("zone").is_not_null(), ~pl.col("dest").is_in(by_hand["dest"].to_list())), by_hand])
+    return pl.concat(
+        [airports.filter(pl.col("zone").is_not_null(), ~pl.col("dest").is_in(by_hand["dest"].to_list())), by_hand]
+    )
 
 
 def _csv(data: bytes) -> pl.DataFrame:

@@ -46,9 +46,7 @@ late = ms.Model(
     predict_at="sched_dep - 2h",
     inputs=["dest", "distance", "hour", "day_of_week"],
     features=[origin_weather, recent_late, recent_late_carrier],
-    outcome=ms.Outcome(
-        LATE, source=flights, matures_after="36h", if_absent="unlabelled", affected_by_answer=False
-    ),
+    outcome=ms.Outcome(LATE, source=flights, matures_after="36h", if_absent="unlabelled", affected_by_answer=False),
     task="binary",
     checks=[
         ms.checks.metric("roc_auc", at_least=0.62),

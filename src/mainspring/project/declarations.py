@@ -127,9 +127,7 @@ class Outcome(metaclass=Declaration):
         self.source = reference(f"{place}.source", source, Source)
         self.matures_after_us = span_us(f"{place}.matures_after", matures_after) or 0
         self.if_absent = one_of(f"{place}.if_absent", if_absent, ("unlabelled", "negative"))
-        self.affected_by_answer = bool(
-            typed(f"{place}.affected_by_answer", affected_by_answer, bool, "True or False")
-        )
+        self.affected_by_answer = bool(typed(f"{place}.affected_by_answer", affected_by_answer, bool, "True or False"))
 
 
 class RecipeDeclared:

@@ -12,7 +12,7 @@ from mainspring.project.manifest import Revision
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One difference. ``subject`` is what changed (``model late``), ``detail`` how (``release.margin: 0.01 → 0.02``)."""
+    """One difference. ``subject`` is what changed (``model late``), ``detail`` how."""
 
     kind: Literal["added", "changed", "removed"]
     subject: str

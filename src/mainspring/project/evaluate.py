@@ -18,6 +18,7 @@ from mainspring.project.collection import Collection, collecting, fault, report
 from mainspring.project.compile import broken_names, compile_revision
 from mainspring.project.manifest import Evaluated, Fault, Revision
 from mainspring.project.references import check_references
+from mainspring.project.traffic import rows_per_day
 
 LOCKS = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "requirements.lock", "requirements.txt")
 
@@ -53,7 +54,8 @@ def evaluate(root: Path, file: str, project: str, copies: Path) -> Evaluated:
             fault("declares nothing", field=file, remedy="declare a source and a model: ms.Source(…), ms.Model(…)")
     files = _copy(local_files(root, file), root, copies)
     revision = msgspec.structs.replace(revision, files=files, lock=_lock(root))
-    return Evaluated(revision, _faults(collection))
+    rates = {source.name: rows_per_day(source, root) for source in revision.sources}
+    return Evaluated(revision, _faults(collection), {name: rate for name, rate in rates.items() if rate is not None})
 
 
 def local_files(root: Path, file: str) -> list[Path]:

@@ -14,6 +14,8 @@ from mainspring.kernel.schema import Column, Kind
 from mainspring.project.manifest import ModelEntry, Revision
 from mainspring.registry.model import ModelSpec
 
+FOR_PROBABILITIES = ("log_loss", "brier", "error")
+FOR_NUMBERS = ("absolute_error", "squared_error")
 _TYPES: dict[Kind, pl.DataType] = {
     "int": pl.Int64(),
     "float": pl.Float64(),
@@ -33,6 +35,7 @@ def misfits(revision: Revision) -> list[InvalidInput]:
     for entry in revision.models:
         faults.extend(_model(entry.spec, sources))
         faults.extend(_slices(entry))
+        faults.extend(_metrics(entry))
     return faults
 
 
@@ -113,7 +116,28 @@ def _slices(entry: ModelEntry) -> Iterator[InvalidInput]:
         column = check.get("column")
         if column is not None and column not in carried:
             field = f"Model({entry.spec.name!r}).checks.{check.get('type', 'slices')}"
-            yield InvalidInput("is not a column of the request", field=field, value=column, remedy=nearest(column, carried))
+            yield InvalidInput(
+                "is not a column of the request", field=field, value=column, remedy=nearest(column, carried)
+            )
+
+
+def _metrics(entry: ModelEntry) -> Iterator[InvalidInput]:
+    """Yield a fault for each metric of the release or a monitor that cannot judge answers of the model's task."""
+    named = [("release", entry.release or {}), *((f"monitors.{m.get('type', '')}", m) for m in entry.monitors)]
+    numbers = entry.spec.outcome.kind == "float"
+    for field, part in named:
+        metric = part.get("metric")
+        place = f"Model({entry.spec.name!r}).{field}"
+        if numbers and metric in FOR_PROBABILITIES:
+            remedy = "use absolute_error or squared_error, with a bound"
+            yield InvalidInput("judges probabilities, not numbers", field=f"{place}.metric", value=metric, remedy=remedy)
+        elif metric in FOR_NUMBERS and part.get("bound") is None:
+            remedy = "say the greatest loss that one answer may count for, such as bound=100"
+            yield InvalidInput(f"{metric} has no bound of its own", field=f"{place}.bound", remedy=remedy)
+    if numbers and entry.release is None:
+        remedy = "such as release=ms.Canary(metric='absolute_error', bound=100, margin=1)"
+        place = f"Model({entry.spec.name!r}).release"
+        yield InvalidInput("must be given: the default judges probabilities", field=place, remedy=remedy)
 
 
 def _missing(field: str, name: str, source: SourceSpec) -> Iterator[InvalidInput]:

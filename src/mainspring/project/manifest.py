@@ -67,7 +67,11 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Evaluated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a worker found in a declaring file. With faults the revision holds what could be read."""
+    """What a worker found in a declaring file. With faults the revision holds what could be read.
+
+    ``rows_per_day`` is by source, for those whose files tell.
+    """
 
     revision: Revision
     faults: tuple[Fault, ...] = ()
+    rows_per_day: dict[str, float] = {}

@@ -21,7 +21,9 @@ from mainspring.registry.tables import projects as project_rows
 
 def write_rows(tx: Transaction, revision: Revision, root: Path, needed: Collection[str]) -> str:
     """Make a revision the newest one and return the project's id; ``needed`` views stay fed though undeclared."""
-    project = _project(tx, revision)
+    project = _project_id(tx, revision.project)
+    statement = update(project_rows).where(project_rows.c.id == project)
+    tx.connection.execute(statement.values(revision=revision.digest()))
     ids = _sources(tx.connection, project, revision, root)
     _views(tx, project, revision, ids, needed)
     _models(tx, project, revision)
@@ -29,13 +31,23 @@ def write_rows(tx: Transaction, revision: Revision, root: Path, needed: Collecti
     return project
 
 
-def _project(tx: Transaction, revision: Revision) -> str:
-    connection = tx.connection
-    id = connection.scalar(select(project_rows.c.id).where(project_rows.c.name == revision.project))
+def undeclared_model(tx: Transaction, project: str, name: str) -> str:
+    """Return the id of a model that no declaration describes; make its row if there is none."""
+    owner = _project_id(tx, project)
+    query = select(model_rows.c.id).where(model_rows.c.project == owner, model_rows.c.name == name)
+    id = tx.connection.scalar(query)
+    if id is None:
+        id = new_id("mod")
+        values = {"id": id, "project": owner, "name": name, "checks": "[]", "monitors": "[]", "created_us": tx.at_us}
+        tx.connection.execute(insert(model_rows).values(**values))
+    return str(id)
+
+
+def _project_id(tx: Transaction, name: str) -> str:
+    id = tx.connection.scalar(select(project_rows.c.id).where(project_rows.c.name == name))
     if id is None:
         id = new_id("prj")
-        connection.execute(insert(project_rows).values(id=id, name=revision.project, created_us=tx.at_us))
-    connection.execute(update(project_rows).where(project_rows.c.id == id).values(revision=revision.digest()))
+        tx.connection.execute(insert(project_rows).values(id=id, name=name, created_us=tx.at_us))
     return str(id)
 
 
@@ -74,10 +86,19 @@ def _views(tx: Transaction, project: str, revision: Revision, ids: dict[str, str
     for digest in have - declared.keys() - set(needed):
         connection.execute(delete(view_rows).where(view_rows.c.project == project, view_rows.c.digest == digest))
     for digest, view in declared.items():
+        row = view_rows.c.digest == digest, view_rows.c.project == project
         if digest not in have:
             values = {"digest": digest, "project": project, "name": view.name, "source": ids[view.source]}
             spec = msgspec.json.encode(view).decode()
             connection.execute(insert(view_rows).values(**values, spec=spec, fed_since_us=tx.at_us))
+        elif _overtaken(connection, project, view.name, digest):
+            connection.execute(update(view_rows).where(*row).values(fed_since_us=tx.at_us))
+
+
+def _overtaken(connection: Connection, project: str, name: str, digest: str) -> bool:
+    """Say whether another view of that name is the newest, so that a definition that comes back must become it."""
+    query = select(view_rows.c.digest).where(view_rows.c.project == project, view_rows.c.name == name)
+    return bool(connection.scalar(query.order_by(view_rows.c.fed_since_us.desc()).limit(1)) != digest)
 
 
 def _models(tx: Transaction, project: str, revision: Revision) -> None:

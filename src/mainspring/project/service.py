@@ -1,9 +1,9 @@
-"""Applying projects: evaluate in a worker, inspect, check the whole, show the difference, store an immutable revision."""
+"""Applying projects: evaluate in a worker, inspect, check the whole, show the difference, store a revision."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,26 @@ from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Damaged, InvalidInput, InvalidProject, MainspringError, NotFound
 from mainspring.ledger.ports import Store
+from mainspring.ledger.transaction import Transaction
 from mainspring.log.ports import Blobs
+from mainspring.project.declarations import checked_name
 from mainspring.project.difference import Change, difference
 from mainspring.project.evaluate import revision_of
+from mainspring.project.expectation import expectation
 from mainspring.project.fit import misfits, with_columns
 from mainspring.project.manifest import Evaluated, ModelEntry, Revision
-from mainspring.project.rows import write_rows
+from mainspring.project.rows import undeclared_model, write_rows
 from mainspring.project.tables import revisions
 from mainspring.project.template import write_template
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.tables import projects as project_rows
+from mainspring.release.evidence.forecast import Forecast
 from mainspring.release.policy import Policy, decode_policy
-from mainspring.release.service import ReleaseService
 from mainspring.training.ports import Job, Jobs, Result
 
 DECLARING_FILE = "project.py"
 APPLY_TIMEOUT_S = 60.0
+UNDECLARED = "notebook"  # the project of models that were registered without one
 
 
 class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,18 +77,18 @@ class ProjectService:
         store: Store,
         registry: Registry,
         features: FeatureService,
-        releases: ReleaseService,
         blobs: Blobs,
         jobs: Jobs,
         clock: Clock,
+        forecast: Callable[[str, Policy], Forecast] | None = None,
     ) -> None:
         self._store = store
         self._registry = registry
         self._features = features
-        self._releases = releases
         self._blobs = blobs
         self._jobs = jobs
         self._clock = clock
+        self._forecast = forecast
 
     def apply(self, path: Path, *, by: str, dry_run: bool = False, name: str | None = None) -> Applied:
         """Make a project's declarations the newest revision; the same ones again change nothing.
@@ -98,11 +102,10 @@ class ProjectService:
             Job("apply", {"root": str(root), "file": file, "project": project}, timeout_s=APPLY_TIMEOUT_S)
         )
         try:
-            revision = self._checked(root, result)
+            revision, expected = self._checked(root, result)
             last = self._last(project)
             changes = tuple(difference(last, revision))
             changed = last is None or last.digest() != revision.digest()
-            expected = self._expected(project, revision)
             if changed and not dry_run:
                 self._keep_files(revision, result)
                 self._commit(revision, root, changes, by)
@@ -128,15 +131,17 @@ class ProjectService:
         """Return a stored revision by its digest."""
         return revision_of(self._blobs.get(digest))
 
-    def root(self, project: str) -> Path:
-        """Return the folder from which a project was last applied."""
+    def root_of(self, project: str) -> str | None:
+        """Return the folder from which a project was last applied; None for one that never was."""
         lines = self.revisions(project)
-        if not lines:
-            raise NotFound("was never applied", field="project", value=project, remedy="apply it: mainspring apply FOLDER")
-        return Path(lines[0].root)
+        return lines[0].root if lines else None
 
-    def _checked(self, root: Path, result: Result) -> Revision:
-        """Return the revision with the sources' columns, or raise every fault that evaluation and the data show."""
+    def undeclared(self, tx: Transaction, name: str) -> str:
+        """Return the id of a model that is registered without a declaration; make it if there is none."""
+        return undeclared_model(tx, UNDECLARED, checked_name("model", name))
+
+    def _checked(self, root: Path, result: Result) -> tuple[Revision, tuple[Expected, ...]]:
+        """Return the revision with the sources' columns and forecasts, or raise every fault that code and data show."""
         evaluated = msgspec.convert(result.manifest, Evaluated)
         faults: list[MainspringError] = [fault.error() for fault in evaluated.faults]
         sources = []
@@ -153,10 +158,11 @@ class ProjectService:
         revision = with_columns(evaluated.revision, sources)
         faults.extend(misfits(revision))
         faults.extend(self._other_questions(revision))
-        faults.extend(self._undecidable(revision) if not faults else [])
+        forecasts = [] if faults else self._forecasts(revision, evaluated.rows_per_day)
+        faults.extend(_undecidable(entry, seen) for entry, seen in forecasts if seen.decidable is False)
         if faults:
             raise InvalidProject(faults)
-        return revision
+        return revision, tuple(Expected(entry.spec.name, seen.days, seen.reason) for entry, seen in forecasts)
 
     def _other_questions(self, revision: Revision) -> list[InvalidInput]:
         """Return a fault for each model whose versions answer another question than is declared now."""
@@ -173,28 +179,17 @@ class ProjectService:
                     faults.append(InvalidInput(what, field=f"Model({row.name!r}).{field}", value=now, remedy=remedy))
         return faults
 
-    def _undecidable(self, revision: Revision) -> list[InvalidInput]:
-        """Return a fault for each policy that the traffic seen so far cannot bring to a decision by its deadline."""
-        faults = []
-        for entry, forecast in self._forecasts(revision):
-            if forecast.decidable is False:
-                field = f"Model({entry.spec.name!r}).release"
-                remedy = "give it more time, or a wider margin"
-                faults.append(InvalidInput(f"cannot decide by its deadline: {forecast.reason}", field=field, remedy=remedy))
-        return faults
-
-    def _expected(self, project: str, revision: Revision) -> tuple[Expected, ...]:
-        return tuple(
-            Expected(entry.spec.name, forecast.days, forecast.reason) for entry, forecast in self._forecasts(revision)
-        )
-
-    def _forecasts(self, revision: Revision) -> list[tuple[ModelEntry, Any]]:
+    def _forecasts(self, revision: Revision, rows_per_day: dict[str, float]) -> list[tuple[ModelEntry, Forecast]]:
+        """Return when a release of each model would be decided, by its own traffic or else by its source's rows."""
         rows = {row.name: row for row in self._rows(revision.project)}
-        return [
-            (entry, self._releases.forecast(rows[entry.spec.name].id, _policy(entry)))
-            for entry in revision.models
-            if entry.spec.name in rows
-        ]
+        found = []
+        for entry in revision.models:
+            policy, row = _policy(entry), rows.get(entry.spec.name)
+            seen = self._forecast(row.id, policy) if row is not None and self._forecast is not None else None
+            if seen is None or seen.decidable is None:
+                seen = expectation(entry, policy, rows_per_day.get(entry.spec.source))
+            found.append((entry, seen))
+        return found
 
     def _rows(self, project: str) -> list[ModelRow]:
         return self._registry.models(project)
@@ -217,7 +212,9 @@ class ProjectService:
         with self._store.begin(by) as tx:
             project = write_rows(tx, revision, root, needed)
             digest = revision.digest()
-            entry = tx.record("project.applied", project, _reason(changes), _numbers(revision, changes), project=project)
+            entry = tx.record(
+                "project.applied", project, _reason(changes), _numbers(revision, changes), project=project
+            )
             tx.connection.execute(
                 insert(revisions).values(
                     project=project,
@@ -260,14 +257,20 @@ def _in_source(source: SourceSpec, error: MainspringError) -> MainspringError:
     return InvalidInput(error.what, field=field, value=error.value, remedy=error.remedy)
 
 
+def _undecidable(entry: ModelEntry, seen: Forecast) -> InvalidInput:
+    what = f"cannot decide by its deadline: {seen.reason}"
+    field = f"Model({entry.spec.name!r}).release"
+    return InvalidInput(what, field=field, remedy="give it more time, or a wider margin")
+
+
 def _policy(entry: ModelEntry) -> Policy:
     return decode_policy(msgspec.json.encode(entry.release).decode() if entry.release else None)
 
 
 def _warnings(revision: Revision) -> list[str]:
     warnings = [
-        f"{entry.spec.name} says that its answers can change what comes true, so versions are compared by drawn traffic, "
-        "which needs some hundred times as many outcomes; say affected_by_answer=False if that is so"
+        f"{entry.spec.name} says that its answers can change what comes true, so versions are compared by drawn "
+        "traffic, which needs some hundred times as many outcomes; say affected_by_answer=False if that is so"
         for entry in revision.models
         if entry.spec.outcome.affected_by_answer
     ]

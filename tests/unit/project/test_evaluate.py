@@ -15,8 +15,10 @@ GOOD = """
     import mainspring as ms
 
     trips = ms.Source("trips", "data/trips.csv", time="start", known_at="end", key="trip")
-    by_place = ms.FeatureView("by_place", source=trips, key="place",
-                              features=[ms.share("minutes > 30", over="3h"), ms.count(over="1d"), ms.last("price")], ttl="6h")
+    by_place = ms.FeatureView(
+        "by_place", source=trips, key="place", ttl="6h",
+        features=[ms.share("minutes > 30", over="3h"), ms.count(over="1d"), ms.last("price")],
+    )
     slow = ms.Model(
         "slow", entity="trip", keys="place", inputs=["price"], predict_at="start - 2h", features=[by_place],
         outcome=ms.Outcome("minutes > 30", source=trips, matures_after="36h", affected_by_answer=False),
@@ -112,7 +114,20 @@ def test_all_faults_show_at_once_each_with_the_nearest_right_word(tmp_path):
         )
         """,
     )
-    assert found == []
+    assert found == [
+        "Source('trips').tme: is not a known key; did you mean 'time'?",
+        "count.over = '3 hours': is not a duration; write a number and ms, s, m, h, d or w, such as 36h",
+        "checks.metrc: there is no such check; did you mean 'metric'?",
+        "checks.metric = 'roc_acu': there is no such metric; did you mean 'roc_auc'?",
+        "Canary.margn: is not a known key; did you mean 'margin'?",
+        "Retrain.every = 'monthly': is not a duration; write a number and ms, s, m, h, d or w, such as 36h",
+        "Model('slow').predict_at = '2 hours before start': is not a moment; write a time column and a span, such as 'sched_dep - 2h'",  # noqa: E501
+        "Model('slow').task = 'binry': is not one of the known words; did you mean 'binary'?",
+        "Model('slow'): has neither a trainer nor a rule; write a function under @slow.trainer or @slow.rule",
+        "FeatureView('by_place').source = 'trps': no source has this name; did you mean 'trips'?",
+        "Model('slow').outcome = 'minutes >> 30 (': cannot be read: invalid expression (found unexpected token '('); write it like 'arr_delay > 15'",  # noqa: E501
+        "Model('slow').features = 'by_plce': no view has this name; did you mean 'by_place'?",
+    ]
 
 
 def test_a_missing_argument_is_a_fault_and_no_reference_to_it_is_another(tmp_path):

@@ -1,0 +1,31 @@
+"""When a release is expected to be decided, told from the sources alone: before anything was ever predicted."""
+
+from __future__ import annotations
+
+from mainspring.project.manifest import ModelEntry
+from mainspring.release.evidence.forecast import Forecast
+from mainspring.release.evidence.losses import CLASSIFYING, loss
+from mainspring.release.outlook import DIFFERENCE_SHARE, Past, forecast
+from mainspring.release.policy import Immediate, Policy
+
+SHARE_OF_BOUND = 0.25  # of a bounded loss, taken as its standard deviation until it was seen
+LOG_LOSS_SD = 0.5
+
+
+def expectation(entry: ModelEntry, policy: Policy, rows_per_day: float | None) -> Forecast:
+    """Return a forecast that takes each row of the training source for a request and each outcome as known in time."""
+    if isinstance(policy, Immediate):
+        return Forecast(0, 0.0, 0.0, 0.0, True, "an immediate release needs no evidence")
+    fixed = loss(policy.metric, bound=policy.bound)
+    spread = (
+        LOG_LOSS_SD if policy.metric == "log_loss" or policy.metric in CLASSIFYING else fixed.bound * SHARE_OF_BOUND
+    )
+    past = Past(
+        horizon_us=entry.spec.outcome.matures_after_us,
+        loss=fixed,
+        rows_per_day=rows_per_day,
+        labelled_share=1.0,
+        loss_variance=spread**2,
+        difference_variance=spread**2 * DIFFERENCE_SHARE,
+    )
+    return forecast(policy, past, affected=entry.spec.outcome.affected_by_answer)

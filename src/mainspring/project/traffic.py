@@ -1,0 +1,40 @@
+"""How many rows a day a source's file holds, for a forecast of releases before anything was ever predicted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from mainspring.features.rows import as_times
+from mainspring.features.spec import CsvReader, ParquetReader, SourceSpec
+from mainspring.kernel.errors import MainspringError
+
+DAY_US = 86_400_000_000
+
+
+def rows_per_day(source: SourceSpec, root: Path) -> float | None:
+    """Return the mean rows a day over the file's own span; None where there is no file, or no day in it."""
+    try:
+        times = _times(source, root)
+    except (OSError, PolarsError, MainspringError):
+        return None  # told when the source is inspected
+    known = times.drop_nulls() if times is not None else pl.Series([], dtype=pl.Int64)
+    if known.len() < 2:
+        return None
+    first, last = known.min(), known.max()
+    days = (last - first) / DAY_US if isinstance(first, int) and isinstance(last, int) else 0.0
+    return known.len() / days if days >= 1.0 else None
+
+
+def _times(source: SourceSpec, root: Path) -> pl.Series | None:
+    reader = source.reader
+    if isinstance(reader, ParquetReader):
+        path = root / reader.path
+        frame = pl.scan_parquet(path / "*.parquet" if path.is_dir() else path).select(source.time).collect()
+    elif isinstance(reader, CsvReader):
+        frame = pl.read_csv(root / reader.path, columns=[source.time], null_values=list(reader.null_values))
+    else:
+        return None
+    return as_times(frame.to_series(), source.name)
