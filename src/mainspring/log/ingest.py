@@ -7,6 +7,7 @@ from the positions that the last transaction stored.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.ids import digest
 from mainspring.ledger.ports import Store
 from mainspring.log.frame import encode_group, encode_record
-from mainspring.log.parts import list_part, listed, merge_one, span_of
+from mainspring.log.parts import list_parts, listed, merge_one, span_of
 from mainspring.log.ports import Disk, PartRef, SourceShapes, Tables
 from mainspring.log.pushed import frame_of
 from mainspring.log.records import Record, SourceRows
@@ -87,7 +88,7 @@ class Ingest:
             self._positions = self._recover()
         readings = self._read(self._positions)
         ingested, frames, damaged = self._convert(readings)
-        written = [(self._tables.write(table, frame), frame) for table, frame in frames.items()]
+        written = self._write(frames)
         reached("ingest.after_parts")
         moved = [reading for reading in readings if self._positions.get(reading.boot) != reading.position]
         if moved or ingested.lag_bytes != self._lag_bytes:
@@ -166,6 +167,13 @@ class Ingest:
         self._disk.write(self._spool / QUARANTINE / name, data)
         return name
 
+    def _write(self, frames: dict[str, pl.DataFrame]) -> list[tuple[PartRef, pl.DataFrame]]:
+        """Write a part a table, side by side: most of the time is waiting for the disk."""
+        if not frames:
+            return []
+        with ThreadPoolExecutor(len(frames)) as pool:
+            return list(zip(pool.map(self._tables.write, frames.keys(), frames.values()), frames.values(), strict=True))
+
     def _commit(
         self,
         moved: Sequence[Reading],
@@ -194,8 +202,7 @@ class Ingest:
         ingested: Ingested,
     ) -> None:
         now_us = self._clock.now_us()
-        for part, frame in written:
-            list_part(connection, part, span_of(part.table, frame), now_us)
+        list_parts(connection, [(part, span_of(part.table, frame)) for part, frame in written], now_us)
         for reading in moved:
             _store_position(connection, reading.boot, reading.position)
         add_tallies(connection, (tally for part, frame in written for tally in tallies_of(part.table, frame)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -32,28 +33,16 @@ class Span(msgspec.Struct, frozen=True):
 def span_of(table: str, frame: pl.DataFrame) -> Span:
     """Return what a part with these rows is found by."""
     times = frame[TIMES.get(table, KNOWN)]
-    models = frame["model"].unique().sort().to_list() if table in TIMES else []
+    models = sorted(set(frame["model"])) if table in TIMES else []
     return Span(times.min(), times.max(), tuple(models))  # type: ignore[arg-type]  # an Int64 column
 
 
-def list_part(
-    connection: Connection, part: PartRef, span: Span, now_us: int, *, place: int | None = None, level: int = 0
-) -> None:
-    """List a part that is durable already; without a ``place`` its rows come after all others of its table."""
-    if place is None:
-        greatest = select(func.max(parts.c.place)).where(parts.c.table == part.table)
-        place = (connection.scalar(greatest) or 0) + 1
-    connection.execute(
-        insert(parts).values(
-            **msgspec.structs.asdict(part),
-            place=place,
-            level=level,
-            min_us=span.min_us,
-            max_us=span.max_us,
-            models=msgspec.json.encode(span.models).decode(),
-            created_us=now_us,
-        )
-    )
+def list_parts(connection: Connection, written: Iterable[tuple[PartRef, Span]], now_us: int) -> None:
+    """List parts that are durable already; their rows come after all others of their tables."""
+    place = (connection.scalar(select(func.max(parts.c.place))) or 0) + 1
+    rows = [_listing(part, span, now_us, place=place, level=0) for part, span in written]
+    if rows:
+        connection.execute(insert(parts), rows)
 
 
 def listed(
@@ -99,7 +88,8 @@ def merge_one(store: Store, tables: Tables, now_us: int) -> bool:
     reached("merge.after_write")
     with store.bookkeeping() as connection:
         connection.execute(delete(parts).where(parts.c.id.in_([part.id for part in old])))
-        list_part(connection, merged, span, now_us, place=chosen[0].place, level=level)
+        listing = _listing(merged, span, now_us, place=chosen[0].place, level=level)
+        connection.execute(insert(parts), [listing])
         reached("merge.before_commit")
     reached("merge.after_commit")
     tables.drop(old)
@@ -132,6 +122,18 @@ def _fitting(run: Sequence[SqlRow[tuple[object, ...]]]) -> list[SqlRow[tuple[obj
             break
         chosen.append(part)
     return chosen
+
+
+def _listing(part: PartRef, span: Span, now_us: int, *, place: int, level: int) -> dict[str, Any]:
+    return {
+        **msgspec.structs.asdict(part),
+        "place": place,
+        "level": level,
+        "min_us": span.min_us,
+        "max_us": span.max_us,
+        "models": msgspec.json.encode(span.models).decode(),
+        "created_us": now_us,
+    }
 
 
 def _ref(row: SqlRow[tuple[object, ...]]) -> PartRef:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from mainspring.kernel.errors import NotFound
 from mainspring.ledger.ports import Store
 from mainspring.log.outcomes import newest_revisions
-from mainspring.log.parts import list_part, listed, span_of
+from mainspring.log.parts import list_parts, listed, span_of
 from mainspring.log.ports import Tables
 from mainspring.log.pushed import KNOWN, plain_types
 from mainspring.log.rows import SCHEMAS, TIMES
@@ -122,7 +122,7 @@ class PredictionLog:
             return
         rows = plain_types(frame)
         part = self._tables.write(f"source:{source_id}", rows)
-        list_part(connection, part, span_of(part.table, rows), now_us)
+        list_parts(connection, [(part, span_of(part.table, rows))], now_us)
 
     def prediction(self, prediction_id: str) -> dict[str, Any]:
         """Return everything about one prediction: requests, assignments, scored rows and outcomes, as lists of rows."""

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Column, Integer, String, Table, Text
 
 from mainspring.kernel.metadata import metadata
 
-# A part exists for readers once it is listed here. ``place`` is the order of the rows of a table over its parts.
+# A part exists for readers once it is listed here. ``place`` orders the parts of a table as their rows came.
 parts = Table(
     "parts",
     metadata,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
 import msgspec
 import polars as pl
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from mainspring.log.rows import TIMES
 from mainspring.log.tables import tallies
@@ -23,34 +22,48 @@ class Tally(msgspec.Struct, frozen=True):
     last_us: int | None = None
 
 
-def tallies_of(table: str, frame: pl.DataFrame) -> Iterator[Tally]:
+def tallies_of(table: str, frame: pl.DataFrame) -> list[Tally]:
     """Count a part's rows by model; scored rows by role, as ``scored:<role>``."""
     if table not in TIMES:
-        return
-    keys = ["model", "role"] if table == "scored" else ["model"]
-    time = pl.col(TIMES[table])
-    counted = frame.group_by(keys, maintain_order=True).agg(
-        pl.len().alias("rows"), time.min().alias("first_us"), time.max().alias("last_us")
-    )
-    for row in counted.iter_rows(named=True):
-        name = f"scored:{row['role']}" if table == "scored" else table
-        yield Tally(row["model"], name, row["rows"], row["first_us"], row["last_us"])
+        return []
+    moments: dict[tuple[str, str], list[int]] = {}
+    names = [f"scored:{role}" for role in frame["role"]] if table == "scored" else [table] * frame.height
+    for model, name, at_us in zip(frame["model"], names, frame[TIMES[table]], strict=True):
+        moments.setdefault((model, name), []).append(at_us)
+    return [Tally(model, name, len(at), min(at), max(at)) for (model, name), at in moments.items()]
 
 
 def add_tallies(connection: Connection, added: Iterable[Tally]) -> None:
     """Add counts to those stored."""
+    stored = {(tally.model, tally.name): tally for tally in read_tallies(connection)}
+    fresh, changed = [], []
     for tally in added:
-        here = (tallies.c.model == tally.model) & (tallies.c.name == tally.name)
-        stored = connection.execute(select(tallies).where(here)).first()
-        if stored is None:
-            connection.execute(insert(tallies).values(msgspec.structs.asdict(tally)))
-            continue
-        changed: dict[str, Any] = {
-            "rows": stored.rows + tally.rows,
-            "first_us": min(stored.first_us, tally.first_us),
-            "last_us": max(stored.last_us, tally.last_us),
-        }
-        connection.execute(update(tallies).where(here).values(changed))
+        before = stored.get((tally.model, tally.name))
+        if before is None:
+            fresh.append(msgspec.structs.asdict(tally))
+        else:
+            changed.append(
+                {
+                    "of": tally.model,
+                    "under": tally.name,
+                    "rows": before.rows + tally.rows,
+                    "first_us": _earlier(before.first_us, tally.first_us),
+                    "last_us": _later(before.last_us, tally.last_us),
+                }
+            )
+    here = (tallies.c.model == bindparam("of")) & (tallies.c.name == bindparam("under"))
+    if changed:
+        connection.execute(update(tallies).where(here), changed)
+    if fresh:
+        connection.execute(insert(tallies), fresh)
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    return min((at for at in (one, other) if at is not None), default=None)
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    return max((at for at in (one, other) if at is not None), default=None)
 
 
 def read_tallies(connection: Connection, model: str | None = None) -> list[Tally]:
