@@ -14,6 +14,7 @@ from mainspring.adapters.sources import readers
 from mainspring.adapters.stores.migrate import migrate
 from mainspring.adapters.stores.sqlite import SqliteStore
 from mainspring.adapters.tables.parquet import ParquetTables
+from mainspring.adapters.tables.shapes import StoredSourceShapes
 from mainspring.checks.service import CheckService
 from mainspring.features.service import FeatureService
 from mainspring.log.ingest import Ingest
@@ -42,10 +43,30 @@ class Platform:
         self.routing = RoutingFile(home.routing, self.disk)
         self.jobs = LocalJobs(home.staging)
         self.log = PredictionLog(store=self.store, tables=self.tables)
-        self.ingest = Ingest(store=self.store, tables=self.tables, disk=self.disk, spool=home.spool, clock=self.clock)
+        self.ingest = Ingest(
+            store=self.store,
+            tables=self.tables,
+            disk=self.disk,
+            spool=home.spool,
+            clock=self.clock,
+            shapes=StoredSourceShapes(self.store),
+        )
         self.registry = Registry(store=self.store, blobs=self.blobs, clock=self.clock)
         self.features = FeatureService(
             store=self.store, log=self.log, latest=self.latest, readers=readers(), clock=self.clock
+        )
+        self.checks = CheckService(store=self.store, registry=self.registry, log=self.log, blobs=self.blobs)
+        self.releases = ReleaseService(
+            store=self.store, registry=self.registry, log=self.log, clock=self.clock, passed=self.checks.passed
+        )
+        self.projects = ProjectService(
+            store=self.store,
+            registry=self.registry,
+            features=self.features,
+            blobs=self.blobs,
+            jobs=self.jobs,
+            clock=self.clock,
+            forecast=self.releases.forecast,
         )
         self.training = TrainingService(
             store=self.store,
@@ -55,21 +76,10 @@ class Platform:
             blobs=self.blobs,
             jobs=self.jobs,
             clock=self.clock,
-        )
-        self.checks = CheckService(store=self.store, registry=self.registry, log=self.log, blobs=self.blobs)
-        self.releases = ReleaseService(
-            store=self.store, registry=self.registry, log=self.log, clock=self.clock, passed=self.checks.passed
+            root_of=self.projects.root_of,
         )
         self.monitoring = MonitoringService(
             store=self.store, registry=self.registry, log=self.log, notifiers=(), clock=self.clock
-        )
-        self.projects = ProjectService(
-            store=self.store,
-            registry=self.registry,
-            features=self.features,
-            blobs=self.blobs,
-            jobs=self.jobs,
-            clock=self.clock,
         )
         self.publisher = Publisher(
             store=self.store,

@@ -120,7 +120,8 @@ class Publisher:
                 yield self._registry.version(version)
 
     def _views(self, digests: Sequence[str]) -> Iterable[ViewRoute]:
-        return self._features.views(digests)
+        for view in self._features.views(digests):
+            yield ViewRoute(view.digest, view.project, view.spec, view.source)
 
     def _sources(self) -> Iterable[SourceRoute]:
         for project in self._registry.projects():
