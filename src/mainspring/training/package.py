@@ -26,7 +26,7 @@ class Packed(msgspec.Struct, frozen=True):
     files: dict[str, str]
     parity: Parity | None
     plain_graph: bool
-    p999_ms: float
+    p999_ms: float | None
 
 
 def pack_rule(rule: Any, recipe: Recipe, inputs: pl.DataFrame, code: dict[str, str], folder: Path) -> Packed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
@@ -61,16 +62,18 @@ def _array(column: pl.Series, kind: str) -> np.typing.NDArray[Any]:
     return column.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(_NUMBERS.get(kind, np.float32))
 
 
-def p999_ms(answer: Any, budget_s: float = 0.4, most: int = 2_000) -> float:
-    """Return the 99.9th percentile of single calls of ``answer``, in milliseconds, after three to warm up."""
-    for _ in range(3):
-        answer()
+def p999_ms(answer: Callable[[], Any], budget_s: float = 0.4, most: int = 2_000) -> float | None:
+    """Return the 99.9th percentile of single calls of ``answer`` in milliseconds; None if a call raises."""
     taken: list[int] = []
-    end = perf_counter_ns() + int(budget_s * 1e9)
-    while len(taken) < most and (perf_counter_ns() < end or len(taken) < 20):
-        start = perf_counter_ns()
-        answer()
-        taken.append(perf_counter_ns() - start)
+    try:
+        answer()  # warms up
+        end = perf_counter_ns() + int(budget_s * 1e9)
+        while len(taken) < most and (perf_counter_ns() < end or len(taken) < 2):
+            start = perf_counter_ns()
+            answer()
+            taken.append(perf_counter_ns() - start)
+    except Exception:  # user code may refuse this very row: then there is nothing to measure
+        return None
     return float(np.quantile(taken, 0.999)) / 1e6
 
 

@@ -16,6 +16,7 @@ from mainspring.training.conversion.trees import boosted_trees
 BOOSTED = frozenset({"HistGradientBoostingClassifier", "HistGradientBoostingRegressor"})
 LINEAR = frozenset({"LinearRegression", "Ridge", "Lasso", "ElasticNet", "RidgeCV", "LassoCV", "ElasticNetCV"})
 LOGISTIC = frozenset({"LogisticRegression", "LogisticRegressionCV"})
+PACKED = "mainspring_inputs"
 EXPONENTIAL = frozenset({"poisson", "gamma"})
 
 
@@ -100,20 +101,35 @@ def _by_skl2onnx(estimator: Any, signature: Signature, refusal: CannotConvert) -
         from skl2onnx.common.data_types import FloatTensorType, StringTensorType
     except ImportError:
         raise refusal from None
-    kinds = [
-        (column.name, StringTensorType([None, 1]) if column.kind == "str" else FloatTensorType([None, 1]))
-        for column in signature.inputs
-    ]
+    numeric = all(column.kind != "str" for column in signature.inputs)
+    if numeric and not _has_named_columns(estimator):
+        kinds = [(PACKED, FloatTensorType([None, len(signature.inputs)]))]
+    else:
+        kinds = [
+            (column.name, StringTensorType([None, 1]) if column.kind == "str" else FloatTensorType([None, 1]))
+            for column in signature.inputs
+        ]
     options = {id(_taken_apart(estimator)[1]): {"zipmap": False}} if signature.task == "binary" else None
     try:
         model = convert_sklearn(estimator, initial_types=kinds, options=options, target_opset={"": 18, "ai.onnx.ml": 3})
-        return _with_one_output(model, signature)
+        return _in_our_shape(model, signature)
     except Exception as error:  # whatever a converter of other people's raises, the estimator still runs as it is
         raise CannotConvert(f"{refusal.what}; skl2onnx: {type(error).__name__}: {str(error)[:200]}") from error
 
 
-def _with_one_output(model: Any, signature: Signature) -> bytes:
+def _has_named_columns(estimator: Any) -> bool:
+    steps, last = _taken_apart(estimator)
+    return any(type(step).__name__ == "ColumnTransformer" for step in (*steps, last))
+
+
+def _in_our_shape(model: Any, signature: Signature) -> bytes:
+    """Give a graph one input a column and one output, whatever it had."""
     graph = model.graph
+    if [one.name for one in graph.input] == [PACKED]:
+        del graph.input[:]
+        names = [column.name for column in signature.inputs]
+        graph.input.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in names)
+        graph.node.insert(0, helper.make_node("Concat", names, [PACKED], axis=1))
     answer = graph.output[-1].name
     if signature.task == "binary":
         graph.initializer.append(helper.make_tensor("mainspring_positive", TensorProto.INT64, [1], [1]))
