@@ -160,7 +160,7 @@ def _held_out(
     inputs = model_frame(parts.held_out, signature)
     frame = parts.held_out.select("entity", "at_us", "known_us", pl.col("label").cast(pl.Float64)).with_columns(
         pl.Series("score", scores),
-        pl.Series("champion_score", champion, dtype=pl.Float64),
+        pl.Series("champion_score", [None] * inputs.height if champion is None else champion, dtype=pl.Float64),
         _seen(order.champion),
         *(inputs.get_column(name).alias(f"input.{name}") for name in inputs.columns),
     )
