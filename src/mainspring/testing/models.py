@@ -25,7 +25,7 @@ def linear_onnx(
     inputs = []
     for name, weight in weights.items():
         inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]))
-        nodes.append(helper.make_node("Constant", [], [f"w_{name}"], value_float=weight))
+        nodes.append(helper.make_node("Constant", [], [f"w_{name}"], value_float=float(weight)))
         nodes.append(helper.make_node("Mul", [name, f"w_{name}"], [f"t_{name}"]))
         terms.append(f"t_{name}")
     for name, values in (texts or {}).items():
@@ -33,7 +33,7 @@ def linear_onnx(
         table = {"keys_strings": list(values), "values_floats": list(values.values()), "default_float": 0.0}
         nodes.append(helper.make_node("LabelEncoder", [name], [f"t_{name}"], domain="ai.onnx.ml", **table))
         terms.append(f"t_{name}")
-    nodes.append(helper.make_node("Constant", [], ["bias"], value_float=bias))
+    nodes.append(helper.make_node("Constant", [], ["bias"], value_float=float(bias)))
     nodes.append(helper.make_node("Sum", [*terms, "bias"], ["z"]))
     nodes.append(helper.make_node("Sigmoid", ["z"], ["output"]))
     output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [None, 1])

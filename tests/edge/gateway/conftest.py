@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -115,6 +114,11 @@ def _body(data: bytes) -> Any:
         return data.decode()
 
 
+@pytest.fixture(scope="session")
+def new_site() -> type[Site]:
+    return Site
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path / "home")
@@ -122,8 +126,3 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield made
     finally:
         made.stop()
-
-
-@pytest.fixture
-def run_async() -> Callable[[Any], Any]:
-    return asyncio.run

@@ -68,7 +68,7 @@ class ModelProcesses:
         """Return the process ids by version."""
         return {id: running.process.pid for id, running in self._running.items() if running.process is not None}
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Stop them all."""
         for id in list(self._running):
             self._stop(id)
@@ -125,7 +125,7 @@ def start(
     clean = {name: given[name] for name in _PASSED_ON if name in given} | dict.fromkeys(_ONE_THREAD, "1")
     with (run / f"{version.id}.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "mainspring.edges.model_process", str(file)],
+            [sys.executable, "-P", "-m", "mainspring.edges.model_process", str(file)],
             env=clean,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -21,7 +21,7 @@ from mainspring.adapters.home import Home
 from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.edges.gateway.app import Gateway
 from mainspring.edges.gateway.snapshot import Loader
-from mainspring.kernel.errors import Conflict, MainspringError, Refused
+from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, Refused
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -41,22 +41,25 @@ def main() -> None:
     options.add_argument("--home", type=Path, required=True)
     options.add_argument("--host", default="127.0.0.1")
     options.add_argument("--port", type=int, required=True, help="0 takes a free one")
-    options.add_argument("--worker", type=int, default=0)
+    options.add_argument("--worker", type=int, default=0, help="the number of this worker")
+    options.add_argument("--workers", type=int, default=1, help="how many share the port")
     given = options.parse_args()
     try:
-        asyncio.run(serve(Home(given.home), given.host, given.port, f"gateway-{given.worker}"))
+        asyncio.run(serve(Home(given.home), given.host, given.port, f"gateway-{given.worker}", given.workers))
     except MainspringError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(1)
 
 
-async def serve(home: Home, host: str, port: int, worker: str) -> None:
+async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1) -> None:
     """Run one worker on this loop until SIGTERM or SIGINT, then finish what is under way."""
     if host not in LOCAL:
         raise Refused(
             "without API keys the gateway listens on this machine alone", field="host", value=host,
             remedy="use 127.0.0.1 and put a proxy that authenticates in front",
         )  # fmt: skip
+    if workers > 1 and sys.platform != "linux":
+        raise InvalidInput("only Linux shares one port", field="workers", value=workers, remedy="use 1")
     port = _free_port(host, port, home.run)
     disk = LocalDisk()
     blobs = FileBlobs(home.blobs, disk)

@@ -63,6 +63,7 @@ class Gateway:
         self._open_latest = latest
         self._snapshot: Snapshot | None = None
         self._spool: SpoolWriter | None = None
+        self._trouble = ""
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -158,8 +159,11 @@ class Gateway:
             if routing is None or (self._snapshot is not None and routing.generation == self.generation):
                 return
             await self.swap(routing)
+            self._trouble = ""
         except Exception as error:
-            print(f"routing was not loaded: {error}", file=sys.stderr, flush=True)  # noqa: T201
+            if str(error) != self._trouble:  # it is tried every second
+                print(f"routing was not loaded: {error}", file=sys.stderr, flush=True)  # noqa: T201
+            self._trouble = str(error)
             raise
 
     async def swap(self, routing: Routing) -> None:

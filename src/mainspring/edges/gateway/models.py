@@ -49,7 +49,7 @@ def supervise(home: Home, stop: threading.Event) -> None:
                 processes.reconcile(routing)
             stop.wait(LOOK_EVERY_S)
     finally:
-        processes.close()
+        processes.stop()
 
 
 if __name__ == "__main__":

@@ -115,7 +115,9 @@ def _spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, hea
     model, route, rows, pinned = asked.model, asked.model.route, asked.rows, asked.pinned
     release = None if pinned or gateway.tripwires.tripped(model.release) else model.release
     stable = pinned.id if pinned else route.champion
-    units = _texts(rows, model.unit)
+    own = _names(asked.id, len(rows)) if model.unit is None or model.entity is None else ()
+    units = own if model.unit is None else _texts(rows, model.unit)
+    entities = own if model.entity is None else units if model.entity == model.unit else _texts(rows, model.entity)
     drawn = [assign(release, stable, unit) for unit in units]
     request = Request(
         prediction_id=asked.id,
@@ -124,7 +126,7 @@ def _spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, hea
         decision_us=asked.decision_us,
         receipt_us=now_us,
         body=body,
-        entities=units if model.entity == model.unit else _texts(rows, model.entity),
+        entities=entities,
         units=units,
         subjects=_texts(rows, model.subject) if model.subject is not None else (),
         caller=headers.get("x-mainspring-caller", "")[:100],
@@ -146,6 +148,11 @@ def _spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, hea
     gateway.spool.append(request)
     gateway.spool.append(assignment)
     return drawn
+
+
+def _names(id: str, count: int) -> tuple[str, ...]:
+    """Return what the rows are called where the model has no entity: the prediction's id, numbered in a list."""
+    return (id,) if count == 1 else tuple([f"{id}.{row}" for row in range(count)])
 
 
 def _texts(rows: Sequence[Row], place: int) -> tuple[str, ...]:

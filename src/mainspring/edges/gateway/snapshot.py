@@ -22,6 +22,7 @@ from mainspring.serving.ports import Row, Runtime
 from mainspring.serving.routing import ModelRoute, ReleaseRoute, Routing, SourceRoute, VersionRoute, ViewRoute
 
 WAIT_FOR_PROCESS_S = 60.0
+PREDICTION = "id"  # what outcomes of a model without an entity are told by: the id of the prediction
 HANG_UP_AFTER_S = 10.0  # requests that began under the old snapshot still use it
 
 
@@ -129,9 +130,10 @@ class Model:
         self.route = route
         self.decoder = RowDecoder(route.columns)
         places = {name: place for place, name in enumerate(self.decoder.names)}
-        self.entity = _place(places, route.entity)
-        self.outcomes = outcome_decoder(route.columns[self.entity], route.outcome_kind)
-        self.unit = _place(places, route.unit)
+        self.entity = _place(places, route.entity) if route.entity else None
+        entity = Column(PREDICTION, "str") if self.entity is None else route.columns[self.entity]
+        self.outcomes = outcome_decoder(entity, route.outcome_kind)
+        self.unit = _place(places, route.unit) if route.unit else self.entity
         self.subject = _place(places, route.subject) if route.subject else None
         versions = {id: routing.version(id) for id in _versions(route)}
         digests = dict.fromkeys(digest for version in versions.values() for digest in version.views)
