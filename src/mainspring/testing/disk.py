@@ -20,7 +20,7 @@ class FaultyDisk:
     ...     disk.write(Path(tempfile.mkdtemp()) / "a", b"bytes")
     Traceback (most recent call last):
     ...
-    mainspring.kernel.errors.Unavailable: home: the disk is full; nothing was changed; free space
+    mainspring.kernel.errors.Unavailable: home: the disk is full; nothing was changed; free some space
     """
 
     def __init__(self, inner: Disk) -> None:
@@ -70,7 +70,7 @@ class FaultyDisk:
         """Count a write; raise ``Unavailable`` if the disk is full."""
         if self._left is not None:
             if self._left <= 0:
-                raise Unavailable("the disk is full; nothing was changed", field="home", remedy="free space")
+                raise Unavailable("the disk is full; nothing was changed", field="home", remedy="free some space")
             self._left -= 1
         self.writes += 1
 
