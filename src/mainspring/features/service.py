@@ -188,9 +188,7 @@ class FeatureService:
             at_column=model.predict_at.column,
             at_offset_us=model.predict_at.offset_us,
             columns=tuple(wanted),
-            label=Label(
-                outcome.expression, outcome.source, outcome.kind, outcome.if_absent, outcome.matures_after_us
-            ),
+            label=Label(outcome.expression, outcome.source, outcome.kind, outcome.if_absent, outcome.matures_after_us),
             sources={name: self._frame_source(specs[name].id, _source(specs[name].spec)) for name in names},
             views=tuple(bound),
             until_us=until_us,

@@ -30,7 +30,6 @@ _Window = tuple[int, Literal["known_at", "time"]]
 _Number = TypeVar("_Number", np.int64, np.float64)
 
 
-
 def entries(view: ViewSpec, source: SourceSpec, rows: pl.DataFrame) -> pl.DataFrame:
     """Return what ``rows`` (timed) bring into a view: key, identity, both times, and what each feature takes of a row.
 

@@ -235,7 +235,8 @@ def _needed(spec: ViewSpec, rows: pl.DataFrame, cut_us: int) -> pl.DataFrame:
         age = [TIME, KNOWN, *(name for name in rows.columns if name.startswith("_row"))]
         old = rows.with_row_index("_place").filter(pl.col(KNOWN) <= cut_us).sort(age)
         newest = old.unique(subset=spec.key, keep="last").get_column("_place")
-        needed = needed | pl.int_range(pl.len(), dtype=pl.UInt32).is_in(newest.implode())
+        alive = pl.lit(value=True) if spec.ttl_us is None else pl.col(TIME) + spec.ttl_us > cut_us
+        needed = needed | (alive & pl.int_range(pl.len(), dtype=pl.UInt32).is_in(newest.implode()))
     if rows.get_column(UNTIL).null_count() < rows.height:
         needed = needed.any().over([name for name in rows.columns if name.startswith("_row")])
     return rows.filter(needed)
