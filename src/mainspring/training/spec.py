@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -25,7 +26,7 @@ class Retrain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """
 
     every: str | None = None
-    on: tuple[str, ...] | list[str] = ()
+    on: Sequence[str] = ()
     window: str = "expanding"
     at_most: str = "1 per 1d"
     backtest_origins: int = 6
