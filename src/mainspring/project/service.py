@@ -90,7 +90,15 @@ class ProjectService:
         self._clock = clock
         self._forecast = forecast
 
-    def apply(self, path: Path, *, by: str, dry_run: bool = False, name: str | None = None) -> Applied:
+    def apply(
+        self,
+        path: Path,
+        *,
+        by: str,
+        dry_run: bool = False,
+        name: str | None = None,
+        timeout_s: float = APPLY_TIMEOUT_S,
+    ) -> Applied:
         """Make a project's declarations the newest revision; the same ones again change nothing.
 
         ``path`` is the project's folder or its declaring file; ``name`` is the folder's unless given. Raises
@@ -99,7 +107,7 @@ class ProjectService:
         root, file = _located(path)
         project = _project_name(name or root.name)
         result = self._jobs.run(
-            Job("apply", {"root": str(root), "file": file, "project": project}, timeout_s=APPLY_TIMEOUT_S)
+            Job("apply", {"root": str(root), "file": file, "project": project}, timeout_s=timeout_s)
         )
         try:
             revision, expected = self._checked(root, result)

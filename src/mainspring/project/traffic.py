@@ -37,4 +37,4 @@ def _times(source: SourceSpec, root: Path) -> pl.Series | None:
         frame = pl.read_csv(root / reader.path, columns=[source.time], null_values=list(reader.null_values))
     else:
         return None
-    return as_times(frame.to_series(), source.name)
+    return as_times(frame.to_series(), source.name).dt.epoch("us")
