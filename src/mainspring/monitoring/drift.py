@@ -1,9 +1,9 @@
 """Drift of inputs within a budget of false alarms: pure, window by window.
 
-The first half of the reference says what a window looks like; every other window is scored by its distance from that.
-A window's score is ranked among the rest of the reference and all past windows, which gives a p-value, an e-value and a
-detector for each feature; the alarm looks at the mean of the detectors. While windows are exchangeable, T of them bring
-at most T/budget false alarms, however features depend on one another.
+The first quarter of the reference (two seasons at least) says what a window looks like; every other window is scored by
+its distance from that. A window's score is ranked among the rest of the reference and all past windows, which gives a
+p-value, an e-value and a detector for each feature; the alarm looks at the mean of the detectors. While windows are
+exchangeable, T of them bring at most T/budget false alarms, however features depend on one another.
 """
 
 from __future__ import annotations
@@ -121,14 +121,18 @@ def find(state: DriftState, spec: Drift, *, at_us: int, monitors: int = 1) -> Fi
 
 
 def _fit(pending: Sequence[Pending], spec: Drift) -> dict[str, Watched]:
-    half = len(pending) // 2
+    first = max(len(pending) // 4, min(2 * spec.season_windows, len(pending) // 2))
     names = {name for window in pending for name in window.summaries}
-    return {name: feature for name in sorted(names) if (feature := _fit_feature(name, pending, half, spec)) is not None}
+    return {
+        name: feature
+        for name in sorted(names)
+        if (feature := _fit_feature(name, pending[:first], pending[first:], spec)) is not None
+    }
 
 
-def _fit_feature(name: str, pending: Sequence[Pending], half: int, spec: Drift) -> Watched | None:
-    first = [window for window in pending[:half] if name in window.summaries]
-    rest = [window for window in pending[half:] if name in window.summaries]
+def _fit_feature(name: str, first: Sequence[Pending], rest: Sequence[Pending], spec: Drift) -> Watched | None:
+    first = [window for window in first if name in window.summaries]
+    rest = [window for window in rest if name in window.summaries]
     if not first or not rest:
         return None
     overall = average([window.summaries[name] for window in first])

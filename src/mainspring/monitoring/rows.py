@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 import polars as pl
 
 from mainspring.kernel.schema import Column
+from mainspring.log.queries import PredictionLog
 from mainspring.monitoring.health import Counts
 from mainspring.monitoring.quality import Window
-
-if TYPE_CHECKING:
-    from mainspring.log.queries import PredictionLog
 
 MOST_ROWS = 20_000  # of one drift window; more change a summary by less than its own noise
 
@@ -93,20 +91,31 @@ def matured(labelled: pl.DataFrame, champion: str, anchor: str, *, absent_is_neg
     )
 
 
-def counts(log: PredictionLog, model: str, *, slow_us: float, since_us: int, until_us: int) -> Counts:
-    """Return how a window's rows were answered. A row that nothing answered has failed, logged as such or not."""
-    asked = log.requests(model, since_us=since_us, until_us=until_us).height
+def counts(log: PredictionLog, model: str, due: Sequence[tuple[int, int]], *, slow_us: float) -> list[Counts]:
+    """Return how the rows of adjacent windows were answered. A row that nothing answered has failed."""
+    since_us, until_us, span_us = due[0][0], due[-1][1], due[0][1] - due[0][0]
+    asked = log.requests(model, since_us=since_us, until_us=until_us)
     scored = log.scored(model, since_us=since_us, until_us=until_us).filter(pl.col("role") != "shadow")
     ok = pl.col("status") == "ok"
-    rows = scored.group_by("prediction_id", "row").agg(
+    window = (pl.col("decision_us") - since_us) // span_us
+    answers = scored.group_by("prediction_id", "row").agg(
+        window=window.first(),
         answered=ok.any(),
         fallback=((pl.col("role") == "fallback") & ok).any(),
-        latency_us=pl.col("latency_us").max(),
+        slow=(pl.col("latency_us") > slow_us).any(),
     )
-    answered = int(rows["answered"].sum())
-    total = max(asked, rows.height)
-    slow = int((rows["latency_us"] > slow_us).sum())
-    return Counts(rows=total, failed=total - answered, fallback=int(rows["fallback"].sum()), slow=slow)
+    by_window = answers.group_by("window").agg(pl.len(), pl.col("answered", "fallback", "slow").sum())
+    found = {row["window"]: row for row in by_window.iter_rows(named=True)}
+    rows = dict(asked.group_by(window.alias("window")).len().iter_rows())
+    return [_counts(rows.get(n, 0), found.get(n, _NOTHING)) for n in range(len(due))]
+
+
+_NOTHING = {"len": 0, "answered": 0, "fallback": 0, "slow": 0}
+
+
+def _counts(asked: int, found: Mapping[str, int]) -> Counts:
+    rows = max(asked, found["len"])
+    return Counts(rows=rows, failed=rows - found["answered"], fallback=found["fallback"], slow=found["slow"])
 
 
 def _floats(column: pl.Series) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -17,6 +17,7 @@ from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import MainspringError, Refused
 from mainspring.ledger.ports import Store
+from mainspring.log.queries import PredictionLog
 from mainspring.monitoring import drift, health, quality, rows, silence
 from mainspring.monitoring.alarms import (
     Alarm,
@@ -34,9 +35,6 @@ from mainspring.monitoring.spec import Drift, Health, Monitor, Quality, Silence,
 from mainspring.monitoring.tables import monitor_states, notices
 from mainspring.registry.service import ModelRow, Registry
 
-if TYPE_CHECKING:
-    from mainspring.log.queries import PredictionLog
-
 State = drift.DriftState | quality.QualityState | health.HealthState | silence.SilenceState
 STATES: dict[str, type[State]] = {
     "drift": drift.DriftState,
@@ -46,6 +44,7 @@ STATES: dict[str, type[State]] = {
 }
 GRACE_US = 300_000_000  # rows of a window are still on their way from the spool for a moment
 LOOK_BACK_US = 60 * 86_400_000_000  # how far a new champion's own shadow rows are looked for
+MOST_WINDOWS = 48  # read at once while catching up
 MOST_ATTEMPTS = 10
 
 
@@ -197,11 +196,12 @@ class MonitoringService:
     def _advance_health(
         self, model: ModelRow, spec: Health, state: health.HealthState, now_us: int
     ) -> health.HealthState:
-        for start_us, until_us in self._due(model.id, state.through_us, now_us - GRACE_US, _us(spec.window_span)):
-            counts = rows.counts(
-                self._log, model.id, slow_us=spec.slow_ms * 1_000, since_us=start_us, until_us=until_us
-            )
-            state = health.step(state, spec, counts, until_us=until_us)
+        due = self._due(model.id, state.through_us, now_us - GRACE_US, _us(spec.window_span))
+        for first in range(0, len(due), MOST_WINDOWS):
+            some = due[first : first + MOST_WINDOWS]
+            counted = rows.counts(self._log, model.id, some, slow_us=spec.slow_ms * 1_000)
+            for (_, until_us), counts in zip(some, counted, strict=True):
+                state = health.step(state, spec, counts, until_us=until_us)
         return state
 
     def _advance_silence(

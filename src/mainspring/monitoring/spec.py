@@ -19,7 +19,8 @@ class Drift(msgspec.Struct, frozen=True, tag="drift", forbid_unknown_fields=True
     """Watch the inputs and looked-up features of served rows, within a budget of false alarms.
 
     The budget is shared by all drift monitors of a project. ``features`` limits the watch to some columns
-    (``dest``, ``origin_weather.temp``). The first ``reference`` of traffic is what later windows are compared with;
+    (``dest``, ``origin_weather.temp``). The first ``reference`` of traffic is what later windows are compared with; a
+    short one sees less: with 20 windows to rank among, a shift of one feature in four may never reach the budget.
     ``season`` is a rhythm that is taken out first. ``effect_floor`` (in standard deviations, or a share for
     categories) silences alarms too small to matter; it can never raise one.
 
@@ -30,7 +31,7 @@ class Drift(msgspec.Struct, frozen=True, tag="drift", forbid_unknown_fields=True
     budget: str = "1 per 90d"
     features: tuple[str, ...] | None = None
     window: str = "1d"
-    reference: str = "42d"
+    reference: str = "56d"
     season: str | None = "7d"
     effect_floor: float = 0.0
     rows_at_least: int = 30

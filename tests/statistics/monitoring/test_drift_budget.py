@@ -13,7 +13,7 @@ from mainspring.monitoring.drift import DriftState
 from mainspring.monitoring.spec import Drift
 
 DAY_US = 86_400_000_000
-SPEC = Drift(reference="42d")
+SPEC = Drift()
 ROWS = 40
 
 
