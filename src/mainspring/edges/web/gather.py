@@ -10,7 +10,7 @@ import msgspec
 
 from mainspring.edges.verbs.naming import find_model
 from mainspring.edges.web import views
-from mainspring.edges.web.words import ago, number, plain_words, share
+from mainspring.edges.web.words import ago, number, plain_words, share, signed
 from mainspring.ledger.queries import entries
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def read_model(platform: Platform, row: ModelRow, *, brief: bool = False) -> vie
         releases=_releases(platform, row, brief=brief),
         monitors=tuple(one for state in platform.monitoring.state(row.id) for one in _monitors(state)),
         alarms=() if brief else tuple(_alarm(alarm) for alarm in platform.monitoring.alarms(model=row.id)),
-        versions=tuple(_version(version, champion) for version in reversed(platform.registry.versions(row.id))),
+        versions=tuple(
+            _version(platform, version, champion) for version in reversed(platform.registry.versions(row.id))
+        ),
         predictions=counts.get("predictions", 0),
         outcomes=counts.get("outcomes", 0),
     )
@@ -161,13 +163,23 @@ def _words(release: Release, now_us: int) -> str:
     decision = release.decision
     said = decision.sentence if decision is not None else release.reason
     if release.over:
-        return said
+        return said + _deciding(release)
     where = "in shadow" if release.stage == "shadow" else f"answers {share(release.share)} of units"
     sentence = f"Day {(now_us - release.started_us) // _DAY_US + 1}, {where}: {said}."
     if release.forecast is not None and release.forecast.days is not None:
         sentence += f" A decision was forecast for day {math.ceil(release.forecast.days)}."
     more = [plain_words(word) for word in (decision.waiting[1:] if decision is not None else ())]
     return sentence + (f" Also waits for: {', '.join(more)}." if more else "")
+
+
+def _deciding(release: Release) -> str:
+    """Return the comparison that decided, in numbers."""
+    one = next((one for one in release.evidence if one.stops), None)
+    one = one or next((one for one in release.evidence if one.role == "metric"), None)
+    if one is None:
+        return ""
+    name = release.terms.loss.metric if one.name == "quality" else one.name
+    return f" ({plain_words(name)} {signed(one.estimate)} [{signed(one.low)}, {signed(one.high)}], n = {number(one.n)})"
 
 
 def _waiting(platform: Platform, release: Release, one: Measured) -> int:
@@ -188,6 +200,7 @@ def _evidence(one: Measured, release: Release, waiting: int) -> views.Evidence:
     limit = one.promote_limit if metric else one.stop_limit
     words, state = _reading(one)
     name = f"{release.terms.loss.metric} against the champion" if one.name == "quality" else one.name
+    name = f"{release.terms.loss.metric} against the anchor" if one.name == "quality_against_anchor" else name
     ratio = one.role == "ratio"
     return views.Evidence(
         name=_GUARDS.get(name, name),
@@ -199,6 +212,7 @@ def _evidence(one: Measured, release: Release, waiting: int) -> views.Evidence:
         waiting=waiting,
         words=words,
         state=state,
+        unit="units" if one.estimator == "drawn" or ratio else "matured",
         points=tuple(points) if metric else (),
     )
 
@@ -268,7 +282,11 @@ def _alarm(alarm: Alarm) -> views.Alarm:
     )
 
 
-def _version(version: Version, champion: int | None) -> views.VersionLine:
+def _version(platform: Platform, version: Version, champion: int | None) -> views.VersionLine:
+    results = platform.checks.results(version.id)
+    failed = [result.name for result in results if result.blocks]
+    overridden = [f"{result.name} overridden by {result.overridden_by}" for result in results if result.overridden_by]
+    passed = f"{len(results) - len(failed)} of {len(results)} passed" if results else "not run"
     return views.VersionLine(
         number=version.number,
         runtime=version.runtime,
@@ -277,6 +295,8 @@ def _version(version: Version, champion: int | None) -> views.VersionLine:
         digest=version.digest,
         metrics=dict(version.metrics),
         champion=version.number == champion,
+        checks="; ".join([passed, *(f"{name} failed" for name in failed), *overridden]),
+        blocked=bool(failed),
     )
 
 
@@ -289,6 +309,7 @@ def _stations(
     sources = sum(len(platform.features.sources(project.id)) for project in projects)
     versions = [version for model in models for version in model.versions]
     newest = max((version.created_us for version in versions), default=None)
+    blocked = sum(version.blocked for version in versions)
     running = [release for model in models for release in model.releases if release.running]
     drawing = [release for release in running if release.share > 0]
     fallback, failed = counts["fallback"], sum(alarm.monitor.startswith("health") for alarm in alarms)
@@ -300,6 +321,7 @@ def _stations(
             f"versions, newest {ago(newest, now_us)} ago" if newest else "no version yet",
             False,
         ),
+        ("Checks", len(versions) - blocked, f"versions fit, {blocked} held back", False),
         ("Release", len(running), _running_words(len(running), [release.share for release in drawing]), False),
         ("Serving", counts["predictions"], f"predictions, {number(fallback)} fell back", failed > 0),
         ("Outcomes", counts["outcomes"], f"known, {number(counts['parked'])} parked", False),

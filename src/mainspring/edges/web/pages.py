@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mainspring.edges.web.render import fill, style
+from mainspring.edges.web.render import fill, fixed
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
@@ -43,7 +43,11 @@ def _release(platform: Platform, names: Mapping[str, Any]) -> bytes:
 
 
 def _style(platform: Platform, names: Mapping[str, Any]) -> bytes:
-    return style()
+    return fixed("style.css")
+
+
+def _icon(platform: Platform, names: Mapping[str, Any]) -> bytes:
+    return fixed("icon.svg")
 
 
 def _frame(platform: Platform, *, refresh: int | None = None) -> dict[str, Any]:
@@ -60,4 +64,5 @@ PAGES: tuple[Page, ...] = (
     Page("/models/{project}/{model}", _model),
     Page("/releases/{id}", _release),
     Page("/style.css", _style, "text/css; charset=utf-8"),
+    Page("/icon.svg", _icon, "image/svg+xml"),
 )

@@ -31,6 +31,7 @@ def _templates() -> Environment:
         "signed": words.signed,
         "share": words.share,
         "plain_words": words.plain_words,
+        "spoken": words.spoken,
         "numbers_line": words.numbers_line,
         "draw_reigns": drawings.draw_reigns,
         "draw_evidence": drawings.draw_evidence,
@@ -46,6 +47,6 @@ def fill(template: str, **values: Any) -> bytes:
 
 
 @cache
-def style() -> bytes:
-    """Return the one style sheet."""
-    return (_HERE / "style.css").read_bytes()
+def fixed(name: str) -> bytes:
+    """Return a file that stands beside the templates."""
+    return (_HERE / name).read_bytes()

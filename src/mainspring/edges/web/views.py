@@ -39,6 +39,7 @@ class Evidence(msgspec.Struct, frozen=True):
     waiting: int
     words: str = ""
     state: Literal["good", "bad", "open"] = "open"
+    unit: str = "matured"
     points: tuple[Point, ...] = ()
 
 
@@ -127,6 +128,8 @@ class VersionLine(msgspec.Struct, frozen=True):
     digest: str
     metrics: dict[str, float | None] = {}
     champion: bool = False
+    checks: str = ""
+    blocked: bool = False
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -91,13 +91,23 @@ def plain_words(name: str) -> str:
     return name.replace("_", " ").replace(".", " · ")
 
 
+def spoken(reason: str) -> str:
+    """Return a stored reason with its leading code in words.
+
+    >>> spoken("not_worse: it is proven not worse by its margin")
+    'not worse: it is proven not worse by its margin'
+    """
+    code, colon, rest = reason.partition(":")
+    return code.replace("_", " ") + colon + rest if colon and " " not in code else reason
+
+
 def numbers_line(numbers: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the flat numbers of a decision as pairs of words."""
     pairs: list[tuple[str, str]] = []
     for name, value in numbers.items():
         if isinstance(value, dict):
             pairs += [(f"{plain_words(name)} {inner}", text) for inner, text in numbers_line(value)]
-        elif isinstance(value, list):
+        elif isinstance(value, list | tuple):
             pairs.append(
                 (plain_words(name), ", ".join(number(item) for item in value[:8]) + (" …" if len(value) > 8 else ""))
             )
