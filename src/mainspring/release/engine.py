@@ -152,9 +152,10 @@ def decide(terms: Terms, state: State, evidence: Evidence | None, facts: Facts, 
     return _onward(say, terms, state, evidence)
 
 
-def promotion(state: State, warrant: Evidence | Waiver, now_us: int) -> State:
+def promotion(state: State, warrant: Evidence | Waiver, reason: str, now_us: int) -> State:
     """Return the state after promotion, which nothing but evidence or a named waiver can bring about."""
-    reason = "evidence" if isinstance(warrant, Evidence) else "waiver"
+    if not isinstance(warrant, Evidence | Waiver):
+        raise Conflict("nothing is promoted without evidence or a named waiver", field="evidence")
     return _ended(state, "promoted", reason, now_us)
 
 
@@ -186,7 +187,7 @@ def after(state: State, decision: Decision, warrant: Evidence | Waiver | None = 
     if decision.kind == "promote":
         if warrant is None:
             raise Conflict("nothing is promoted without evidence or a named waiver", field="evidence")
-        return promotion(state, warrant, now_us)
+        return promotion(state, warrant, decision.reason, now_us)
     if decision.kind in _ENDS:
         return _ended(state, _ENDS[decision.kind], decision.reason, now_us)
     if decision.kind == "hold":
@@ -282,7 +283,7 @@ def _missing(terms: Terms, state: State, evidence: Evidence | None, facts: Facts
         if state.step == len(terms.steps):
             missing += _unproven(terms, evidence) + _unsound(terms, evidence, now_us)
         return missing
-    if terms.estimator == "paired":
+    if terms.estimator == "paired" or not terms.steps:
         missing += _unproven(terms, evidence) + _unsound(terms, evidence, now_us)
     elif facts.shadow_requests < terms.minimum_units:
         missing.append(("few_requests", "the challenger has scored too few rows in shadow"))

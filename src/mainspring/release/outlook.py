@@ -25,6 +25,10 @@ LOOK_BACK_US = 28 * DAY_US
 UNDECLARED_HORIZON_US = DAY_US
 DIFFERENCE_SHARE = 0.05  # a loss difference's variance over the loss's own, until this pair's has been seen
 FEWEST_ROWS = 50
+NEVER_IN_SHADOW = (
+    "a shadow sees only what the champion's answers brought about; "
+    "draw units by a Canary, or declare the outcome affected_by_answer=False"
+)
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -84,7 +88,7 @@ def terms_of(policy: Shadow | Canary, spec: ModelSpec | None, past: Past, settin
     """Fix the terms of a release that starts now."""
     steps = steps_of(policy)
     affected = spec.outcome.affected_by_answer if spec is not None else True
-    estimator: Literal["paired", "drawn"] = "drawn" if affected and steps else "paired"
+    estimator: Literal["paired", "drawn"] = "drawn" if affected else "paired"
     unit_returns = spec is not None and spec.unit not in ("", spec.entity)
     return Terms(
         kind=setting.kind,
@@ -125,10 +129,12 @@ def forecast(policy: Shadow | Canary, past: Past, *, affected: bool, challengers
     A challenger that is as good (a refresh) or better by the margin (a new recipe) is assumed.
     """
     limit = deadline_of(policy).total_seconds() / 86_400.0
+    if affected and not steps_of(policy):
+        return Forecast(None, None, None, limit, False, NEVER_IN_SHADOW)
     if past.rows_per_day is None or past.difference_variance is None or past.loss_variance is None:
         return Forecast(None, None, None, limit, None, "no labelled answers yet to judge by")
     steps = steps_of(policy)
-    drawn = affected and bool(steps)
+    drawn = affected
     share = steps[-1] if drawn else 1.0
     weight = share * (1.0 - share) if drawn else 1.0
     variance = past.loss_variance * weight if drawn else past.difference_variance

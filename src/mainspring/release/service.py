@@ -209,7 +209,7 @@ class ReleaseService:
     ) -> Record:
         now_us = self._clock.now_us()
         anchor = self._anchor(model.id, champion, challenger)
-        terms, expected = self._terms(model, challenger, champion, policy, anchor, now_us)
+        terms, expected = self._terms(model, challenger, champion, policy, anchor)
         return Record(
             id=new_id("rel"),
             project=model.project,
@@ -231,7 +231,7 @@ class ReleaseService:
         )
 
     def _terms(
-        self, model: ModelRow, challenger: Version, champion: Version, policy: Policy, anchor: str | None, now_us: int
+        self, model: ModelRow, challenger: Version, champion: Version, policy: Policy, anchor: str | None
     ) -> tuple[Terms, Forecast]:
         asked = Shadow(metric="error") if isinstance(policy, Immediate) else policy
         past, expected = self._outlook(model, asked, champion)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -13,11 +12,13 @@ from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.stores.sqlite import SqliteStore
 from mainspring.adapters.tables.parquet import ParquetTables
-from mainspring.kernel.clock import SimulatedClock, to_us
+from mainspring.kernel.clock import SimulatedClock
 from mainspring.kernel.ids import new_id
 from mainspring.kernel.metadata import metadata
 from mainspring.kernel.schema import Column, Signature
-from mainspring.log.parts import list_part, span_of
+from mainspring.ledger.chain import Entry
+from mainspring.ledger.queries import entries
+from mainspring.log.parts import list_parts, span_of
 from mainspring.log.queries import PredictionLog
 from mainspring.log.rows import SCHEMAS
 from mainspring.log.tally import add_tallies, tallies_of
@@ -44,7 +45,7 @@ Answer = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 class World:
-    """Traffic of ``rows_a_day`` flights; every version is a function from the true chance to an answer (NaN: it fails)."""
+    """Traffic of ``rows_a_day`` flights; a version is a function from the true chance to an answer (NaN: it fails)."""
 
     def __init__(self, folder: Path, rows_a_day: int = 930) -> None:
         self.clock = SimulatedClock.create(folder / "clock", START)
@@ -102,7 +103,11 @@ class World:
         ids = [f"p-{entity}" for entity in entities]
         champion = self.registry.alias(self.model, "champion")
         drawing = next((one for one in routes if one.share > 0), None)
-        route = ReleaseRoute(drawing.id, drawing.epoch, drawing.salt, drawing.challenger, drawing.share) if drawing else None
+        route = (
+            ReleaseRoute(drawing.id, drawing.epoch, drawing.salt, drawing.challenger, drawing.share)
+            if drawing
+            else None
+        )
         drawn = [assign(route, champion.id, entity) for entity in entities]
         arms = np.array([one.arm for one in drawn])
         shadows = {version for one in routes for version in one.shadows}
@@ -120,10 +125,11 @@ class World:
             scored.append(
                 pl.DataFrame(
                     {
-                        "prediction_id": np.array(ids)[keep], "row": np.zeros(len(keep), dtype=int), "model": self.model,
-                        "version": version, "role": np.where(served, "served", "shadow")[keep],
-                        "status": np.where(failed, "failed", "ok")[keep], "output": output[keep], "decision_us": at[keep],
-                        "latency_us": 100, "generation": 1, "release": drawing.id if drawing else "", "reason": "",
+                        "prediction_id": np.array(ids)[keep], "row": np.zeros(len(keep), dtype=int),
+                        "model": self.model, "version": version, "role": np.where(served, "served", "shadow")[keep],
+                        "status": np.where(failed, "failed", "ok")[keep], "output": output[keep],
+                        "decision_us": at[keep], "latency_us": 100, "generation": 1,
+                        "release": drawing.id if drawing else "", "reason": "",
                     }
                 )
             )  # fmt: skip
@@ -146,14 +152,12 @@ class World:
         rows = frame.with_columns(missing).select([pl.col(name).cast(kind) for name, kind in SCHEMAS[table].items()])
         part = self.tables.write(table, rows)
         with self.store.bookkeeping() as connection:
-            list_part(connection, part, span_of(table, rows), 0)
+            list_parts(connection, [(part, span_of(table, rows))], 0)
             add_tallies(connection, tallies_of(table, rows))
 
-    def kinds(self) -> list[str]:
-        from mainspring.ledger.queries import entries
-
+    def told(self, kind: str = "release") -> list[Entry]:
         with self.store.read() as connection:
-            return [entry.kind for entry in entries(connection)]
+            return entries(connection, kind=kind)
 
 
 def noisy(sd: float, bias: float = 0.0, failing: float = 0.0) -> Answer:
@@ -167,21 +171,13 @@ def noisy(sd: float, bias: float = 0.0, failing: float = 0.0) -> Answer:
     return answer
 
 
-@pytest.fixture()
+@pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made
     made.store.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def model() -> Callable[..., Answer]:
     return noisy
-
-
-@pytest.fixture()
-def spec() -> ModelSpec:
-    return msgspec.structs.replace(MODEL)
-
-
-assert to_us(START) > 0

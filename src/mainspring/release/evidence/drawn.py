@@ -41,7 +41,8 @@ def running_means(
 
 def _before(arm: NDArray[np.bool_], losses: Floats, n: int, total: float) -> tuple[tuple[Floats, Floats], int, float]:
     paid = np.where(arm, losses, 0.0)
-    counts, totals = n + np.cumsum(arm), total + np.cumsum(paid)
+    counts: Floats = n + np.cumsum(arm, dtype=np.float64)
+    totals: Floats = total + np.cumsum(paid)
     if len(losses) == 0:
-        return (counts.astype(np.float64), totals), n, total
+        return (counts, totals), n, total
     return (counts - arm, totals - paid), int(counts[-1]), float(totals[-1])

@@ -20,7 +20,7 @@ LAMBDAS: Floats = 0.9 * 2.0 ** (-np.arange(18) / 2.0)
 CURVES: Floats = np.log1p(-LAMBDAS) + LAMBDAS
 LOG_GRID = math.log(len(LAMBDAS))
 _CHUNK_ROWS = 65_536
-_HALVINGS = 60
+_POINTS, _REFINEMENTS = 65, 6
 
 
 def log_e(s: ArrayLike, v: ArrayLike, bound: float) -> Floats:
@@ -44,19 +44,18 @@ def interval(w: float, x: float, v: float, bound: float, alpha: float) -> tuple[
     if w <= 0:
         return -bound, bound
     needed = math.log(2.0 / alpha)
-    upper = _least_rejected(lambda margin: float(log_e(margin * w - x, v, bound)), needed, bound)
-    lower = -_least_rejected(lambda margin: float(log_e(x + margin * w, v, bound)), needed, bound)
+    upper = _least_rejected(lambda margins: log_e(margins * w - x, np.full_like(margins, v), bound), needed, bound)
+    lower = -_least_rejected(lambda margins: log_e(x + margins * w, np.full_like(margins, v), bound), needed, bound)
     return lower, upper
 
 
-def _least_rejected(log_e_at: Callable[[float], float], needed: float, bound: float) -> float:
+def _least_rejected(log_e_at: Callable[[Floats], Floats], needed: float, bound: float) -> float:
     low, high = -bound, bound
-    if log_e_at(high) < needed:
-        return bound
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2.0
-        if log_e_at(middle) >= needed:
-            high = middle
-        else:
-            low = middle
+    for _ in range(_REFINEMENTS):
+        margins = np.linspace(low, high, _POINTS)
+        rejected = np.flatnonzero(log_e_at(margins) >= needed)
+        if len(rejected) == 0:
+            return bound
+        high = float(margins[rejected[0]])
+        low = float(margins[max(int(rejected[0]) - 1, 0)])
     return high

@@ -42,7 +42,7 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return np.asarray(paid + math.log1p(-self.epsilon))
         if self.metric == "error":
             decided: NDArray[np.bool_] = outputs >= self.threshold
-            return (decided != (outcomes > 0.5)).astype(np.float64)
+            return np.asarray(decided != (outcomes > 0.5), dtype=np.float64)
         if self.metric == "absolute_error":
             return np.asarray(np.abs(outputs - outcomes))
         return np.asarray(np.square(outputs - outcomes))
