@@ -148,7 +148,7 @@ def test_a_killed_model_process_comes_back_and_callers_never_notice(site: Any) -
     site.wait(lambda: answers(socket_path(site.home.run, "ver_9")))
     time.sleep(0.2)
     assert site.predict(ROW)[1]["version"] == 9
-    site.wait(lambda: "failed: its process went away" in {record.reason for record in site.records(Scored)})
+    site.wait(lambda: "failed: its process is away" in {record.reason for record in site.records(Scored)})
 
 
 def test_a_champion_in_a_process_of_its_own_answers(site: Any) -> None:

@@ -70,17 +70,12 @@ class Remote:
 Engine = Local | Remote
 
 
-class Arm:
-    """One version as one model's requests meet it."""
+class Sight:
+    """What one version sees of a model's requests; ``views`` are all that are looked up, its own among them."""
 
-    __slots__ = ("_assembly", "_pick", "_views", "engine", "id", "number", "threshold", "version")
+    __slots__ = ("_assembly", "_pick", "_views")
 
-    def __init__(self, version: VersionRoute, engine: Engine, columns: Sequence[Column], views: Sequence[View]) -> None:
-        self.version = version
-        self.id = version.id
-        self.number = version.number
-        self.threshold = version.threshold
-        self.engine = engine
+    def __init__(self, version: VersionRoute, columns: Sequence[Column], views: Sequence[View]) -> None:
         places = {view.digest: place for place, view in enumerate(views)}
         self._pick = [places[digest] for digest in version.views]
         own = [views[place] for place in self._pick]
@@ -94,6 +89,19 @@ class Arm:
     def features(self, looked: Sequence[Sequence[Looked]]) -> bytes:
         """Return what is logged of the features that the version saw."""
         return features_json(self._views, [[row[place] for place in self._pick] for row in looked])
+
+
+class Arm(Sight):
+    """One version as one model's requests meet it."""
+
+    __slots__ = ("engine", "id", "number", "threshold")
+
+    def __init__(self, version: VersionRoute, engine: Engine, columns: Sequence[Column], views: Sequence[View]) -> None:
+        super().__init__(version, columns, views)
+        self.id = version.id
+        self.number = version.number
+        self.threshold = version.threshold
+        self.engine = engine
 
 
 class View:
@@ -138,6 +146,9 @@ class Model:
         versions = {id: routing.version(id) for id in _versions(route)}
         digests = dict.fromkeys(digest for version in versions.values() for digest in version.views)
         known = {(view.digest, view.project): view for view in routing.views}
+        unfed = [digest for digest in digests if (digest, route.project) not in known]
+        if unfed:
+            raise InvalidInput("a version needs a view that is not fed", field=route.name, value=unfed[0])
         self.views = [View(known[digest, route.project], route.columns) for digest in digests]
         self._latest = latest
         if self.views and latest is None:

@@ -1,0 +1,58 @@
+"""Run a version for a while, outside a gateway: a graph here, user code in a process of its own and never here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mainspring.adapters.runtimes.frames import socket_path
+from mainspring.adapters.runtimes.package import load_onnx
+from mainspring.adapters.runtimes.process import ask_and_wait
+from mainspring.adapters.runtimes.supervisor import start
+from mainspring.kernel.errors import Unavailable, WorkerFailed
+from mainspring.log.ports import Blobs
+from mainspring.serving.ports import Row
+from mainspring.serving.routing import VersionRoute
+
+Run = Callable[[Sequence[Row]], Sequence[float]]
+_LOAD_S = 60.0
+_ANSWER_S = 600.0
+_LOOK_EVERY_S = 0.02
+
+
+@contextmanager
+def running(version: VersionRoute, blobs: Blobs, root: Path) -> Iterator[Run]:
+    """Yield a function from rows to answers; ``root`` is the folder of the blobs."""
+    if version.package.runtime == "onnx":
+        yield load_onnx(version, blobs.get).run
+        return
+    with TemporaryDirectory(prefix="mainspring-run-") as folder:
+        run = Path(folder)
+        socket = socket_path(run, version.id)
+        process = start(version, run, root, slow_us=60_000_000, socket=socket)
+        try:
+            _wait_for(socket, process.poll, run / f"{version.id}.log")
+            yield lambda rows: _answers(socket, rows, version)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait_for(socket: Path, ended: Callable[[], int | None], log: Path) -> None:
+    until_s = time.monotonic() + _LOAD_S
+    while not socket.exists():
+        if ended() is not None or time.monotonic() > until_s:
+            said = log.read_text(errors="replace")[-500:].strip()
+            raise Unavailable(f"its model process did not start: {said}", field="version")
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _answers(socket: Path, rows: Sequence[Row], version: VersionRoute) -> Sequence[float]:
+    answer = ask_and_wait(socket, rows, _ANSWER_S)
+    if answer.faults:
+        row, fault = next(iter(answer.faults.items()))
+        raise WorkerFailed(f"the model could not answer row {row}: {fault}", field="version", value=version.number)
+    return [value for value in answer.values if value is not None]

@@ -1,0 +1,192 @@
+"""Batch predictions: a file is scored by one version and logged like any other request, with the role ``batch``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import polars as pl
+
+from mainspring.adapters.runtimes.once import Run, running
+from mainspring.edges.gateway.snapshot import Sight, View
+from mainspring.kernel.errors import InvalidInput, nearest, unknown
+from mainspring.kernel.ids import PredictionIds, new_id
+from mainspring.kernel.schema import Column
+from mainspring.log.records import Assignment, Request, Scored
+from mainspring.log.spool import SpoolWriter
+from mainspring.registry.model import ModelSpec
+from mainspring.registry.version import Version
+from mainspring.serving.assemble import Looked
+from mainspring.serving.decode import RowDecoder
+from mainspring.serving.ports import Row
+from mainspring.serving.routing import Package, VersionRoute, ViewRoute
+
+if TYPE_CHECKING:
+    from mainspring.platform import Platform
+    from mainspring.registry.service import ModelRow
+
+CHUNK_ROWS = 1_000
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What was scored: rows, the version, the boot that the predictions' ids begin with, and where the answers lie."""
+
+    rows: int
+    version: int
+    boot: str
+    out: str
+
+
+def score(
+    platform: Platform,
+    model: str,
+    path: Path,
+    out: Path,
+    *,
+    by: str,
+    project: str | None = None,
+    version: int | None = None,
+    at_us: int | None = None,
+) -> Batch:
+    """Score a Parquet or CSV file by the champion, or by a numbered version, and write the answers as Parquet.
+
+    Features are looked up as known at ``at_us`` (now if not given). The answers are in the prediction log with the
+    role ``batch`` when this returns; ``out`` has the file's columns with ``prediction_id``, ``version`` and ``value``.
+    """
+    row = platform.registry.model(project, model)
+    chosen = platform.registry.by_number(row.id, version) if version else platform.registry.alias(row.id, "champion")
+    if chosen is None:
+        raise unknown("champion", model, ())
+    frame = _read(path)
+    moment_us = platform.clock.now_us() if at_us is None else at_us
+    ids = PredictionIds(new_id("batch"))
+    with running(_route(chosen), platform.blobs, platform.home.blobs) as run:
+        scorer = _Scorer(platform, row, chosen, run, ids, by)
+        spool = SpoolWriter(platform.home.spool, ids.boot, platform.disk, "durable")
+        try:
+            pieces = [scorer.score(chunk, moment_us, spool) for chunk in frame.iter_slices(CHUNK_ROWS)]
+            spool.flush()
+        finally:
+            spool.close()
+    pl.concat(pieces).write_parquet(out)
+    return Batch(frame.height, chosen.number, ids.boot, str(out))
+
+
+class _Scorer:
+    """Scores chunks of a file by one version."""
+
+    def __init__(
+        self, platform: Platform, model: ModelRow, version: Version, run: Run, ids: PredictionIds, by: str
+    ) -> None:  # fmt: skip
+        spec = model.spec
+        self._columns = version.signature.requested or (spec.columns if spec else ())
+        self._model = model
+        self._version = version
+        self._latest = platform.latest
+        self._ids = ids
+        self._by = by
+        self._run = run
+        self._decoder = RowDecoder(self._columns)
+        fed = [view for view in platform.features.views(version.views) if view.project == model.project]
+        routes = [ViewRoute(view.digest, view.project, view.spec, view.source) for view in fed]
+        self._views = [View(route, self._columns) for route in routes]
+        self._sight = Sight(_route(version), self._columns, self._views)
+        self._entity, self._unit, self._subject = _places(spec, self._columns)
+
+    def score(self, chunk: pl.DataFrame, at_us: int, spool: SpoolWriter) -> pl.DataFrame:
+        """Return the chunk with its answers, and spool them."""
+        missing = [name for name in self._decoder.names if name not in chunk.columns]
+        if missing:
+            raise InvalidInput("is not in the file", field=missing[0], remedy=nearest(missing[0], chunk.columns))
+        body = msgspec.json.encode(list(chunk.select(self._decoder.names).iter_rows(named=True)))
+        rows, _ = self._decoder.decode(body)
+        id = self._ids.next()
+        for record in self._asked(id, body, rows, at_us):
+            spool.append(record)
+        found = [view.look_up(self._latest, rows, at_us) for view in self._views]
+        looked: Sequence[Sequence[Looked]] = list(zip(*found, strict=True)) if found else [()] * len(rows)
+        began_ns = time.perf_counter_ns()
+        values = self._run([self._sight.row(row, seen) for row, seen in zip(rows, looked, strict=True)])
+        spool.append(self._scored(id, values, looked, at_us, (time.perf_counter_ns() - began_ns) // 1_000))
+        return chunk.with_columns(
+            pl.lit(id).alias("prediction_id"),
+            pl.lit(self._version.number).alias("version"),
+            pl.Series("value", values, pl.Float64),
+        )
+
+    def _asked(self, id: str, body: bytes, rows: Sequence[Row], at_us: int) -> Iterator[Request | Assignment]:
+        names = tuple(f"{id}.{place}" for place in range(len(rows)))
+        entities = names if self._entity is None else _texts(rows, self._entity)
+        units = entities if self._unit is None else _texts(rows, self._unit)
+        subjects = () if self._subject is None else _texts(rows, self._subject)
+        model, many = self._model, len(rows)
+        yield Request(id, model.project, model.id, at_us, at_us, body, entities, units, subjects, self._by)
+        yield Assignment(
+            prediction_id=id,
+            model=model.id,
+            generation=0,
+            release="",
+            epoch=0,
+            salt="",
+            rows=tuple(range(many)),
+            draws=(0.0,) * many,
+            arms=(self._version.id,) * many,
+            propensities=(1.0,) * many,
+            decision_us=at_us,
+        )
+
+    def _scored(
+        self, id: str, values: Sequence[float], looked: Sequence[Sequence[Looked]], at_us: int, latency_us: int
+    ) -> Scored:
+        threshold = self._version.threshold
+        return Scored(
+            prediction_id=id,
+            model=self._model.id,
+            version=self._version.id,
+            role="batch",
+            status="ok",
+            generation=0,
+            rows=tuple(range(len(values))),
+            outputs=tuple(values),
+            features=self._sight.features(looked),
+            latency_us=latency_us // max(1, len(values)),
+            decision_us=at_us,
+            threshold=threshold,
+            decisions=() if threshold is None else tuple([value >= threshold for value in values]),
+        )
+
+
+def _route(version: Version) -> VersionRoute:
+    package = Package(version.files, version.runtime)
+    return VersionRoute(
+        version.id, version.number, package, version.signature, version.views, version.threshold, version.environment
+    )
+
+
+def _places(spec: ModelSpec | None, columns: Sequence[Column]) -> tuple[int | None, int | None, int | None]:
+    """Return where entity, unit and subject stand in a row; None where the model has none."""
+    if spec is None:
+        return None, None, None
+    places = {column.name: place for place, column in enumerate(columns)}
+    return (
+        places.get(spec.entity),
+        places.get(spec.unit or spec.entity),
+        places.get(spec.subject) if spec.subject else None,
+    )
+
+
+def _texts(rows: Sequence[Row], place: int) -> tuple[str, ...]:
+    return tuple("" if row[place] is None else str(row[place]) for row in rows)
+
+
+def _read(path: Path) -> pl.DataFrame:
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path)
+    if path.suffix == ".csv":
+        return pl.read_csv(path, try_parse_dates=False)
+    raise InvalidInput(
+        "is neither Parquet nor CSV", field="file", value=path.name, remedy="use a .parquet or .csv file"
+    )
