@@ -8,14 +8,14 @@ import msgspec
 import polars as pl
 
 from mainspring.features.rows import KNOWN, as_times, kind_of, missing_column, timed
-from mainspring.features.spec import PushReader, SourceSpec
+from mainspring.features.spec import PushReader, SourceSpec, SqlReader
 from mainspring.kernel.errors import InvalidInput, InvalidProject, MainspringError, nearest
 from mainspring.kernel.schema import Column
 
 
 def inspected(spec: SourceSpec, rows: pl.DataFrame | None) -> SourceSpec:
     """Return the source with the columns found in ``rows`` (None: nothing to look at); raises every fault at once."""
-    faults = list(_declared(spec))
+    faults = declared_faults(spec)
     if rows is not None:
         faults.extend(_missing(spec, rows.columns))
         if not faults:
@@ -27,6 +27,11 @@ def inspected(spec: SourceSpec, rows: pl.DataFrame | None) -> SourceSpec:
     return spec
 
 
+def declared_faults(spec: SourceSpec) -> list[MainspringError]:
+    """Return what is wrong with a declaration before any row is looked at."""
+    return list(_declared(spec))
+
+
 def _declared(spec: SourceSpec) -> Iterator[MainspringError]:
     place = f"Source({spec.name!r})"
     if not spec.key:
@@ -35,6 +40,9 @@ def _declared(spec: SourceSpec) -> Iterator[MainspringError]:
         yield InvalidInput("does not say when its rows are known", field=place, remedy="give known_at or known_after")
     if spec.known_after_us is not None and spec.known_after_us < 0:
         yield InvalidInput("must not be negative", field=f"{place}.known_after", value=spec.known_after_us)
+    if isinstance(spec.reader, SqlReader) and spec.reader.password():
+        remedy = "take it from the environment: postgresql://user:${NAME}@host/database"
+        yield InvalidInput("holds a password, and what is declared is stored", field=f"{place}.url", remedy=remedy)
     if isinstance(spec.reader, PushReader):
         if not spec.columns:
             remedy = "name them with their kinds, such as columns={'id': 'str', 'at': 'time'}"

@@ -12,7 +12,7 @@ import polars as pl
 from sqlalchemy import Connection, Row, func, select, update
 
 from mainspring.features.frame import FrameSource, FrameSpec, FrameView, Label
-from mainspring.features.inspection import inspected
+from mainspring.features.inspection import declared_faults, inspected
 from mainspring.features.ports import Latest, SourceReader
 from mainspring.features.rows import KNOWN, TIME, distinct, timed
 from mainspring.features.spec import CsvReader, ParquetReader, PushReader, SourceSpec, ViewSpec
@@ -123,7 +123,7 @@ class FeatureService:
 
         Raises ``InvalidProject`` with every fault: missing columns, time or key, times without a zone, repeated keys.
         """
-        if isinstance(spec.reader, PushReader):
+        if isinstance(spec.reader, PushReader) or declared_faults(spec):
             return inspected(spec, None)
         return inspected(spec, self._reader(spec).read(spec, project_root).frame)
 

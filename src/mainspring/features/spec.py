@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
 
 from mainspring.kernel.ids import digest_of
 from mainspring.kernel.schema import Column
+
+_PASSWORD = re.compile(r"//[^/@:]*:(.+)@")
 
 
 class ParquetReader(msgspec.Struct, frozen=True, tag="parquet", forbid_unknown_fields=True):
@@ -32,6 +35,16 @@ class SqlReader(msgspec.Struct, frozen=True, tag="sql", forbid_unknown_fields=Tr
     url: str
     query: str
     watermark: str
+
+    def password(self) -> str | None:
+        """Return a password that is written out in the url, where only ``${NAME}`` belongs."""
+        match = _PASSWORD.search(self.url)
+        return match[1] if match and "${" not in match[1] else None
+
+    def __repr__(self) -> str:
+        password = self.password()
+        url = self.url.replace(f":{password}@", ":***@") if password else self.url
+        return f"SqlReader(url={url!r}, query={self.query!r}, watermark={self.watermark!r})"
 
 
 class PushReader(msgspec.Struct, frozen=True, tag="push", forbid_unknown_fields=True):
