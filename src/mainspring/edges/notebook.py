@@ -65,7 +65,9 @@ def register(
         with HomeLock(place.root, "a notebook"), closing(open_platform(place)) as platform:
             version = _version(platform, packed, signature, estimator, threshold)
             stored = _store(platform, version, name, actor, reason)
-            champion = platform.registry.alias(stored.model, "champion") is None
+            platform.checks.run(stored.id, by=actor)
+            first = platform.registry.alias(stored.model, "champion") is None
+            champion = first and platform.checks.passed(stored.id)
             if champion:
                 platform.releases.first_champion(stored.model, stored.id, by=actor, reason=reason)
                 platform.publisher.publish()
