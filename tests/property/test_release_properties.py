@@ -1,6 +1,7 @@
 """What holds for every history of a release, whatever comes."""
 
 import math
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -20,7 +21,7 @@ def test_sums_and_peaks_do_not_depend_on_how_the_rows_were_cut(rows: list[float]
     x = np.array(rows)
     whole = Stream().add(GATE, np.ones(len(x)), x, x * x)
     parts, edges = Stream(), [0, *sorted(min(cut, len(x)) for cut in cuts), len(x)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         piece = x[start:end]
         parts = parts.add(GATE, np.ones(len(piece)), piece, piece * piece)
         parts = msgspec.json.decode(msgspec.json.encode(parts), type=Stream)

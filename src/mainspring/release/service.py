@@ -114,8 +114,6 @@ class ReleaseService:
         with self._store.begin(by) as tx:
             self._save_books(tx.connection, record.id, _after_books(books, decision))
             self._act(tx, record, decision, found, changes)
-            reached("release.before_commit")
-        reached("release.after_commit")
         return decision
 
     def hold(self, release_id: str, *, by: str, reason: str) -> Release:
@@ -329,6 +327,7 @@ class ReleaseService:
             self._take_challenger_away(tx, record, reason)
         self._save(tx.connection, record, changes)
         self._keep_decision(tx.connection, record.id, decision)
+        reached("release.before_commit")
 
     def _take_challenger_away(self, tx: Transaction, record: Record, reason: str) -> None:
         pointed = self._registry.alias(record.model, CHALLENGER)

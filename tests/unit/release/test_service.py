@@ -220,7 +220,7 @@ def test_a_refresh_must_also_hold_against_the_anchor(world, model) -> None:
 
 def test_an_extra_look_changes_nothing(world, model) -> None:
     _, release = started(world, model)
-    world.play(2)
+    world.play(0.75)
     before = world.releases.get(release.id)
     world.releases.step(release.id)
     after = world.releases.get(release.id)
