@@ -133,8 +133,9 @@ class Line(asyncio.Protocol):
 class Watchdog:
     """Ends a process whose model does not come back; the supervisor starts it anew."""
 
-    def __init__(self, stuck_s: float) -> None:
+    def __init__(self, stuck_s: float, parent: int) -> None:
         self._stuck_s = stuck_s
+        self._parent = parent
         self._since: float | None = None
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -145,14 +146,13 @@ class Watchdog:
         self._since = None
 
     def _watch(self) -> None:
-        parent = os.getppid()
         while True:
             time.sleep(0.5)
             since = self._since
             if since is not None and time.monotonic() - since > self._stuck_s:
                 print(f"the model did not come back within {self._stuck_s:g} s", file=sys.stderr, flush=True)  # noqa: T201
                 os._exit(STUCK)
-            if os.getppid() != parent:
+            if os.getppid() != self._parent:
                 os._exit(0)
 
 
@@ -187,7 +187,7 @@ async def _serve(launch: Launch, scorer: Scorer) -> None:
         path.unlink()
     server = await loop.create_unix_server(lambda: Line(waiting), str(path))
     path.chmod(0o600)
-    watchdog = Watchdog(launch.stuck_s)
+    watchdog = Watchdog(launch.stuck_s, launch.parent)
     threading.Thread(target=_work, args=(scorer, waiting, watchdog, loop), daemon=True).start()
     await server.serve_forever()
 

@@ -40,7 +40,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """What a model process is told when it is started."""
+    """What a model process is told when it is started; it ends when ``parent`` is its parent no more."""
 
     version: VersionRoute
     blobs: str
@@ -48,6 +48,7 @@ class Launch(msgspec.Struct, frozen=True):
     folder: str
     slow_us: int = 1_000_000
     stuck_s: float = 60.0
+    parent: int = 0
 
 
 def framed(message: msgspec.Struct) -> bytes:

@@ -109,6 +109,7 @@ def start(
     blobs: Path,
     *,
     slow_us: int = 1_000_000,
+    stuck_s: float | None = None,
     environ: Mapping[str, str] | None = None,
     socket: Path | None = None,
 ) -> subprocess.Popen[bytes]:
@@ -117,8 +118,8 @@ def start(
     folder = run / f"{version.id}.code"
     folder.mkdir(exist_ok=True)
     path = socket or socket_path(run, version.id)
-    stuck_s = max(30.0, 20 * slow_us / 1e6)
-    launch = Launch(version, str(blobs), str(path), str(folder), slow_us, stuck_s)
+    patience_s = max(30.0, 20 * slow_us / 1e6) if stuck_s is None else stuck_s
+    launch = Launch(version, str(blobs), str(path), str(folder), slow_us, patience_s, os.getpid())
     file = run / f"{version.id}.launch.json"
     file.write_bytes(msgspec.json.encode(launch))
     given = os.environ if environ is None else environ
