@@ -1,6 +1,6 @@
 """Makes hourly counts of rented bikes at three stations for half a year. The same seed gives the same rows.
 
-    python make_data.py          # writes data/rentals.csv beside this file
+python make_data.py          # writes data/rentals.csv beside this file
 """
 
 from __future__ import annotations

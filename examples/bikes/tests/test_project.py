@@ -1,3 +1,4 @@
+# ruff: noqa: S101
 """Tests of the example's own code."""
 
 import sys

@@ -31,7 +31,7 @@ class Place:
     """The services that a project needs."""
 
     def __init__(self, root: Path) -> None:
-        root.mkdir()
+        root.mkdir(exist_ok=True)
         disk = LocalDisk()
         self.clock = SimulatedClock.create(root / "clock", NOW)
         self.store = SqliteStore(root / "meta.db", self.clock)

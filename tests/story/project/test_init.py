@@ -1,0 +1,53 @@
+"""A project made by init runs at once: applied, read, trained, and its own tests pass."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from mainspring.training.service import TrainingService
+
+
+@pytest.mark.parametrize(("kind", "recipe"), [("binary", "default"), ("regression", "rule")])
+def test_a_new_project_is_applied_read_and_trained(place, tmp_path, kind, recipe):
+    place.clock.advance(datetime.now(UTC))
+    files = place.projects.init(tmp_path / "post", None, kind)
+    assert files == [
+        "README.md",
+        "conftest.py",
+        "data/parcels.csv",
+        "make_data.py",
+        "project.py",
+        "requirements.txt",
+        "tests/test_project.py",
+    ]
+    applied = place.projects.apply(tmp_path / "post", by="ada")
+    assert (applied.project, applied.warnings) == ("post", ())
+    model = place.registry.model("post", "parcels")
+    place.features.feed(place.features.ingest(model.project, place.clock.now_us()))
+    training = TrainingService(
+        store=place.store,
+        registry=place.registry,
+        features=place.features,
+        log=place.log,
+        blobs=place.blobs,
+        jobs=place.jobs,
+        clock=place.clock,
+        root_of=place.projects.root_of,
+    )
+    run = training.train(model.id, recipe, by="ada", reason="the first version")
+    assert run.number == 1
+    if kind == "binary":
+        assert run.numbers["metrics"]["roc_auc"] > 0.8
+    else:
+        assert run.numbers["metrics"]["mae"] < 12.0
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_the_projects_own_tests_pass(place, tmp_path, kind):
+    place.projects.init(tmp_path / "post", None, kind)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    ran = subprocess.run(command, cwd=tmp_path / "post", capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "3 passed" in ran.stdout
