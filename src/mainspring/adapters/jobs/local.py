@@ -32,11 +32,15 @@ _RAISED: dict[str, type[MainspringError]] = {
 
 
 class LocalJobs:
-    """Starts ``python -m mainspring.edges.worker`` once a job; ``threads`` is what numeric libraries may use."""
+    """Starts ``python -m mainspring.edges.worker`` once a job; ``threads`` is what numeric libraries may use.
+
+    By default one core is left to those who answer: two OpenMP threads beside a busy gateway spin, and take ten times
+    as long as one.
+    """
 
     def __init__(self, staging: Path, *, threads: int | None = None) -> None:
         self._staging = staging
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or max(1, (os.cpu_count() or 1) - 1)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._cancelled: set[str] = set()
         self._guard = threading.Lock()
