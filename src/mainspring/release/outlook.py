@@ -24,7 +24,7 @@ DAY_US = 86_400_000_000
 LOOK_BACK_US = 28 * DAY_US
 UNDECLARED_HORIZON_US = DAY_US
 DIFFERENCE_SHARE = 0.05  # a loss difference's variance over the loss's own, until this pair's has been seen
-FEWEST_ROWS = 50
+FEWEST_ROWS = 200
 NEVER_IN_SHADOW = (
     "a shadow sees only what the champion's answers brought about; "
     "draw units by a Canary, or declare the outcome affected_by_answer=False"
@@ -71,12 +71,12 @@ def look_back(
     if known.height < FEWEST_ROWS:
         return Past(horizon, fixed)
     losses, _ = fixed.of(known["output"].cast(pl.Float64).to_numpy(), outcome)
-    first = mature["decision_us"].min()
-    days = max((now_us - horizon - int(first)) / DAY_US, 1.0) if isinstance(first, int) else 1.0
+    first = rows["decision_us"].min()
+    days = (now_us - int(first)) / DAY_US if isinstance(first, int) else 0.0
     return Past(
         horizon_us=horizon,
         loss=fixed,
-        rows_per_day=mature.height / days,
+        rows_per_day=rows.height / days if days >= 1.0 else None,  # less than a day says nothing of its nights
         labelled_share=known.height / mature.height,
         loss_variance=float(losses.var()),
         difference_variance=float(losses.var()) * DIFFERENCE_SHARE,

@@ -164,7 +164,7 @@ class ReleaseService:
         if isinstance(policy, Immediate):
             return Forecast(0, 0.0, 0.0, 0.0, True, "an immediate release needs no evidence")
         champion = self._registry.alias(model_id, CHAMPION)
-        return self._outlook(model, policy, champion)[1]
+        return self._outlook(model, policy, champion, champion.lineage.recipe if champion else "")[1]
 
     def first_champion(self, model_id: str, version_id: str, *, by: str, reason: str) -> None:
         """Make a version the first champion; there is nothing to compare it with, and the ledger says so."""
@@ -232,7 +232,7 @@ class ReleaseService:
         self, model: ModelRow, challenger: Version, champion: Version, policy: Policy, anchor: str | None
     ) -> tuple[Terms, Forecast]:
         asked = Shadow(metric="error") if isinstance(policy, Immediate) else policy
-        past, expected = self._outlook(model, asked, champion)
+        past, expected = self._outlook(model, asked, champion, challenger.lineage.recipe)
         if isinstance(policy, Immediate):
             expected = Forecast(0, 0.0, 0.0, 0.0, True, "an immediate release needs no evidence")
         if expected.decidable is False:
@@ -244,17 +244,20 @@ class ReleaseService:
         setting = Setting(_kind(challenger, champion), anchor is not None, others + 1)
         return terms_of(asked, model.spec, past, setting), expected
 
-    def _outlook(self, model: ModelRow, policy: Shadow | Canary, champion: Version | None) -> tuple[Past, Forecast]:
+    def _outlook(
+        self, model: ModelRow, policy: Shadow | Canary, champion: Version | None, recipe: str
+    ) -> tuple[Past, Forecast]:
         now_us = self._clock.now_us()
         past = look_back(self._log, model.id, model.spec, policy, champion.id if champion else None, now_us)
-        known = self._known_variance(model.id, past.loss.bound)
+        known = self._known_variance(model.id, past.loss.bound, recipe)
         if known is not None and past.difference_variance is not None:
             past = msgspec.structs.replace(past, difference_variance=known)
         affected = model.spec.outcome.affected_by_answer if model.spec is not None else True
         return past, forecast(policy, past, affected=affected)
 
-    def _known_variance(self, model_id: str, bound: float) -> float | None:
-        for record in reversed(self._records(model_id, None)):
+    def _known_variance(self, model_id: str, bound: float, recipe: str) -> float | None:
+        """Return the variance that the last shadow of the same recipe has shown."""
+        for record in reversed([one for one in self._records(model_id, None) if one.recipe == recipe]):
             gate = record.terms.gate("quality")
             stream = self._books(record.id).books.streams.get("quality")
             usable = gate is not None and gate.estimator == "paired" and gate.bound == bound

@@ -226,3 +226,16 @@ def test_an_extra_look_changes_nothing(world, model) -> None:
     after = world.releases.get(release.id)
     assert after.evidence == before.evidence
     assert len(after.history) == len(before.history)
+
+
+def test_a_few_hours_of_traffic_refuse_nothing(world, model) -> None:
+    world.champion(model(0.35))
+    world.play(0.75)
+    assert world.releases.forecast(world.model, Canary()).decidable is None
+
+
+def test_what_a_shadow_of_another_recipe_showed_does_not_forecast_this_one(world, model) -> None:
+    _, wild = started(world, model, noise=1.5, recipe="wild")
+    world.play(3)
+    assert world.releases.get(wild.id).over
+    assert world.releases.forecast(world.model, Canary()).decidable is True
