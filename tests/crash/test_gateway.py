@@ -1,4 +1,4 @@
-"""A gateway worker killed at every named moment, and at random ones: nothing that was acknowledged as durable is lost."""
+"""A gateway worker killed at named moments and at random ones: nothing acknowledged as durable is lost."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +132,8 @@ def test_a_process_whose_model_does_not_come_back_ends_itself(blobs: FileBlobs, 
 
 
 @pytest.fixture
-def orphan(blobs: FileBlobs, tmp_path: Path) -> Iterator[tuple[int, Path]]:
-    """Yield the id of a model process whose supervisor was killed."""
+def orphan(blobs: FileBlobs, tmp_path: Path) -> tuple[int, Path]:
+    """Return the id of a model process whose supervisor was killed."""
     version = rule_version(blobs, "ver_1", 1, SPIES, INPUTS)
     run = tmp_path / "run"
     code = (
@@ -142,7 +141,8 @@ def orphan(blobs: FileBlobs, tmp_path: Path) -> Iterator[tuple[int, Path]]:
         "from mainspring.adapters.runtimes.supervisor import start\n"
         "from mainspring.serving.routing import VersionRoute\n"
         f"version = msgspec.json.decode({msgspec.json.encode(version)!r}, type=VersionRoute)\n"
-        f"print(start(version, pathlib.Path({str(run)!r}), pathlib.Path({str(tmp_path / 'blobs')!r})).pid, flush=True)\n"
+        f"run, blobs = pathlib.Path({str(run)!r}), pathlib.Path({str(tmp_path / 'blobs')!r})\n"
+        "print(start(version, run, blobs).pid, flush=True)\n"
         "time.sleep(60)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
@@ -155,7 +155,7 @@ def orphan(blobs: FileBlobs, tmp_path: Path) -> Iterator[tuple[int, Path]]:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    yield pid, run
+    return pid, run
 
 
 def test_a_model_process_ends_with_its_supervisor(orphan: tuple[int, Path]) -> None:
