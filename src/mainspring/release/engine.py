@@ -298,7 +298,7 @@ def _unproven(terms: Terms, evidence: Evidence) -> list[tuple[str, str]]:
         if gate.role != "metric":
             continue
         one = evidence.of(gate.name)
-        if one is None or one.n < terms.minimum_units:
+        if one is None or one.matured < terms.minimum_units:
             missing.append(("few_units", f"too few matured units for {gate.name}"))
         elif not one.good_enough:
             against = "the anchor" if gate.name == ANCHOR else "the champion"

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
+from sqlalchemy import insert
 
 from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
@@ -25,6 +27,7 @@ from mainspring.log.tally import add_tallies, tallies_of
 from mainspring.registry.environment import capture
 from mainspring.registry.model import ModelSpec, OutcomeSpec, PredictAt, Recipe
 from mainspring.registry.service import Registry
+from mainspring.registry.tables import models, projects
 from mainspring.registry.version import Lineage, Version
 from mainspring.release.service import ReleaseService
 from mainspring.serving.draw import assign
@@ -47,7 +50,7 @@ Answer = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 class World:
     """Traffic of ``rows_a_day`` flights; a version is a function from the true chance to an answer (NaN: it fails)."""
 
-    def __init__(self, folder: Path, rows_a_day: int = 930) -> None:
+    def __init__(self, folder: Path, rows_a_day: int = 930, spec: ModelSpec = MODEL) -> None:
         self.clock = SimulatedClock.create(folder / "clock", START)
         self.store = SqliteStore(folder / "meta.db", self.clock)
         with self.store.bookkeeping() as connection:
@@ -63,8 +66,13 @@ class World:
         self.answers: dict[str, Answer] = {}
         self.count = 0
         self.label_shift = 0.0
-        with self.store.begin("test") as tx:
-            self.model = self.registry.ensure_model(tx, "demo", "late", MODEL)
+        self.model = "mod_late"
+        with self.store.bookkeeping() as connection:
+            connection.execute(insert(projects).values(id="prj_demo", name="demo", created_us=0))
+            body = msgspec.json.encode(spec).decode()
+            connection.execute(
+                insert(models).values(id=self.model, project="prj_demo", name="late", spec=body, created_us=0)
+            )
 
     def version(self, answer: Answer, recipe: str = "default") -> Version:
         version = Version(
@@ -174,6 +182,15 @@ def noisy(sd: float, bias: float = 0.0, failing: float = 0.0) -> Answer:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def affecting(tmp_path: Path) -> Iterator[World]:
+    """A world whose outcomes are not declared free of the answers."""
+    outcome = msgspec.structs.replace(MODEL.outcome, affected_by_answer=True)
+    made = World(tmp_path, spec=msgspec.structs.replace(MODEL, outcome=outcome))
     yield made
     made.store.close()
 

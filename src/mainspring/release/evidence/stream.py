@@ -90,6 +90,7 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             e_stop=_shown(self.peak_stop) if gate.stop_margin is not None else None,
             stop_at=sides / gate.alpha_stop if gate.stop_margin is not None else None,
             winsorised=self.winsorised,
+            smallest_arm=min(self.arms[0], self.arms[2]) if gate.estimator == "drawn" else None,
         )
 
 
@@ -113,6 +114,12 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     e_stop: float | None = None
     stop_at: float | None = None
     winsorised: int = 0
+    smallest_arm: int | None = None
+
+    @property
+    def matured(self) -> int:
+        """Return the units that count against the least number: all pairs, or those of the smaller arm."""
+        return self.n if self.smallest_arm is None else self.smallest_arm
 
     @property
     def good_enough(self) -> bool:
