@@ -45,6 +45,11 @@ def fault(what: str, *, field: str, value: Any = None, remedy: str | None = None
     report(InvalidInput(what, field=field, value=value, remedy=remedy))
 
 
+def is_collecting() -> bool:
+    """Say whether an evaluation gathers faults."""
+    return _open.get() is not None
+
+
 def report(error: MainspringError) -> None:
     """Note an error, or raise it when nothing collects."""
     collection = _open.get()
@@ -77,7 +82,15 @@ class Declaration(type):
 
 
 class Faulty:
-    """Stands where a policy, check or monitor could not be built; its fault is already noted."""
+    """Stands where something could not be built, so that the rest can be read; its fault is already noted."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return args[0] if len(args) == 1 and not kwargs and inspect.isfunction(args[0]) else self
+
+    def __getattr__(self, name: str) -> Faulty:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
 
 
 def guarded(constructor: Callable[..., Any], word: str) -> Callable[..., Any]:
@@ -120,7 +133,7 @@ class GuardedModule:
             if f"{package}.{name}" in sys.modules:
                 return sys.modules[f"{package}.{name}"]
             fault("there is no such check", field=f"{self._word}.{name}", remedy=nearest(name, known))
-            return lambda *_args, **_kwargs: Faulty()
+            return Faulty()
         return guarded(getattr(self._module, name), f"{self._word}.{name}")
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from mainspring.features.spec import SourceSpec, ViewSpec
 from mainspring.kernel.errors import nearest
-from mainspring.project.collection import Collection, fault
+from mainspring.project.collection import Collection, Faulty, fault
 from mainspring.project.declarations import FeatureView, Model, RecipeDeclared, Source, checked_name, span_us
 from mainspring.project.manifest import ModelEntry, Revision
 from mainspring.registry.model import ModelSpec, OutcomeSpec, PredictAt, Recipe
@@ -124,7 +124,7 @@ def _recipe(model: Model, declared: RecipeDeclared, seen: tuple[str, ...]) -> Re
         "kind": declared.kind,
         "function": _function(place, declared.function),
     }
-    plain["features"] = tuple(_view_name(view) for view in plain["features"])
+    plain["features"] = tuple(_view_name(view) for view in plain["features"] if not isinstance(view, Faulty))
     if plain["window"] != "expanding":
         span_us(f"{place}.window", plain["window"])
     try:

@@ -388,6 +388,8 @@ def reference(field: str, value: Any, kind: type) -> str:
         return str(value.name)  # type: ignore[attr-defined]
     if isinstance(value, str):
         return value
+    if isinstance(value, Faulty):
+        return ""
     fault(f"must be an ms.{kind.__name__} or its name", field=field, value=value)
     return ""
 
@@ -397,7 +399,8 @@ def references(field: str, value: Any, kind: type) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)):
         fault(f"must be a list of ms.{kind.__name__}", field=field, value=value, remedy="write it in square brackets")
         return ()
-    return tuple(dict.fromkeys(reference(field, item, kind) for item in value))
+    found = dict.fromkeys(reference(field, item, kind) for item in value)
+    return tuple(name for name in found if name)
 
 
 def _reader(place: str, data: Any, null_values: Sequence[str] | None) -> Reader:
@@ -405,6 +408,8 @@ def _reader(place: str, data: Any, null_values: Sequence[str] | None) -> Reader:
         return PushReader()
     if isinstance(data, (SqlReader, PushReader, ParquetReader, CsvReader)):
         return data
+    if isinstance(data, Faulty):
+        return PushReader()
     if not isinstance(data, str) or not data:
         fault("must be a path, ms.sql(…) or ms.push(…)", field=f"{place}.data", value=data)
         return PushReader()
@@ -420,6 +425,8 @@ def _reader(place: str, data: Any, null_values: Sequence[str] | None) -> Reader:
 
 
 def _features(field: str, features: Any) -> tuple[Feature, ...]:
+    if isinstance(features, Faulty):
+        return ()
     if not isinstance(features, (list, tuple)):
         fault("must be a list of features", field=field, value=features, remedy="write it in square brackets")
         return ()

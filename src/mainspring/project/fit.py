@@ -130,7 +130,8 @@ def _metrics(entry: ModelEntry) -> Iterator[InvalidInput]:
         place = f"Model({entry.spec.name!r}).{field}"
         if numbers and metric in FOR_PROBABILITIES:
             remedy = "use absolute_error or squared_error, with a bound"
-            yield InvalidInput("judges probabilities, not numbers", field=f"{place}.metric", value=metric, remedy=remedy)
+            what = "judges probabilities, not numbers"
+            yield InvalidInput(what, field=f"{place}.metric", value=metric, remedy=remedy)
         elif metric in FOR_NUMBERS and part.get("bound") is None:
             remedy = "say the greatest loss that one answer may count for, such as bound=100"
             yield InvalidInput(f"{metric} has no bound of its own", field=f"{place}.bound", remedy=remedy)

@@ -8,7 +8,7 @@ from typing import Any
 from mainspring.checks import spec as checks
 from mainspring.kernel.errors import nearest
 from mainspring.monitoring.spec import Drift, Health, Quality, Silence
-from mainspring.project.collection import GuardedModule, guarded
+from mainspring.project.collection import Faulty, GuardedModule, fault, guarded, is_collecting
 from mainspring.project.declarations import PUBLIC
 from mainspring.release.policy import Canary, Immediate, Shadow
 from mainspring.training.spec import Retrain
@@ -26,8 +26,11 @@ def words() -> dict[str, Any]:
 
 
 def word(name: str) -> Any:
-    """Return what a word stands for; an unknown one is an AttributeError that names the nearest."""
+    """Return what a word stands for; an unknown one is a fault, or an AttributeError, that names the nearest."""
     known = words()
     if name not in known:
+        if is_collecting():
+            fault("is not a word of mainspring", field=f"ms.{name}", remedy=nearest(name, known))
+            return Faulty()
         raise AttributeError(f"mainspring has no {name!r}; {nearest(name, known)}")
     return known[name]

@@ -173,9 +173,18 @@ def test_a_file_that_is_not_python_says_the_line(tmp_path):
     assert found.startswith("declared_here.py:2: SyntaxError")
 
 
-def test_a_misspelt_word_names_the_nearest(tmp_path):
-    (found,) = faults(tmp_path, "import mainspring as ms\nx = ms.Sorce('a')\n")
-    assert "did you mean 'Source'?" in found
+def test_a_misspelt_word_names_the_nearest_and_hides_no_other_fault(tmp_path):
+    text = GOOD.replace("ms.count", "ms.cuont").replace("margin=0.01", "margn=0.01")
+    assert faults(tmp_path, text) == [
+        "ms.cuont: is not a word of mainspring; did you mean 'count'?",
+        "Canary.margn: is not a known key; did you mean 'margin'?",
+    ]
+
+
+def test_a_misspelt_model_still_takes_its_trainer(tmp_path):
+    assert faults(tmp_path, GOOD.replace("ms.Model", "ms.Modle")) == [
+        "ms.Modle: is not a word of mainspring; did you mean 'Model'?"
+    ]
 
 
 def test_a_file_that_declares_nothing_is_a_fault(tmp_path):
