@@ -24,6 +24,8 @@ KINDS = {
     "apply": "mainspring.project.evaluate:run",
     "train": "mainspring.training.worker:train",
     "backtest": "mainspring.training.worker:backtest",
+    "recompute": "mainspring.adapters.runtimes.recompute:run",
+    "graph": "mainspring.training.graphs:inspect",
 }
 Work = Callable[[dict[str, Any], Path], dict[str, Any]]
 

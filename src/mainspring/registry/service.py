@@ -224,25 +224,6 @@ class Registry:
             newest = connection.scalar(query)
         return None if newest is None else int(newest)
 
-    def ensure_model(self, tx: Transaction, project_name: str, name: str, spec: ModelSpec | None = None) -> str:
-        """Return the id of a model that no project declares, made on first use together with its project."""
-        project = tx.connection.scalar(select(projects.c.id).where(projects.c.name == project_name))
-        if project is None:
-            project = new_id("prj")
-            tx.connection.execute(insert(projects).values(id=project, name=project_name, created_us=tx.at_us))
-            tx.record(
-                "project.created", project, "a first model was registered", {"name": project_name}, project=project
-            )
-        model = tx.connection.scalar(select(models.c.id).where(models.c.project == project, models.c.name == name))
-        if model is None:
-            model = new_id("mod")
-            body = None if spec is None else msgspec.json.encode(spec).decode()
-            tx.connection.execute(
-                insert(models).values(id=model, project=project, name=name, spec=body, created_us=tx.at_us)
-            )
-            tx.record("model.created", model, "a first version was registered", {"name": name}, project=project)
-        return str(model)
-
     def _check_files(self, version: Version) -> None:
         if not version.files:
             raise InvalidInput("a version needs at least one file", field="files")

@@ -39,7 +39,7 @@ class OnnxScorer:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._types = {one.name: one.type for one in self._session.get_inputs()}
+        self.types = {one.name: one.type for one in self._session.get_inputs()}
 
     def scores(self, inputs: pl.DataFrame) -> Floats:
         """Return one answer a row: the last column of the last output."""
@@ -48,7 +48,7 @@ class OnnxScorer:
 
     def feed(self, inputs: pl.DataFrame) -> dict[str, Any]:
         """Return the input arrays ``(n, 1)``; missing text is empty, missing numbers are NaN."""
-        return {name: _array(inputs.get_column(name), kind).reshape(-1, 1) for name, kind in self._types.items()}
+        return {name: _array(inputs.get_column(name), kind).reshape(-1, 1) for name, kind in self.types.items()}
 
     def run(self, feed: dict[str, Any]) -> Any:
         return self._session.run(None, feed)

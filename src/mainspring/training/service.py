@@ -14,16 +14,20 @@ from mainspring.features.frame import FrameSpec
 from mainspring.features.service import FeatureService
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
-from mainspring.kernel.errors import Conflict, Damaged, MainspringError, NotFound, unknown
+from mainspring.kernel.errors import Conflict, Damaged, InvalidInput, MainspringError, NotFound, unknown
 from mainspring.kernel.ids import digest_of, new_id
+from mainspring.kernel.schema import Signature, Task
 from mainspring.ledger.ports import Store
 from mainspring.ledger.transaction import Transaction
 from mainspring.log.ports import Blobs
 from mainspring.log.queries import PredictionLog
+from mainspring.registry.environment import capture
 from mainspring.registry.model import ModelSpec, Recipe
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Lineage, Version
 from mainspring.training.backtest import BacktestResult
+from mainspring.training.graphs import GraphFound, signature_for
+from mainspring.training.inputs import BoundSpec, signature_of
 from mainspring.training.order import BacktestOrder, ChampionOrder, TrainManifest, TrainOrder
 from mainspring.training.ports import Job, Jobs, Progress, Result
 from mainspring.training.runtime import Package
@@ -149,6 +153,39 @@ class TrainingService:
             self._jobs.discard(result)
         return self._keep_backtest(row, champion, chosen, made, digest_of(plain), by)
 
+    def register_graph(
+        self, model_id: str, path: Path, *, by: str, reason: str, task: Task = "binary", threshold: float | None = None
+    ) -> Version:
+        """Register an ONNX file as a version; a worker loads it first and says what it asks for.
+
+        A declared model must have every input of the graph, as a request column or as a feature of its first recipe. A
+        model without a declaration takes the graph's inputs as the request, and ``task`` as its task.
+        """
+        row = self._registry.model(None, model_id)
+        blob = self._blobs.put(_bytes_of(path))
+        result = self._jobs.run(Job("graph", {"path": str(self._blobs.path(blob))}, timeout_s=60))
+        try:
+            found = msgspec.convert(result.manifest, GraphFound)
+        finally:
+            self._jobs.discard(result)
+        signature, views = self._signature(row, found, task)
+        version = Version(
+            id="",
+            model=row.id,
+            number=0,
+            runtime="onnx",
+            files={"model.onnx": blob},
+            signature=signature,
+            environment=capture(("onnxruntime",)),
+            lineage=Lineage(recipe="file", source_digest=blob),
+            views=views,
+            plain_graph=found.plain_graph,
+            p999_ms=found.p999_ms,
+            threshold=threshold if row.spec is None else row.spec.threshold,
+        )
+        with self._store.begin(by) as tx:
+            return self._registry.register(tx, version, reason)
+
     def runs(self, model_id: str) -> list[Run]:
         """Return the runs of a model, newest first."""
         query = select(training_runs).where(training_runs.c.model == self._registry.model(None, model_id).id)
@@ -199,6 +236,16 @@ class TrainingService:
                 if {view.digest for view in wide.views} >= set(champion.views):
                     return wide, champion
         return self._features.frame(spec, chosen, row.project, until_us=now_us, since_us=since_us), None
+
+    def _signature(self, row: ModelRow, found: GraphFound, task: Task) -> tuple[Signature, tuple[str, ...]]:
+        if row.spec is None:
+            return Signature(task=task, inputs=found.inputs, requested=found.inputs), ()
+        recipe = _recipe(row.spec, None)
+        frame = self._features.frame(row.spec, recipe, row.project, until_us=self._clock.now_us())
+        bound = [BoundSpec(view.view, view.source) for view in frame.bound(recipe.features)]
+        signature = signature_for(found, signature_of(row.spec, recipe, bound))
+        used = sorted({feature.partition(".")[0] for feature in signature.features.values()})
+        return signature, frame.view_digests(used)
 
     def _files(self, row: ModelRow) -> dict[str, str]:
         if row.revision is None:
@@ -386,3 +433,10 @@ def _run(row: Row[Any]) -> Run:
         reason=row.reason,
         numbers=numbers,
     )
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput("cannot be read", field="file", value=str(path), remedy="name an ONNX file") from error

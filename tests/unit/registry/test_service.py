@@ -6,22 +6,37 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import insert, select
 
 from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.stores.sqlite import SqliteStore
 from mainspring.kernel.clock import SimulatedClock, to_us
 from mainspring.kernel.errors import Damaged, InvalidInput, NotFound, Refused
+from mainspring.kernel.ids import new_id
 from mainspring.kernel.metadata import metadata
 from mainspring.kernel.schema import Column, Signature
 from mainspring.ledger.queries import entries
+from mainspring.ledger.transaction import Transaction
 from mainspring.registry.environment import capture, mismatches
 from mainspring.registry.service import Registry
+from mainspring.registry.tables import models, projects
 from mainspring.registry.version import Environment, Version
 
 START = datetime(2013, 5, 1, tzinfo=UTC)
 SIGNATURE = Signature(task="binary", inputs=(Column("x", "float"),), requested=(Column("x", "float"),))
 HERE = Environment("3.11.0", "linux", {})
+
+
+def declare(tx: Transaction, project: str, name: str) -> str:
+    found = tx.connection.scalar(select(projects.c.id).where(projects.c.name == project))
+    if found is None:
+        found = new_id("prj")
+        tx.connection.execute(insert(projects).values(id=found, name=project, created_us=0))
+    model = new_id("mod")
+    tx.connection.execute(insert(models).values(id=model, project=found, name=name, created_us=0))
+    tx.record("model.created", model, "declared")
+    return model
 
 
 class World:
@@ -33,7 +48,7 @@ class World:
         self.blobs = FileBlobs(folder / "blobs", LocalDisk())
         self.registry = Registry(store=self.store, blobs=self.blobs, clock=self.clock)
         with self.store.begin("ann") as tx:
-            self.model = self.registry.ensure_model(tx, "flights", "late")
+            self.model = declare(tx, "flights", "late")
 
     def make(self, content: bytes = b"graph", runtime: str = "onnx", environment: Environment = HERE) -> Version:
         files = {"model.onnx": self.blobs.put(content)}
@@ -84,7 +99,7 @@ def test_a_misspelt_model_names_the_nearest(world: World) -> None:
 
 def test_a_name_in_two_projects_asks_which(world: World) -> None:
     with world.store.begin("ann") as tx:
-        world.registry.ensure_model(tx, "trains", "late")
+        declare(tx, "trains", "late")
 
     with pytest.raises(InvalidInput, match=r"is in several projects .* say which: flights, trains"):
         world.registry.model(None, "late")
@@ -139,7 +154,7 @@ def test_an_alias_can_be_taken_away(world: World) -> None:
 def test_a_version_of_another_model_cannot_be_pointed_at(world: World) -> None:
     version = world.make()
     with world.store.begin("ann") as tx:
-        other = world.registry.ensure_model(tx, "flights", "other")
+        other = declare(tx, "flights", "other")
 
     with pytest.raises(NotFound, match="the model has no such version"), world.store.begin("ann") as tx:
         world.registry.point(tx, other, "champion", version.id, "wrong")
