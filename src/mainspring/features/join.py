@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import msgspec
 import polars as pl
 
+from mainspring.features.order import NOWHERE, at_or_before
 from mainspring.features.rows import KNOWN, timed
 from mainspring.features.spec import SourceSpec, ViewSpec
-from mainspring.features.windows import AT, GROUP, LAST_TIME, entries, horizon_us, merged, steps
+from mainspring.features.windows import AT, GROUP, LAST_TIME, entries, horizon_us, merged, numbered, steps
 from mainspring.kernel.errors import InvalidInput, nearest
-
-_PLACE = "_place"
 
 
 class BoundView(msgspec.Struct, frozen=True):
@@ -66,10 +65,12 @@ def _features_at(rows: pl.DataFrame, at: str, view: BoundView) -> pl.DataFrame:
         if name not in rows.columns:
             raise InvalidInput(f"view {spec.name} needs this column", field=name, remedy=nearest(name, rows.columns))
     known = merged(spec, view.source, entries(spec, view.source, timed(view.source, view.rows)))
-    groups = known.select(spec.key).unique().with_row_index(GROUP).with_columns(pl.col(GROUP).cast(pl.Int64))
-    changes = steps(spec, known.join(groups, on=spec.key, how="left"))
+    whole, groups = numbered(spec, known)
+    changes = steps(spec, whole)
     asked = rows.select(pl.col(at).alias(AT), *(pl.col(name).cast(known.schema[name]) for name in spec.key))
-    grouped = asked.join(groups, on=spec.key, how="left", maintain_order="left")
-    ordered = grouped.select(AT, GROUP).with_row_index(_PLACE).sort(AT)
-    found = ordered.join_asof(changes.sort(AT), on=AT, by=GROUP, strategy="backward", check_sortedness=False)
-    return resolve(spec, found.sort(_PLACE), AT)
+    group = asked.join(groups, on=spec.key, how="left", maintain_order="left").get_column(GROUP).fill_null(NOWHERE)
+    place = at_or_before(
+        changes.get_column(GROUP).to_numpy(), changes.get_column(AT).to_numpy(), group.to_numpy(), asked[AT].to_numpy()
+    )
+    found = changes.drop(GROUP, AT).select(pl.all().gather(pl.Series(place).replace(NOWHERE, None)))
+    return resolve(spec, found.with_columns(asked[AT]), AT)

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mainspring.features.exact import Floats, Ints, exact_sums
+from mainspring.features.order import codes
 from mainspring.features.rows import DTYPES, KNOWN, TIME
 from mainspring.features.spec import Feature, SourceSpec, ViewSpec
 
@@ -51,7 +52,8 @@ def entries(view: ViewSpec, source: SourceSpec, rows: pl.DataFrame) -> pl.DataFr
 def merged(view: ViewSpec, source: SourceSpec, brought: pl.DataFrame) -> pl.DataFrame:
     """Return entries with repeats dropped and the moment from which each is revised (missing: not revised)."""
     identity = [f"{_ROW}{place}" for place in range(len(source.key))]
-    if brought.n_unique(subset=identity) == brought.height:
+    one = brought.get_column(identity[0]) if len(identity) == 1 else brought.select(identity)
+    if one.n_unique() == brought.height:
         return brought.with_columns(pl.lit(None, pl.Int64).alias(UNTIL))
     rest = [name for name in brought.columns if name not in (*identity, KNOWN)]
     ordered = brought.sort([*identity, KNOWN, *rest])
@@ -59,13 +61,20 @@ def merged(view: ViewSpec, source: SourceSpec, brought: pl.DataFrame) -> pl.Data
     return once.with_columns(pl.col(KNOWN).shift(-1).over(identity).alias(UNTIL))
 
 
-def steps(view: ViewSpec, numbered: pl.DataFrame) -> pl.DataFrame:
+def numbered(view: ViewSpec, known: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return merged entries with the number of their key in GROUP, and the keys with their numbers."""
+    place = pl.col("_place").cast(pl.Int64).alias(GROUP)
+    keys = known.select(view.key).unique(maintain_order=True).with_row_index("_place").select(*view.key, place)
+    return known.join(keys, on=view.key, how="left"), keys
+
+
+def steps(view: ViewSpec, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the features of every group from each moment at which they change: one row a group and moment, in order.
 
-    ``numbered`` are merged entries with a whole number in GROUP. ``last`` columns hold the newest row known by then,
+    ``rows`` are merged and numbered entries. ``last`` columns hold the newest row known by then,
     and LAST_TIME its time: whether it is too old is for the reader to say, who knows the moment.
     """
-    ordered = numbered.sort([GROUP, KNOWN])
+    ordered = _ordered(view, rows)
     stream = _Stream(view, ordered)
     newest_known = stream.greatest(np.arange(ordered.height))
     columns = [
@@ -81,7 +90,7 @@ def steps(view: ViewSpec, numbered: pl.DataFrame) -> pl.DataFrame:
             columns.append(ordered.get_column(taken_name(place)).gather(newest).alias(feature.name))
         else:
             columns.append(_windowed(feature, taken_name(place), ordered, stream).alias(feature.name))
-    return pl.DataFrame(columns).filter(stream.final())
+    return pl.DataFrame(columns).filter(pl.Series(stream.final))
 
 
 def horizon_us(view: ViewSpec) -> int | None:
@@ -110,11 +119,21 @@ def _taken(feature: Feature, place: int) -> pl.Expr:
     return column.alias(name)
 
 
+def _ordered(view: ViewSpec, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows by group and known-at, without what no feature of the view asks for."""
+    needed = [GROUP, KNOWN, TIME, UNTIL, *(name for name in rows.columns if name.startswith("_f"))]
+    if any(feature.kind == "last" for feature in view.features):
+        needed += [name for name in rows.columns if name.startswith(_ROW)]
+    (code,) = codes([(rows.get_column(GROUP).to_numpy(), rows.get_column(KNOWN).to_numpy())])
+    return rows.select(needed)[np.argsort(code)]
+
+
 class _Stream:
     """All moments at which a view changes, in order: a row is known, or enters or leaves a window."""
 
     def __init__(self, view: ViewSpec, ordered: pl.DataFrame) -> None:
         self._rows = ordered.height
+        group = ordered.get_column(GROUP).to_numpy()
         blocks = [ordered.get_column(KNOWN).to_numpy()]
         self.spans: dict[_Window, tuple[Ints, Ints]] = {}
         self._blocks: dict[_Window, tuple[int, int]] = {}
@@ -127,17 +146,12 @@ class _Stream:
             self.spans[window] = (enters, leaves)
             self._blocks[window] = (entering, len(blocks))
             blocks.append(leaves)
-        group = ordered.get_column(GROUP)
-        whole = pl.DataFrame({"group": pl.concat([group] * len(blocks)), "at": np.concatenate(blocks)})
-        arranged = whole.with_row_index("place").sort(["group", "at"])
-        self.order = arranged.get_column("place").to_numpy()
-        self.group = arranged.get_column("group").to_numpy()
-        self.at = arranged.get_column("at").to_numpy()
-
-    def final(self) -> pl.Series:
-        """Return where the last change of a group at a moment stands: only then is the moment complete."""
-        same = (self.group[1:] == self.group[:-1]) & (self.at[1:] == self.at[:-1])
-        return pl.Series(np.append(~same, True)[: len(self.at)])
+        whole, at = np.concatenate([group] * len(blocks)), np.concatenate(blocks)
+        (code,) = codes([(whole, at)])
+        self.order = np.argsort(code, kind="stable")  # merges runs, and the blocks are runs
+        self.group, self.at = whole[self.order], at[self.order]
+        code = code[self.order]
+        self.final = np.append(code[1:] != code[:-1], True)[: len(code)]  # a moment is complete at its last change
 
     def greatest(self, rank: Ints) -> Ints:
         """Return the greatest rank among the rows of the group known so far; ranks grow with the group."""
@@ -206,7 +220,7 @@ def _windowed(feature: Feature, taken: str, ordered: pl.DataFrame, stream: _Stre
 
 def _sums(window: _Window, values: Floats, ordered: pl.DataFrame, stream: _Stream) -> Floats:
     sums, doubtful = exact_sums(stream.changes(window, values), stream.count(window, values != 0.0))
-    doubtful = doubtful[stream.final().to_numpy()[doubtful]]
+    doubtful = doubtful[stream.final[doubtful]]
     if len(doubtful) == 0:
         return sums
     enters, leaves = stream.spans[window]

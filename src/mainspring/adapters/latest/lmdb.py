@@ -21,7 +21,7 @@ from mainspring.features.keys import encode_key
 from mainspring.features.ports import FeatureRow
 from mainspring.features.rows import KNOWN, TIME, timed
 from mainspring.features.spec import SourceSpec, ViewSpec
-from mainspring.features.windows import GROUP, UNTIL, entries, merged, steps
+from mainspring.features.windows import UNTIL, entries, merged, numbered, steps
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Damaged, Unavailable
 from mainspring.kernel.ids import digest
@@ -159,8 +159,8 @@ class LmdbLatest:
     def _write_tiles(self, writing: Any, view_digest: str, spec: ViewSpec, rows: pl.DataFrame, cut_us: int) -> str:
         if rows.is_empty():
             return ""
-        groups = rows.select(spec.key).unique(maintain_order=True).with_row_index(GROUP)
-        changes = steps(spec, rows.join(groups, on=spec.key, how="left"))
+        whole, groups = numbered(spec, rows)
+        changes = steps(spec, whole)
         codes = codes_of(spec, changes.schema)
         prefix = _prefix(b"t", view_digest)
         keys = groups.select(spec.key).rows()
