@@ -10,6 +10,7 @@ from mainspring.adapters.home import Home
 from mainspring.adapters.jobs.local import LocalJobs
 from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.adapters.routing import RoutingFile
+from mainspring.adapters.runtimes.recompute import WorkerRecompute
 from mainspring.adapters.sources import readers
 from mainspring.adapters.stores.migrate import migrate
 from mainspring.adapters.stores.sqlite import SqliteStore
@@ -25,6 +26,7 @@ from mainspring.monitoring.service import MonitoringService
 from mainspring.project.service import ProjectService
 from mainspring.registry.service import Registry
 from mainspring.release.service import ReleaseService
+from mainspring.serving.service import ReplayService
 from mainspring.training.service import TrainingService
 
 
@@ -80,6 +82,12 @@ class Platform:
         )
         self.monitoring = MonitoringService(
             store=self.store, registry=self.registry, log=self.log, notifiers=(), clock=self.clock
+        )
+        self.replay = ReplayService(
+            registry=self.registry,
+            features=self.features,
+            log=self.log,
+            recompute=WorkerRecompute(self.jobs, home.blobs),
         )
         self.publisher = Publisher(
             store=self.store,

@@ -112,6 +112,7 @@ class Play:
         await self._tell("/sources/flights", landed)
         await self._tell("/sources/flights_as_scheduled", landed)
         await self._tell("/sources/weather", self._traveller.observed(since, until))
+        await self._flush()
         self.verb("loop ingest")
 
     async def _tell(self, path: str, bodies: list[bytes]) -> None:
@@ -138,10 +139,16 @@ class Play:
         while loop.time() < ends_s:
             _, body = await self._telling.get("/drained")
             if msgspec.json.decode(body)["waiting"] == 0:
-                await self._telling.get("/ready")
+                await self._flush()
                 return
             await asyncio.sleep(0.003)
         raise Unavailable("the shadows did not finish", field="demo", remedy="see run/*.log in the home")
+
+    async def _flush(self) -> None:
+        """Wait until the gateway has written its spool: being ready includes that."""
+        status, body = await self._telling.get("/ready")
+        if status != 200:
+            raise Unavailable(f"the gateway is not ready: {body.decode(errors='replace')[:300]}", field="demo")
 
     async def _await_generation(self) -> None:
         routing = self._routing.read()

@@ -1,0 +1,49 @@
+"""Runs a version on a few rows in a worker, exactly as serving runs it: control itself never loads a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mainspring.adapters.blobs.files import FileBlobs
+from mainspring.adapters.disk import LocalDisk
+from mainspring.adapters.runtimes.package import load
+from mainspring.serving.ports import Row
+from mainspring.serving.routing import VersionRoute
+from mainspring.training.ports import Job, Jobs
+
+TIMEOUT_S = 120.0
+
+
+class RecomputeJob(msgspec.Struct, frozen=True):
+    """The order to a worker."""
+
+    version: VersionRoute
+    blobs: str
+    rows: list[list[Any]]
+
+
+class WorkerRecompute:
+    """Satisfies ``Recompute`` through a job."""
+
+    def __init__(self, jobs: Jobs, blobs: Path) -> None:
+        self._jobs = jobs
+        self._blobs = blobs
+
+    def __call__(self, version: VersionRoute, rows: Sequence[Row]) -> Sequence[float]:
+        order = RecomputeJob(version, str(self._blobs), [list(row) for row in rows])
+        result = self._jobs.run(Job("recompute", msgspec.to_builtins(order), timeout_s=TIMEOUT_S))
+        values: list[float] = result.manifest["values"]
+        self._jobs.discard(result)
+        return values
+
+
+def run(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
+    """Answer the rows of an order, one by one, as single requests were answered."""
+    order = msgspec.convert(spec, RecomputeJob)
+    blobs = FileBlobs(Path(order.blobs), LocalDisk())
+    runtime = load(order.version, blobs.get, staging / "code")
+    return {"values": [runtime.run([tuple(row)])[0] for row in order.rows]}
