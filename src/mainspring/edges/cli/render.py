@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from mainspring.edges.verbs.verb import Verb
 
+_WIDEST, _FEW_ROWS = 9, 3
 _FIRST_DAY_US = 10**14  # below 1973 a count of microseconds is a span, not a moment
 
 
@@ -28,10 +29,21 @@ def show(verb: Verb, result: Any, *, as_json: bool) -> None:
 
 def _pieces(columns: Sequence[str], result: Any, title: str | None = None) -> list[Any]:
     if isinstance(result, list):
-        return [_table(columns, result, title)] if result else [f"{title}: none" if title else "none"]
+        return _list(columns, result, title) if result else [f"{title}: none" if title else "none"]
     if isinstance(result, dict):
         return _lines(result, title)
     return [text_of("", result)]
+
+
+def _list(columns: Sequence[str], rows: list[Any], title: str | None) -> list[Any]:
+    """Return a table; a few rows that are too wide for one stand below each other."""
+    wide = not columns and isinstance(rows[0], dict) and len(rows[0]) > _WIDEST
+    if not wide or len(rows) > _FEW_ROWS:
+        return [_table(columns, rows, title)]
+    pieces: list[Any] = []
+    for row in rows:
+        pieces += ["", *_lines(row, title)] if pieces else _lines(row, title)
+    return pieces
 
 
 def _table(columns: Sequence[str], rows: list[Any], title: str | None) -> Any:
@@ -40,15 +52,15 @@ def _table(columns: Sequence[str], rows: list[Any], title: str | None) -> Any:
 
     if not isinstance(rows[0], dict):
         return "\n".join(text_of("", row) for row in rows)
-    names = [name for name in (columns or _short_columns(rows)) if any(name in row for row in rows)]
+    names = [name for name in (columns or _short_columns(rows)) if any(name.split(".")[0] in row for row in rows)]
     table = Table(
         box=None, pad_edge=False, title=title, title_justify="left", header_style="bold", padding=(0, 2, 0, 0)
     )
     for name in names:
-        numeric = all(isinstance(row.get(name), int | float) and not name.endswith("_us") for row in rows)
+        numeric = all(isinstance(_at(row, name), int | float) and not name.endswith("_us") for row in rows)
         table.add_column(_heading(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(text_of(name, row.get(name))) for name in names))
+        table.add_row(*(Text(text_of(name, _at(row, name))) for name in names))
     return table
 
 
@@ -65,7 +77,7 @@ def _lines(result: dict[str, Any], title: str | None) -> list[Any]:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     below: list[Any] = []
-    for name, value in result.items():
+    for name, value in _flat(result):
         if isinstance(value, list) and value and isinstance(value[0], dict):
             below += ["", *_pieces((), value, _heading(name))]
         else:
@@ -73,8 +85,25 @@ def _lines(result: dict[str, Any], title: str | None) -> list[Any]:
     return [grid, *below]
 
 
+def _flat(result: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what a result holds, with the names of what it stands in before each name."""
+    for name, value in result.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{before}{name} ")
+        else:
+            yield before + name, value
+
+
+def _at(row: dict[str, Any], place: str) -> Any:
+    """Return the value at a place such as ``lineage.recipe``."""
+    value: Any = row
+    for name in place.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
 def _heading(name: str) -> str:
-    return name.removesuffix("_us").replace("_", " ")
+    return name.rpartition(".")[2].removesuffix("_us").replace("_", " ")
 
 
 def text_of(name: str, value: Any) -> str:

@@ -86,7 +86,7 @@ VERBS = (
         arguments=OneModel,
         call=versions,
         positional=("model",),
-        columns=("number", "runtime", "created_us", "digest", "id"),
+        columns=("number", "lineage.recipe", "runtime", "created_us", "metrics", "id"),
     ),
     Verb(
         name="version",
