@@ -82,6 +82,7 @@ class Play:
     async def run(self, until: datetime, already: Collection[str] = ()) -> None:
         """Play up to ``until``; ``already`` are flights that an interrupted turn had asked about."""
         await self._asking.wait_until_ready(60)
+        await self._await_generation()
         while self._played.until < until + SETTLE:
             since = self._played.until
             turn_ends = min(since + TURN, until + SETTLE)
