@@ -44,7 +44,7 @@ class Served:
         self._processes = [
             subprocess.Popen([sys.executable, "-m", module, "--home", str(root), *more]) for module, *more in commands
         ]
-        self.wait(lambda: self.platform.routing.acknowledgements())
+        self.wait(self.platform.routing.acknowledgements)
         self.port = json.loads((self.home.run / "gateway-0.json").read_bytes())["port"]
 
     def ask(self, path: str, body: Any) -> Any:

@@ -47,20 +47,22 @@ def _feed_builder(inputs: Sequence[Any], signature: Signature) -> Callable[[Sequ
     places = {column.name: place for place, column in enumerate(signature.inputs)}
     if len(inputs) == 1 and inputs[0].name not in places and len(inputs[0].shape) == 2:
         return _packed(inputs[0])
-    plan = []
+    unknown = [item.name for item in inputs if item.name not in places]
+    if unknown:
+        raise InvalidInput("is an input of the graph but not of the signature", field=unknown[0], value=sorted(places))
+    blocks: dict[Any, list[Any]] = {}
     for item in inputs:
-        if item.name not in places:
-            raise InvalidInput(
-                "the graph has an input that the signature does not name", field=item.name, value=sorted(places)
-            )
-        plan.append((item.name, _TYPES.get(item.type, np.float32), places[item.name], len(item.shape) == 2))
+        blocks.setdefault((_TYPES.get(item.type, np.float32), len(item.shape) == 2), []).append(item.name)
+    plan = [(kind, tall, names, [places[name] for name in names]) for (kind, tall), names in blocks.items()]
 
     def feed(rows: Sequence[Row]) -> dict[str, Any]:
+        """Build one array a type; the inputs are its slices, which costs a third of an array for each."""
         columns = list(zip(*rows, strict=True))
-        fed = {}
-        for name, kind, place, tall in plan:
-            array = _text(columns[place]) if kind is object else np.array(columns[place], dtype=kind)
-            fed[name] = array.reshape(-1, 1) if tall else array
+        fed: dict[str, Any] = {}
+        for kind, tall, names, wanted in plan:
+            chosen = [columns[place] for place in wanted]
+            block = _text(chosen) if kind is object else np.array(chosen, dtype=kind)
+            fed.update(zip(names, block[:, :, np.newaxis] if tall else block, strict=True))
         return fed
 
     return feed
@@ -71,6 +73,6 @@ def _packed(item: Any) -> Callable[[Sequence[Row]], dict[str, Any]]:
     return lambda rows: {item.name: np.array(rows, dtype=kind)}
 
 
-def _text(values: Sequence[Any]) -> Any:
+def _text(columns: Sequence[Sequence[Any]]) -> Any:
     """A missing text is the empty one in a graph: ONNX has no missing string."""
-    return np.array(["" if value is None else value for value in values], dtype=object)
+    return np.array([["" if value is None else value for value in column] for column in columns], dtype=object)

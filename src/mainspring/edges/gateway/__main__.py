@@ -70,7 +70,7 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
     loader = Loader(home.run, blobs.get)
     gateway = Gateway(home, disk, home.clock(), worker, loader, latest)
     server = Server(
-        gateway, address=host, port=port, interface=Interfaces.RSGI, http=HTTPModes.auto, websockets=False,
+        gateway, address=host, port=port, interface=Interfaces.RSGI, http=HTTPModes.http1, websockets=False,
         backlog=1024, log_level=LogLevels.error,
     )  # fmt: skip
     loop = asyncio.get_running_loop()
