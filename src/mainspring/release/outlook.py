@@ -89,7 +89,7 @@ def terms_of(policy: Shadow | Canary, spec: ModelSpec | None, past: Past, settin
     steps = steps_of(policy)
     affected = spec.outcome.affected_by_answer if spec is not None else True
     estimator: Literal["paired", "drawn"] = "drawn" if affected else "paired"
-    unit_returns = spec is not None and spec.unit not in ("", spec.entity)
+    window_us = window_of(policy, spec)
     return Terms(
         kind=setting.kind,
         estimator=estimator,
@@ -108,10 +108,10 @@ def terms_of(policy: Shadow | Canary, spec: ModelSpec | None, past: Past, settin
         ),
         steps=steps,
         shadow_us=_span_us(policy.shadow),
-        hold_us=_span_us(policy.hold),
+        hold_us=max(_span_us(policy.hold), window_us),  # shares react to matured units only
         horizon_us=past.horizon_us,
-        window_us=_span_us(policy.window) if unit_returns else 0,
-        deadline_us=round(deadline_of(policy).total_seconds() * 1e6) + past.horizon_us,
+        window_us=window_us,
+        deadline_us=_limit_us(policy, window_us) + past.horizon_us,
         on_deadline=policy.on_deadline,
         minimum_units=policy.minimum_units,
         step_requests=policy.step_requests if isinstance(policy, Canary) else 1,
@@ -123,12 +123,20 @@ def terms_of(policy: Shadow | Canary, spec: ModelSpec | None, past: Past, settin
     )
 
 
-def forecast(policy: Shadow | Canary, past: Past, *, affected: bool, challengers: int = 1) -> Forecast:
+def window_of(policy: Shadow | Canary, spec: ModelSpec | None) -> int:
+    """Return W: how long a unit is watched where it comes back, and 0 where it is the entity, which asks once."""
+    returns = spec is not None and spec.unit not in ("", spec.entity)
+    return _span_us(policy.window) if returns else 0
+
+
+def forecast(
+    policy: Shadow | Canary, past: Past, *, affected: bool, window_us: int = 0, challengers: int = 1
+) -> Forecast:
     """Return when a decision is expected, and whether that is before the deadline.
 
     A challenger that is as good (a refresh) or better by the margin (a new recipe) is assumed.
     """
-    limit = deadline_of(policy).total_seconds() / 86_400.0
+    limit = _limit_us(policy, window_us) / DAY_US
     if affected and not steps_of(policy):
         return Forecast(None, None, None, limit, False, NEVER_IN_SHADOW)
     if past.rows_per_day is None or past.difference_variance is None or past.loss_variance is None:
@@ -143,7 +151,7 @@ def forecast(policy: Shadow | Canary, past: Past, *, affected: bool, challengers
     labelled_per_day = past.rows_per_day * (past.labelled_share or 1.0)
     judging = units / labelled_per_day if labelled_per_day else float("inf")
     waiting = past.horizon_us / DAY_US
-    holds = len(steps) * _span_us(policy.hold) / DAY_US
+    holds = len(steps) * max(_span_us(policy.hold), window_us) / DAY_US
     days = judging + waiting + holds
     shadow_limit = _span_us(policy.shadow) / DAY_US
     in_time = days <= limit + waiting and (drawn or judging <= shadow_limit)
@@ -171,6 +179,13 @@ def _planned(policy: Shadow | Canary, past: Past) -> int:
         return 20_000
     days = deadline_of(policy).total_seconds() / 86_400.0
     return max(1_000, round(past.rows_per_day * days * max(steps_of(policy), default=1.0)))
+
+
+def _limit_us(policy: Shadow | Canary, window_us: int) -> int:
+    limit_us = round(deadline_of(policy).total_seconds() * 1e6)
+    if policy.deadline is None:
+        limit_us += 3 * len(steps_of(policy)) * max(0, window_us - _span_us(policy.hold))
+    return limit_us
 
 
 def _span_us(text: str) -> int:

@@ -59,7 +59,7 @@ class Canary(msgspec.Struct, frozen=True, tag="canary", forbid_unknown_fields=Tr
     ``shadow`` is the longest time in shadow, ``steps`` the shares, ``hold`` the least time at each share and
     ``step_requests`` the least requests that the challenger must have answered there. ``deadline`` bounds the whole
     release (default: the shadow and three times the holds); ``on_deadline`` says what happens then. ``window`` is the
-    time over which a unit that comes back is counted once.
+    time over which a unit that comes back is counted once; a step lasts at least as long.
 
     >>> Canary(shadow="14d", steps=[0.05, 0.25, 0.5], metric="log_loss", margin=0.01).steps
     (0.05, 0.25, 0.5)

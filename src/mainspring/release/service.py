@@ -32,7 +32,7 @@ from mainspring.release.engine import (
 from mainspring.release.evidence.forecast import Forecast
 from mainspring.release.evidence.gathered import Books, Evidence, evidence
 from mainspring.release.gather import Gathered, gather, no_units, units_bytes, units_from
-from mainspring.release.outlook import Past, Setting, forecast, look_back, terms_of
+from mainspring.release.outlook import Past, Setting, forecast, look_back, terms_of, window_of
 from mainspring.release.policy import Canary, Immediate, Policy, Shadow, decode_policy
 from mainspring.release.release import Record, Release, shown
 from mainspring.release.tables import release_books, release_decisions, releases
@@ -253,7 +253,8 @@ class ReleaseService:
         if known is not None and past.difference_variance is not None:
             past = msgspec.structs.replace(past, difference_variance=known)
         affected = model.spec.outcome.affected_by_answer if model.spec is not None else True
-        return past, forecast(policy, past, affected=affected)
+        window_us = window_of(policy, model.spec)
+        return past, forecast(policy, past, affected=affected, window_us=window_us)
 
     def _known_variance(self, model_id: str, bound: float, recipe: str) -> float | None:
         """Return the variance that the last shadow of the same recipe has shown."""

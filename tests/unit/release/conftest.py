@@ -66,6 +66,7 @@ class World:
         self.answers: dict[str, Answer] = {}
         self.count = 0
         self.label_shift = 0.0
+        self.customers = 0  # where set, units are so many customers who come back
         self.model = "mod_late"
         with self.store.bookkeeping() as connection:
             connection.execute(insert(projects).values(id="prj_demo", name="demo", created_us=0))
@@ -116,7 +117,8 @@ class World:
             if drawing
             else None
         )
-        drawn = [assign(route, champion.id, entity) for entity in entities]
+        units = [f"u{number}" for number in self.random.integers(0, self.customers, n)] if self.customers else entities
+        drawn = [assign(route, champion.id, unit) for unit in units]
         arms = np.array([one.arm for one in drawn])
         shadows = {version for one in routes for version in one.shadows}
         if drawing:
@@ -145,7 +147,7 @@ class World:
         happened = self.random.random(n) < np.clip(chance + moved, 0.0, 1.0)
         known = at + (self.random.gamma(4.0, 1.2, n) * 3_600_000_000).astype(np.int64)
         self.put("requests", pl.DataFrame({"prediction_id": ids, "row": 0, "model": self.model, "entity": entities,
-                 "unit": entities, "decision_us": at, "receipt_us": at, "body": "{}"}))  # fmt: skip
+                 "unit": units, "decision_us": at, "receipt_us": at, "body": "{}"}))  # fmt: skip
         self.put("assignments", pl.DataFrame({"prediction_id": ids, "row": 0, "model": self.model,
                  "release": drawing.id if drawing else "", "epoch": 1, "generation": 1, "salt": "",
                  "draw": [one.draw for one in drawn], "arm": arms, "propensity": [one.propensity for one in drawn],
@@ -191,6 +193,15 @@ def affecting(tmp_path: Path) -> Iterator[World]:
     """A world whose outcomes are not declared free of the answers."""
     outcome = msgspec.structs.replace(MODEL.outcome, affected_by_answer=True)
     made = World(tmp_path, spec=msgspec.structs.replace(MODEL, outcome=outcome))
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def returning(tmp_path: Path) -> Iterator[World]:
+    """A world in which four hundred customers ask again and again, and routing draws customers."""
+    made = World(tmp_path, spec=msgspec.structs.replace(MODEL, unit="customer"))
+    made.customers = 400
     yield made
     made.store.close()
 

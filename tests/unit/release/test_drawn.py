@@ -38,3 +38,22 @@ def test_a_much_worse_one_is_stopped_on_drawn_units(affecting, model) -> None:
     affecting.play(9)
     ended = affecting.releases.get(release.id)
     assert (ended.status, ended.reason) == ("rolled_back", "quality_worse")
+
+
+def test_a_customer_who_comes_back_counts_once_after_the_window_and_never_across_a_change_of_shares(
+    returning, model
+) -> None:
+    policy = Canary(
+        shadow="6d", steps=[0.3, 0.6], margin=0.05, hold="2d", minimum_units=300, window="1d", deadline="30d"
+    )
+    release = started(returning, model, policy)
+    assert release.terms.window_us == 86_400_000_000
+    while returning.releases.get(release.id).step < 1:
+        returning.play(0.25)
+    returning.play(1.75)
+    measured = {one.name: one for one in returning.releases.get(release.id).evidence}
+    assert 300 < measured["failed"].n <= 400
+    assert measured["sample_ratio"].n == measured["failed"].n
+    returning.play(3)
+    measured = {one.name: one for one in returning.releases.get(release.id).evidence}
+    assert measured["failed"].n <= 400
