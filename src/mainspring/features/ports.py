@@ -14,7 +14,7 @@ from mainspring.features.spec import SourceSpec, ViewSpec
 FeatureValue = float | int | bool | str | None
 
 
-class FeatureRow(msgspec.Struct, frozen=True):
+class FeatureRow(msgspec.Struct, frozen=True, gc=False):
     """Features of one key at one moment, in the view's order; ``known_us`` is the newest known-at within its reach."""
 
     values: tuple[FeatureValue, ...]

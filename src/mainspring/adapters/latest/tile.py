@@ -1,7 +1,8 @@
 """A tile: how the features of one key change over time, as bytes that are searched where they lie.
 
 Format 1: byte format, u32 n, u32 m, u32 crc of the layout, n × i64 moments, n records of one fixed size, (m + 1) × u32
-ends of texts, m texts. A moment's features are those of the last record at or before it.
+ends of texts, m texts, zeros up to a multiple of 8 bytes. A moment's features are those of the last record at or
+before it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ FORMAT = 1
 _HEADER = struct.Struct("<B3xIII")
 _ENDS = struct.Struct("<II")
 _START = _HEADER.size
+_WORDS = _START // 8
 _NO_INT = np.iinfo(np.int64).min
 _NO_TEXT = -1
 _NO_BOOL = -1
@@ -39,7 +41,8 @@ class Layout:
     def __init__(self, view: ViewSpec, codes: str) -> None:
         self.codes = codes
         self._crc = zlib.crc32(codes.encode())
-        self._record = struct.Struct("<qq" + "".join({"t": "i", "f": "d"}.get(code, code) for code in codes))
+        record = struct.Struct("<qq" + "".join({"t": "i", "f": "d"}.get(code, code) for code in codes))
+        self._unpack, self._size = record.unpack_from, record.size
         reach_us = horizon_us(view)
         self._reach_us = _FOR_EVER if reach_us is None else reach_us
         self._ttl_us = _FOR_EVER if view.ttl_us is None else view.ttl_us
@@ -54,16 +57,16 @@ class Layout:
         form, many, texts, crc = _HEADER.unpack_from(tile)
         if crc != self._crc or form != FORMAT:
             return None
-        records = _START + 8 * many
-        place = bisect_right(tile[_START:records].cast("q"), at_us) - 1
+        place = bisect_right(tile.cast("q"), at_us, _WORDS, _WORDS + many) - _WORDS - 1
         if place < 0:
             return self.nothing
-        known_us, last_us, *values = self._record.unpack_from(tile, records + place * self._record.size)
+        records = _START + 8 * many
+        known_us, last_us, *values = self._unpack(tile, records + place * self._size)
         for column in self._floats:
             if values[column] != values[column]:
                 values[column] = None
         for column in self._special:
-            end = records + many * self._record.size
+            end = records + many * self._size
             values[column] = _restored(self.codes[column], values[column], tile, end, texts)
         if at_us - last_us > self._ttl_us:
             for place in self._last:
@@ -81,7 +84,8 @@ class Layout:
             start = first + max(0, int(np.searchsorted(moments[first:end], cut_us, side="right")) - 1)
             piece, own = self._with_own_texts(records[start:end], texts)
             header = _HEADER.pack(FORMAT, end - start, len(own), self._crc)
-            yield int(group[first]), header + moments[start:end].tobytes() + piece.tobytes() + _texts(own)
+            tile = header + moments[start:end].tobytes() + piece.tobytes() + _texts(own)
+            yield int(group[first]), tile + bytes(-len(tile) % 8)
 
     def _records(self, view: ViewSpec, steps: pl.DataFrame, texts: list[str]) -> Records:
         fields = {"q": "<i8", "f": "<f8", "b": "i1", "t": "<i4"}
