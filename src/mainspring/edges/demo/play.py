@@ -147,9 +147,14 @@ class Play:
 
     async def _flush(self) -> None:
         """Wait until the gateway has written its spool: being ready includes that."""
-        status, body = await self._telling.get("/ready")
-        if status != 200:
-            raise Unavailable(f"the gateway is not ready: {body.decode(errors='replace')[:300]}", field="demo")
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + _DRAIN_LIMIT_S
+        while True:
+            status, body = await self._telling.get("/ready")
+            if status == 200:
+                return
+            if loop.time() > ends_s:
+                raise Unavailable(f"the gateway is not ready: {body.decode(errors='replace')[:300]}", field="demo")
 
     async def _await_generation(self) -> None:
         routing = self._routing.read()
