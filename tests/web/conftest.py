@@ -21,6 +21,7 @@ from mainspring.log.records import Assignment, Outcomes, Request, Scored
 from mainspring.log.spool import SpoolWriter
 from mainspring.monitoring.spec import Drift, Quality, Silence
 from mainspring.platform import open_platform
+from mainspring.project.rows import undeclared_model
 from mainspring.registry.environment import capture
 from mainspring.registry.model import ModelSpec, OutcomeSpec, PredictAt, Recipe
 from mainspring.registry.tables import models
@@ -53,9 +54,11 @@ class LivedIn:
         self.noise: dict[str, tuple[float, float]] = {}
         self.count = 0
         with self.platform.store.begin("ana") as tx:
-            self.model = self.platform.registry.ensure_model(tx, "flights", "late", SPEC)
+            self.model = undeclared_model(tx, "flights", "late")
             monitors = msgspec.json.encode([Drift(reference="21d"), Quality("log_loss"), Silence()]).decode()
-            tx.connection.execute(update(models).values(monitors=monitors))
+            spec = msgspec.json.encode(SPEC).decode()
+            tx.connection.execute(update(models).values(spec=spec, monitors=monitors))
+            tx.record("model.declared", self.model, "a model to look at", project="")
         self.project = self.platform.registry.project("flights")
         self.spool = SpoolWriter(self.home.spool, "b_web", self.platform.disk)
 

@@ -24,9 +24,7 @@ def prediction(platform: Platform, asked: OnePrediction, by: str) -> Any:
 
 
 def replay(platform: Platform, asked: OnePrediction, by: str) -> Any:
-    from mainspring.edges.verbs.replaying import replay_prediction, shown
-
-    return shown(asked.id, replay_prediction(platform, asked.id))
+    return platform.replay.replay(asked.id)
 
 
 VERBS = (
@@ -41,7 +39,7 @@ VERBS = (
     Verb(
         name="replay",
         group="Serving",
-        summary="Answer a logged prediction again and compare the bytes",
+        summary="Answer a logged prediction again: the same bytes, from what was known then?",
         arguments=OnePrediction,
         call=replay,
         positional=("id",),
