@@ -92,7 +92,7 @@ class World:
         self.releases.first_champion(self.model, version.id, by="test", reason="the start")
         return version
 
-    def play(self, days: float, turn: timedelta = timedelta(hours=6)) -> None:
+    def play(self, days: float, turn: timedelta = timedelta(hours=8)) -> None:
         """Let time pass in turns: traffic, then one step of every running release."""
         end = self.clock.now() + timedelta(days=days)
         while self.clock.now() < end:
