@@ -50,6 +50,8 @@ def resolve(view: ViewSpec, found: pl.DataFrame, at: str) -> pl.DataFrame:
         value = pl.col(feature.name)
         if feature.kind == "count":
             value = value.fill_null(0)
+        elif feature.kind in ("mean", "share"):
+            value = value.fill_nan(None)
         elif feature.kind == "last" and view.ttl_us is not None:
             value = pl.when(pl.col(at) - pl.col(LAST_TIME) <= view.ttl_us).then(value)
         columns.append(value.alias(f"{view.name}.{feature.name}"))

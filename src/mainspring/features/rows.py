@@ -30,15 +30,10 @@ def timed(spec: SourceSpec, rows: pl.DataFrame) -> pl.DataFrame:
     A row without a time or a known-at is not known yet and is left out. NaN is read as a missing value.
     """
     typed = rows.select(_typed(column, rows) for column in _columns(spec, rows))
-    happened = typed.get_column(spec.time).dt.epoch("us")
-    if spec.known_at is not None:
-        known = typed.get_column(spec.known_at).dt.epoch("us")
-    else:
-        known = happened + (spec.known_after_us or 0)
-    complete = typed.with_columns(happened.alias(TIME), known.alias(KNOWN))
-    if happened.null_count() or known.null_count():
-        complete = complete.filter(pl.col(TIME).is_not_null() & pl.col(KNOWN).is_not_null())
-    return complete
+    happened = pl.col(spec.time).dt.epoch("us")
+    known = happened + (spec.known_after_us or 0) if spec.known_at is None else pl.col(spec.known_at).dt.epoch("us")
+    complete = typed.lazy().with_columns(happened.alias(TIME), known.alias(KNOWN))
+    return complete.filter(pl.col(TIME).is_not_null() & pl.col(KNOWN).is_not_null()).collect()
 
 
 def newest(spec: SourceSpec, rows: pl.DataFrame, known_until_us: int | None = None) -> pl.DataFrame:
@@ -75,6 +70,8 @@ def as_times(values: pl.Series, field: str) -> pl.Series:
     if isinstance(values.dtype, pl.Datetime):
         if values.dtype.time_zone is None:
             raise _without_zone(field, values.drop_nulls().head(1).to_list())
+        if values.dtype == DTYPES["time"]:
+            return values
         return values.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
     if values.null_count() == len(values):
         return values.cast(DTYPES["time"])

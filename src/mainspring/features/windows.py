@@ -9,7 +9,7 @@ of floats are carried with their rounding error and end as the exact sum, rounde
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import polars as pl
@@ -34,7 +34,7 @@ _Number = TypeVar("_Number", np.int64, np.float64)
 def entries(view: ViewSpec, source: SourceSpec, rows: pl.DataFrame) -> pl.DataFrame:
     """Return what ``rows`` (timed) bring into a view: key, identity, both times, and what each feature takes of a row.
 
-    Rows with a missing key belong to no key and are left out.
+    What a share or a mean takes is missing as -1 or NaN. Times are taken as microseconds.
     """
     taken = [
         *(pl.col(name) for name in view.key),
@@ -43,10 +43,9 @@ def entries(view: ViewSpec, source: SourceSpec, rows: pl.DataFrame) -> pl.DataFr
         pl.col(KNOWN),
         *(_taken(feature, place) for place, feature in enumerate(view.features) if feature.kind != "count"),
     ]
-    brought = rows.lazy().filter(pl.all_horizontal(pl.col(name).is_not_null() for name in view.key)).select(taken)
-    kinds = brought.collect_schema()
-    times = [name for name, dtype in kinds.items() if dtype == DTYPES["time"] and name.startswith("_f")]
-    return brought.with_columns(pl.col(times).dt.epoch("us")).collect()
+    brought = rows.select(taken)
+    times = [name for name, dtype in brought.schema.items() if dtype == DTYPES["time"] and name.startswith("_f")]
+    return brought.with_columns(pl.col(times).dt.epoch("us")) if times else brought
 
 
 def merged(view: ViewSpec, source: SourceSpec, brought: pl.DataFrame) -> pl.DataFrame:
@@ -61,36 +60,40 @@ def merged(view: ViewSpec, source: SourceSpec, brought: pl.DataFrame) -> pl.Data
     return once.with_columns(pl.col(KNOWN).shift(-1).over(identity).alias(UNTIL))
 
 
-def numbered(view: ViewSpec, known: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return merged entries with the number of their key in GROUP, and the keys with their numbers."""
-    place = pl.col("_place").cast(pl.Int64).alias(GROUP)
-    keys = known.select(view.key).unique(maintain_order=True).with_row_index("_place").select(*view.key, place)
-    return known.join(keys, on=view.key, how="left"), keys
+def numbered(
+    view: ViewSpec, known: pl.DataFrame, only: pl.DataFrame | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return merged entries with the number of their key in GROUP, and the keys with their numbers.
+
+    ``only`` holds the keys that are asked for (all if not given). Rows with a missing key belong to none.
+    """
+    place = pl.int_range(pl.len(), dtype=pl.Int64).alias(GROUP)
+    wanted = (known if only is None else only).lazy().select(view.key).drop_nulls().unique()
+    keys = wanted.select(*view.key, place).collect()
+    return known.join(keys, on=view.key, how="inner"), keys
 
 
 def steps(view: ViewSpec, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the features of every group from each moment at which they change: one row a group and moment, in order.
 
-    ``rows`` are merged and numbered entries. ``last`` columns hold the newest row known by then,
-    and LAST_TIME its time: whether it is too old is for the reader to say, who knows the moment.
+    ``rows`` are merged and numbered entries. ``last`` columns hold the newest row known by then, and LAST_TIME its
+    time: whether it is too old is for the reader to say, who knows the moment. Missing means and shares are NaN.
     """
     ordered = _ordered(view, rows)
     stream = _Stream(view, ordered)
-    newest_known = stream.greatest(np.arange(ordered.height))
-    columns = [
-        pl.Series(GROUP, stream.group),
-        pl.Series(AT, stream.at),
-        ordered.get_column(KNOWN).gather(newest_known),
-    ]
+    final = np.flatnonzero(stream.final)
+    newest_known = stream.greatest(np.arange(ordered.height))[final]
+    columns: dict[str, Any] = {GROUP: stream.group[final], AT: stream.at[final]}
+    columns[KNOWN] = ordered.get_column(KNOWN).to_numpy()[newest_known]
     if any(feature.kind == "last" for feature in view.features):
-        newest = _newest(ordered, stream)
-        columns.append(ordered.get_column(TIME).gather(newest).alias(LAST_TIME))
+        newest = _newest(ordered, stream)[final]
+        columns[LAST_TIME] = ordered.get_column(TIME).to_numpy()[newest]
     for place, feature in enumerate(view.features):
         if feature.kind == "last":
-            columns.append(ordered.get_column(taken_name(place)).gather(newest).alias(feature.name))
+            columns[feature.name] = ordered.get_column(taken_name(place)).gather(newest)
         else:
-            columns.append(_windowed(feature, taken_name(place), ordered, stream).alias(feature.name))
-    return pl.DataFrame(columns).filter(pl.Series(stream.final))
+            columns[feature.name] = _windowed(feature, taken_name(place), ordered, stream)[final]
+    return pl.DataFrame(columns)
 
 
 def horizon_us(view: ViewSpec) -> int | None:
@@ -111,11 +114,11 @@ def taken_name(place: int) -> str:
 def _taken(feature: Feature, place: int) -> pl.Expr:
     name = taken_name(place)
     if feature.kind == "share":
-        return pl.sql_expr(feature.condition or "").cast(pl.Int8).alias(name)
+        return pl.sql_expr(feature.condition or "").cast(pl.Int8).fill_null(-1).alias(name)
     column = pl.col(feature.column or "")
     if feature.kind == "mean":
         number = column.cast(pl.Float64)
-        return pl.when(number.is_finite()).then(number).alias(name)
+        return pl.when(number.is_finite()).then(number).otherwise(float("nan")).alias(name)
     return column.alias(name)
 
 
@@ -203,19 +206,19 @@ def _newest(ordered: pl.DataFrame, stream: _Stream) -> Ints:
     return newest
 
 
-def _windowed(feature: Feature, taken: str, ordered: pl.DataFrame, stream: _Stream) -> pl.Series:
+def _windowed(feature: Feature, taken: str, ordered: pl.DataFrame, stream: _Stream) -> Ints | Floats:
     window = _window(feature)
     if feature.kind == "count":
-        return pl.Series(stream.count(window, np.ones(ordered.height, np.bool_)))
-    values = ordered.get_column(taken)
-    present = values.is_not_null().to_numpy()
-    among = stream.count(window, present)
+        return stream.count(window, np.ones(ordered.height, np.bool_))
+    values = ordered.get_column(taken).to_numpy()
     if feature.kind == "share":
-        total = stream.count(window, (values == 1).fill_null(False).to_numpy()).astype(np.float64)
+        among = stream.count(window, values >= 0)
+        total = stream.count(window, values > 0).astype(np.float64)
     else:
-        total = _sums(window, values.fill_null(0.0).to_numpy(), ordered, stream)
-    quotient = np.divide(total, among, out=np.full(len(among), np.nan), where=among > 0)
-    return pl.Series(quotient).fill_nan(None)
+        among = stream.count(window, ~np.isnan(values))
+        total = _sums(window, np.nan_to_num(values), ordered, stream)
+    quotient: Floats = np.divide(total, among, out=np.full(len(among), np.nan), where=among > 0)
+    return quotient
 
 
 def _sums(window: _Window, values: Floats, ordered: pl.DataFrame, stream: _Stream) -> Floats:

@@ -92,6 +92,11 @@ def test_a_revision_can_move_a_row_to_another_key():
     assert seen(view(COUNT), rows, 0, 1, shop="b") == [0, 1]
 
 
+def test_a_revision_can_take_the_key_away():
+    rows = sales((1, "a", 0, 0, 1.0), (1, None, 0, 1, 1.0))
+    assert seen(view(COUNT), rows, 0, 1) == [1, 0]
+
+
 def test_the_same_row_twice_counts_once():
     rows = sales((1, "a", 0, 0, 1.0), (1, "a", 0, 0, 1.0))
     assert seen(view(COUNT), rows, 0) == [1]

@@ -26,6 +26,7 @@ from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Damaged, Unavailable
 from mainspring.kernel.ids import digest
 
+FORMAT = 1  # of what lies in the folder; the folder of another one is built again
 KEEP_US = 25 * 3_600_000_000  # the oldest decision time that a gateway takes is a day ago; an hour is slack
 _MAP_BYTES = 64 << 30  # address space, not disk
 _LONGEST_KEY_BYTES = 400
@@ -33,12 +34,13 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class _View(msgspec.Struct, frozen=True):
-    """What the store knows of a view. ``newest_us`` is the greatest known-at seen."""
+    """What the store knows of a view: the greatest known-at seen, and up to where old rows were let go."""
 
     spec: ViewSpec
     codes: str
     position: str = ""
     newest_us: int = 0
+    trimmed_us: int = 0
 
 
 class LmdbLatest:
@@ -79,21 +81,20 @@ class LmdbLatest:
 
     def put(self, view_digest: str, spec: ViewSpec, source: SourceSpec, rows: pl.DataFrame) -> None:
         with self._turn, self._env.begin(write=True) as writing:
-            known = self._view(writing, view_digest)
+            view = self._view(writing, view_digest) or _View(spec, "")
             before = self._kept(writing, view_digest)
             brought = entries(spec, source, timed(source, rows))
             whole = merged(spec, source, brought if before is None else pl.concat([before, brought]))
-            newest_us = max(known.newest_us if known else 0, _greatest(brought))
+            newest_us = max(view.newest_us, _greatest(brought))
             cut_us = newest_us - self._keep_us
-            kept = _needed(spec, whole, cut_us)
-            codes = known.codes if known else ""
-            codes = self._write_tiles(writing, view_digest, spec, _touched(spec, kept, brought), cut_us) or codes
-            self._remove_dead(writing, view_digest, spec, whole, kept)
-            kept = kept.drop(UNTIL)
+            codes = self._write_tiles(writing, view_digest, spec, whole, brought, cut_us) or view.codes
+            trimmed_us = view.trimmed_us
+            if cut_us - trimmed_us > self._keep_us // 8:
+                whole, trimmed_us = self._trim(writing, view_digest, spec, whole, cut_us), cut_us
+            kept = whole.drop(UNTIL)
             writing.put(_prefix(b"r", view_digest), _to_bytes(kept))
-            view = _View(spec, codes, known.position if known else "", newest_us)
-            writing.put(_prefix(b"v", view_digest), msgspec.msgpack.encode(view))
-            self._rows.pop(view_digest, None)
+            put = _View(spec, codes, view.position, newest_us, trimmed_us)
+            writing.put(_prefix(b"v", view_digest), msgspec.msgpack.encode(put))
             reached("latest.before_commit")
         self._rows[view_digest] = kept
         self._layouts.pop(view_digest, None)
@@ -153,14 +154,17 @@ class LmdbLatest:
             data = reading.get(_prefix(b"r", view_digest))
             if data is None:
                 return None
-            self._rows[view_digest] = pl.read_ipc(io.BytesIO(bytes(data)))
+            self._rows[view_digest] = pl.read_ipc_stream(io.BytesIO(bytes(data)))
         return self._rows[view_digest]
 
-    def _write_tiles(self, writing: Any, view_digest: str, spec: ViewSpec, rows: pl.DataFrame, cut_us: int) -> str:
-        if rows.is_empty():
+    def _write_tiles(
+        self, writing: Any, view_digest: str, spec: ViewSpec, whole: pl.DataFrame, brought: pl.DataFrame, cut_us: int
+    ) -> str:
+        """Write the tiles of keys that changed; return how their values are written."""
+        touched, groups = numbered(spec, whole, _changed(spec, whole, brought))
+        if touched.is_empty():
             return ""
-        whole, groups = numbered(spec, rows)
-        changes = steps(spec, whole)
+        changes = steps(spec, touched)
         codes = codes_of(spec, changes.schema)
         prefix = _prefix(b"t", view_digest)
         keys = groups.select(spec.key).rows()
@@ -168,14 +172,13 @@ class LmdbLatest:
             writing.put(prefix + _short(encode_key(keys[group])), tile)
         return codes
 
-    def _remove_dead(
-        self, writing: Any, view_digest: str, spec: ViewSpec, whole: pl.DataFrame, kept: pl.DataFrame
-    ) -> None:
-        if whole.height == kept.height:
-            return
+    def _trim(self, writing: Any, view_digest: str, spec: ViewSpec, whole: pl.DataFrame, cut_us: int) -> pl.DataFrame:
+        """Let go of rows that no moment after the cut can see, and of the tiles of keys that have no other."""
+        kept = _needed(spec, whole, cut_us)
         gone = whole.select(spec.key).unique().join(kept.select(spec.key).unique(), on=spec.key, how="anti")
         for key in gone.iter_rows():
             writing.delete(_prefix(b"t", view_digest) + _short(encode_key(key)))
+        return kept
 
 
 def _open(path: Path, **options: Any) -> Any:
@@ -190,16 +193,18 @@ def _open(path: Path, **options: Any) -> Any:
 
 
 def _forget_after_restart(path: Path) -> bool:
-    """Empty the folder if the machine was restarted since; return whether writes must be synced instead."""
-    if not _BOOT.exists():
-        return True
-    boot, noted = _BOOT.read_text().strip(), path / "boot"
+    """Empty the folder if the machine was restarted since, or if another format was written to it.
+
+    Return whether writes must be synced, because a restart cannot be told.
+    """
+    known = _BOOT.exists()
+    boot, noted = f"format {FORMAT} {_BOOT.read_text().strip() if known else ''}", path / "boot"
     if noted.exists() and noted.read_text() == boot:
-        return False
+        return not known
     for name in ("data.mdb", "lock.mdb"):
         (path / name).unlink(missing_ok=True)
     noted.write_text(boot)
-    return False
+    return not known
 
 
 def _prefix(kind: bytes, view_digest: str) -> bytes:
@@ -217,11 +222,12 @@ def _greatest(brought: pl.DataFrame) -> int:
     return greatest if isinstance(greatest, int) else 0
 
 
-def _touched(spec: ViewSpec, kept: pl.DataFrame, brought: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of keys that changed: those of the new rows, and those of rows that the new ones revise."""
-    identity = [name for name in kept.columns if name.startswith("_row")]
-    revised = kept.join(brought.select(identity).unique(), on=identity, how="semi")
-    return kept.join(revised.select(spec.key).unique(), on=spec.key, how="semi")
+def _changed(spec: ViewSpec, whole: pl.DataFrame, brought: pl.DataFrame) -> pl.DataFrame:
+    """Return rows that hold the keys that changed: those of the new rows, and of rows that the new ones revise."""
+    if whole.get_column(UNTIL).null_count() == whole.height:
+        return brought
+    identity = [name for name in whole.columns if name.startswith("_row")]
+    return whole.join(brought.select(identity).unique(), on=identity, how="semi")
 
 
 def _needed(spec: ViewSpec, rows: pl.DataFrame, cut_us: int) -> pl.DataFrame:
@@ -244,5 +250,5 @@ def _needed(spec: ViewSpec, rows: pl.DataFrame, cut_us: int) -> pl.DataFrame:
 
 def _to_bytes(rows: pl.DataFrame) -> bytes:
     data = io.BytesIO()
-    rows.write_ipc(data)
+    rows.write_ipc_stream(data)
     return data.getvalue()
