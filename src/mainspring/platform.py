@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home
 from mainspring.adapters.jobs.local import LocalJobs
 from mainspring.adapters.latest.lmdb import LmdbLatest
+from mainspring.adapters.notifiers.outbound import Outbound
+from mainspring.adapters.notifiers.webhook import Webhook
 from mainspring.adapters.routing import RoutingFile
 from mainspring.adapters.runtimes.recompute import WorkerRecompute
+from mainspring.adapters.settings import Settings, read_settings
 from mainspring.adapters.sources import readers
 from mainspring.adapters.stores.migrate import migrate
 from mainspring.adapters.stores.sqlite import SqliteStore
@@ -18,10 +22,12 @@ from mainspring.adapters.tables.parquet import ParquetTables
 from mainspring.adapters.tables.shapes import StoredSourceShapes
 from mainspring.checks.service import CheckService
 from mainspring.features.service import FeatureService
+from mainspring.kernel.duration import parse_duration
 from mainspring.log.ingest import Ingest
 from mainspring.log.queries import PredictionLog
 from mainspring.loop.act import Loop
 from mainspring.loop.publish import Publisher
+from mainspring.monitoring.ports import Notifier
 from mainspring.monitoring.service import MonitoringService
 from mainspring.project.service import ProjectService
 from mainspring.registry.service import Registry
@@ -35,6 +41,7 @@ class Platform:
 
     def __init__(self, home: Home) -> None:
         self.home = home
+        self.settings, self.settings_shown = read_settings(home.root)
         self.clock = home.clock()
         self.disk = LocalDisk()
         self.store = SqliteStore(home.database, self.clock)
@@ -81,7 +88,11 @@ class Platform:
             root_of=self.projects.root_of,
         )
         self.monitoring = MonitoringService(
-            store=self.store, registry=self.registry, log=self.log, notifiers=(), clock=self.clock
+            store=self.store,
+            registry=self.registry,
+            log=self.log,
+            notifiers=notifiers_of(self.settings),
+            clock=self.clock,
         )
         self.replay = ReplayService(
             registry=self.registry,
@@ -96,6 +107,7 @@ class Platform:
             features=self.features,
             routing=self.routing,
             clock=self.clock,
+            acknowledgement=self.settings.acknowledgement,
         )
         self.loop = Loop(
             store=self.store,
@@ -109,6 +121,7 @@ class Platform:
             publisher=self.publisher,
             acknowledged=self.acknowledged,
             clock=self.clock,
+            read_every_us=parse_duration(self.settings.read_sources_every) // timedelta(microseconds=1),
         )
 
     def acknowledged(self) -> int | None:
@@ -122,6 +135,19 @@ class Platform:
         self.loop.close()
         self.latest.close()
         self.store.close()
+
+
+def notifiers_of(settings: Settings) -> tuple[Notifier, ...]:
+    """Return where alarms are sent by these settings."""
+    if not settings.webhook_url:
+        return ()
+    outbound = Outbound(
+        hosts=settings.webhook_hosts,
+        allow_private=settings.webhook_allow_private,
+        allow_plain=settings.webhook_allow_plain,
+    )
+    webhook = Webhook(name="webhook", url=settings.webhook_url, secret=settings.webhook_secret, outbound=outbound)
+    return (webhook,)
 
 
 def open_platform(home: Home) -> Platform:

@@ -57,6 +57,7 @@ class Loop:
         publisher: Publisher,
         acknowledged: Callable[[], int | None],
         clock: Clock,
+        read_every_us: int,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -70,7 +71,12 @@ class Loop:
         self._acknowledged = acknowledged
         self._clock = clock
         self._facts = FactsReader(
-            store=store, registry=registry, releases=releases, checks=checks, monitoring=monitoring
+            store=store,
+            registry=registry,
+            releases=releases,
+            checks=checks,
+            monitoring=monitoring,
+            read_every_us=read_every_us,
         )
         self._turning = threading.Lock()
         self._jobs: dict[str, Future[None]] = {}
@@ -101,6 +107,7 @@ class Loop:
                 for action in fresh:
                     done.append(_name(action))
                     self._act(action, wait=wait)
+            self._monitoring.deliver()
             return Turn(now_us, records, tuple(done), self._publisher.publish().generation)
 
     def close(self) -> None:
@@ -151,6 +158,10 @@ class Loop:
         routing = self._publisher.publish()
         self._releases.step(action.release, acknowledged_generation=self._acknowledged(), routing=routing)
 
+    def _read_sources(self, action: planned.ReadSources) -> None:
+        self._facts.sources_read(action.project, self._clock.now_us())
+        self._features.feed(self._features.ingest(action.project, self._clock.now_us()))
+
     def _evaluate(self, action: planned.EvaluateMonitors) -> None:
         self._monitoring.evaluate(action.model)
         self._facts.evaluated(action.model, self._clock.now_us())
@@ -183,6 +194,7 @@ class Loop:
 
 
 _ACTS: dict[type[Any], Callable[[Loop, Any], None]] = {
+    planned.ReadSources: Loop._read_sources,
     planned.StepRelease: Loop._step_release,
     planned.EvaluateMonitors: Loop._evaluate,
     planned.ProposeRetraining: Loop._propose,
@@ -195,5 +207,5 @@ _ACTS: dict[type[Any], Callable[[Loop, Any], None]] = {
 
 
 def _name(action: planned.Action) -> str:
-    subject = getattr(action, "retraining", None) or getattr(action, "release", None) or action.model
+    subject = getattr(action, "retraining", None) or getattr(action, "release", None) or getattr(action, "model", "")
     return f"{type(action).__name__} {subject}"

@@ -49,8 +49,17 @@ class ModelFacts(msgspec.Struct, frozen=True):
     busy: bool = False  # a job for this model is under way
 
 
+class ProjectFacts(msgspec.Struct, frozen=True):
+    """One project: when its files and queries were read last."""
+
+    project: str
+    read_us: int | None = None
+
+
 class Facts(msgspec.Struct, frozen=True):
     """Everything the plan may know."""
 
     models: tuple[ModelFacts, ...]
+    projects: tuple[ProjectFacts, ...] = ()
+    read_every_us: int = 900_000_000
     evaluate_every_us: int = 86_400_000_000

@@ -9,6 +9,12 @@ import msgspec
 from mainspring.loop.facts import Facts, ModelFacts, RetrainRule
 
 
+class ReadSources(msgspec.Struct, frozen=True, tag=True):
+    """Read what files and queries of a project hold by now."""
+
+    project: str
+
+
 class EvaluateMonitors(msgspec.Struct, frozen=True, tag=True):
     """Look at the model's monitors."""
 
@@ -70,12 +76,18 @@ class StepRelease(msgspec.Struct, frozen=True, tag=True):
     release: str
 
 
-Action = EvaluateMonitors | ProposeRetraining | Backtest | Train | Check | StartRelease | Finish | StepRelease
+Action = (
+    ReadSources | EvaluateMonitors | ProposeRetraining | Backtest | Train | Check | StartRelease | Finish | StepRelease
+)
 
 
 def plan(facts: Facts, now_us: int) -> list[Action]:
-    """Return what is to be done at ``now_us``, releases first: they may already have enough evidence to stop harm."""
-    actions: list[Action] = []
+    """Return what is to be done at ``now_us``, releases before monitors: they may have to stop harm."""
+    actions: list[Action] = [
+        ReadSources(project.project)
+        for project in facts.projects
+        if project.read_us is None or now_us - project.read_us >= facts.read_every_us
+    ]
     for model in facts.models:
         actions += [StepRelease(model.model, release) for release in model.running]
         if model.champion is None:

@@ -60,6 +60,7 @@ class Publisher:
         features: FeatureService,
         routing: RoutingOut,
         clock: Clock,
+        acknowledgement: Literal["durable", "batched", "best_effort"] = "batched",
     ) -> None:
         self._store = store
         self._registry = registry
@@ -67,6 +68,7 @@ class Publisher:
         self._features = features
         self._routing = routing
         self._clock = clock
+        self._acknowledgement: Literal["durable", "batched", "best_effort"] = acknowledgement
 
     def publish(self) -> Routing:
         """Write a new generation if the desired routing differs from the newest one; return what stands."""
@@ -109,6 +111,7 @@ class Publisher:
             versions=tuple(sorted(loaded.values(), key=lambda version: version.id)),
             views=tuple(self._views(digests)),
             sources=tuple(self._sources()),
+            acknowledgement=self._acknowledgement,
         )
 
     def _needed(self, champion: Version, baseline: Version | None, running: Sequence[Release]) -> Iterable[Version]:

@@ -8,7 +8,7 @@ import msgspec
 
 from mainspring.checks.service import CheckService
 from mainspring.ledger.ports import Store
-from mainspring.loop.facts import Facts, ModelFacts, Retraining, RetrainRule
+from mainspring.loop.facts import Facts, ModelFacts, ProjectFacts, Retraining, RetrainRule
 from mainspring.loop.retrainings import last_proposed_us, open_retraining
 from mainspring.monitoring.service import MonitoringService
 from mainspring.registry.service import ModelRow, Registry
@@ -27,6 +27,7 @@ class FactsReader:
         releases: ReleaseService,
         checks: CheckService,
         monitoring: MonitoringService,
+        read_every_us: int,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -34,14 +35,24 @@ class FactsReader:
         self._checks = checks
         self._monitoring = monitoring
         self._evaluated_us: dict[str, int] = {}
+        self._read_us: dict[str, int] = {}
+        self._read_every_us = read_every_us
 
     def evaluated(self, model: str, at_us: int) -> None:
         """Remember when a model's monitors were looked at; forgotten at a restart, when they are looked at again."""
         self._evaluated_us[model] = at_us
 
+    def sources_read(self, project: str, at_us: int) -> None:
+        """Remember when a project's files and queries were read."""
+        self._read_us[project] = at_us
+
     def read(self, busy: Collection[str] = ()) -> Facts:
         """Return what stands now. ``busy`` are models with a job under way."""
-        return Facts(tuple(self._model(row, row.id in busy) for row in self._registry.models()))
+        return Facts(
+            models=tuple(self._model(row, row.id in busy) for row in self._registry.models()),
+            projects=tuple(ProjectFacts(row.id, self._read_us.get(row.id)) for row in self._registry.projects()),
+            read_every_us=self._read_every_us,
+        )
 
     def _model(self, row: ModelRow, busy: bool) -> ModelFacts:
         champion = self._registry.alias(row.id, "champion")

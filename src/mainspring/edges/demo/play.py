@@ -106,7 +106,9 @@ class Play:
         turned = self.verb("loop step")
         self._keep_first_for_comparison()
         await self._await_generation()
-        self._progress(turn_ends, ", ".join(word for word in turned["actions"] if not word.startswith("Evaluate")))
+        self._progress(
+            turn_ends, ", ".join(word for word in turned["actions"] if not word.startswith(("Evaluate", "Read")))
+        )
 
     async def _tell_sources(self, since: datetime, until: datetime) -> None:
         landed = self._traveller.landed(since, until)

@@ -1,0 +1,100 @@
+"""Settings of a home: ``settings.toml`` in it, then the environment. Frozen, checked whole, unknown keys refused."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from mainspring.kernel.duration import parse_duration
+from mainspring.kernel.errors import InvalidInput, nearest
+
+PREFIX = "MAINSPRING_"
+_SECRETS = ("webhook_secret",)
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What can be set.
+
+    ``acknowledgement`` says when a prediction is answered: once it is on disk (``durable``), within milliseconds of
+    being so (``batched``), or whenever (``best_effort``). ``webhook_url`` gets alarms, signed with ``webhook_secret``;
+    only ``webhook_hosts`` are reached; private addresses and plain HTTP must be allowed on purpose.
+
+    >>> Settings(acknowledgement="durable").read_sources_every
+    '15m'
+    """
+
+    acknowledgement: Literal["durable", "batched", "best_effort"] = "batched"
+    read_sources_every: str = "15m"
+    webhook_url: str = ""
+    webhook_hosts: tuple[str, ...] = ()
+    webhook_secret: str = ""
+    webhook_allow_private: bool = False
+    webhook_allow_plain: bool = False
+
+    def __post_init__(self) -> None:
+        parse_duration(self.read_sources_every, field="read_sources_every")
+        if self.webhook_url and not self.webhook_secret:
+            raise InvalidInput(
+                "is needed to sign alarms",
+                field="webhook_secret",
+                remedy=f"set {PREFIX}WEBHOOK_SECRET to a random text",
+            )
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown(self).items())})"
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One setting with its value as it may be shown, and where it came from."""
+
+    name: str
+    value: Any
+    origin: str
+
+
+def read_settings(home: Path, environment: Mapping[str, str] | None = None) -> tuple[Settings, list[Setting]]:
+    """Return the settings of a home, and where each value came from; the environment wins over the file."""
+    environment = os.environ if environment is None else environment
+    path = home / "settings.toml"
+    values = _file(path)
+    origins = dict.fromkeys(values, str(path))
+    for name in Settings.__struct_fields__:
+        text = environment.get(PREFIX + name.upper())
+        if text is not None:
+            values[name] = text.split(",") if name == "webhook_hosts" else text
+            origins[name] = PREFIX + name.upper()
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        text, _, place = str(error).partition(" - at `$.")
+        field = place.strip("`") or None
+        raise InvalidInput(text[:1].lower() + text[1:], field=field, value=values.get(field or "")) from None
+    told = shown(settings)
+    return settings, [Setting(name, value, origins.get(name, "default")) for name, value in told.items()]
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """Return the settings as they may be shown: a secret is only said to be set."""
+    values = msgspec.structs.asdict(settings)
+    return {name: ("set" if value else "not set") if name in _SECRETS else value for name, value in values.items()}
+
+
+def _file(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot be read: {error}", field="settings.toml", value=str(path)) from None
+    for name in values:
+        if name not in Settings.__struct_fields__:
+            remedy = nearest(name, Settings.__struct_fields__)
+            raise InvalidInput("is not a setting", field="settings.toml", value=name, remedy=remedy)
+        if name in _SECRETS:
+            raise InvalidInput("does not belong into a file", field=name, remedy=f"set {PREFIX}{name.upper()}")
+    return values
