@@ -42,7 +42,11 @@ features.feed(features.ingest("prj_1", now_us))
 def control(root: Path, now_us: int, crash_at: str = "") -> int:
     environment = os.environ | {"MAINSPRING_CRASH_AT": crash_at}
     done = subprocess.run(
-        [sys.executable, "-c", CONTROL, str(root), str(now_us)], env=environment, capture_output=True, timeout=60
+        [sys.executable, "-c", CONTROL, str(root), str(now_us)],
+        check=False,
+        env=environment,
+        capture_output=True,
+        timeout=60,
     )
     assert done.returncode in (0, -signal.SIGKILL), done.stderr.decode()
     return done.returncode
