@@ -13,7 +13,7 @@ import msgspec
 from mainspring.checks.service import CheckService
 from mainspring.features.service import FeatureService
 from mainspring.kernel.clock import Clock
-from mainspring.kernel.errors import MainspringError
+from mainspring.kernel.errors import MainspringError, WorkerFailed
 from mainspring.ledger.ports import Store
 from mainspring.log.ingest import Ingest
 from mainspring.loop import plan as planned
@@ -107,8 +107,9 @@ class Loop:
                 for action in fresh:
                     done.append(_name(action))
                     self._act(action, wait=wait)
-            self._monitoring.deliver()
-            return Turn(now_us, records, tuple(done), self._publisher.publish().generation)
+            turn = Turn(now_us, records, tuple(done), self._publisher.publish().generation)
+        self._monitoring.deliver()
+        return turn
 
     def close(self) -> None:
         """Let running jobs end without being waited for."""
@@ -139,17 +140,14 @@ class Loop:
             _ACTS[type(action)](self, action)
         except MainspringError as error:
             log.warning("%s: %s", _name(action), error)
-            retraining = getattr(action, "retraining", None)
-            if retraining is None:
-                return
-            advance(
-                self._store,
-                retraining,
-                "dropped",
-                error.sentence(),
-                error.as_dict(),
-                project=self._project(action.model),
-            )
+            self._drop(action, error)
+        except Exception as error:  # an error of ours must end this retraining, not be tried again each turn
+            log.exception("%s", _name(action))
+            self._drop(action, WorkerFailed(f"{type(error).__name__}: {error}", remedy="see the log of control"))
+
+    def _drop(self, action: planned.Action, error: MainspringError) -> None:
+        if getattr(action, "retraining", None) is not None:
+            self._advance(action, "dropped", error.sentence(), error.as_dict())
 
     def _project(self, model: str) -> str:
         return self._registry.model(None, model).project
@@ -207,5 +205,8 @@ _ACTS: dict[type[Any], Callable[[Loop, Any], None]] = {
 
 
 def _name(action: planned.Action) -> str:
-    subject = getattr(action, "retraining", None) or getattr(action, "release", None) or getattr(action, "model", "")
-    return f"{type(action).__name__} {subject}"
+    for field in ("retraining", "release", "model", "project"):
+        subject = getattr(action, field, None)
+        if subject is not None:
+            return f"{type(action).__name__} {subject}"
+    return type(action).__name__

@@ -20,7 +20,8 @@ from mainspring.ledger.ports import Store
 from mainspring.loop.tables import generations
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
-from mainspring.release.service import Release, ReleaseService
+from mainspring.release.release import Release
+from mainspring.release.service import ReleaseService
 from mainspring.serving.routing import (
     ModelRoute,
     Package,

@@ -88,7 +88,7 @@ def gain(rows: pl.DataFrame) -> dict[str, Any]:
         return {"rows": 0}
     days = both.group_by("local_day").agg(saved=(pl.col("static_loss") - pl.col("served_loss")).sum(), n=pl.len())
     mean = float(days["saved"].sum()) / both.height
-    off = days["saved"] - mean * days["n"]
+    off = days.select(pl.col("saved") - mean * pl.col("n")).to_series()
     count = days.height
     error = math.sqrt(float((off * off).sum()) * count / max(count - 1, 1)) / both.height
     return {
@@ -135,8 +135,8 @@ def _challengers(platform: Platform, played: Played) -> list[dict[str, Any]]:
     for entrance in ENTRANCES:
         name = entrance.recipe
         if name in played.refused:
-            refusal = {"outcome": "refused", "reason": played.refused[name], "stage": "checks", "evidence": []}
-            shown.append({"name": name, **refusal})
+            refusal: dict[str, Any] = {"name": name, "outcome": "refused", "reason": played.refused[name]}
+            shown.append({**refusal, "stage": "checks", "evidence": []})
         elif name in played.challengers:
             release = platform.releases.get(played.challengers[name])
             last = release.history[-1] if release.history else release.decision

@@ -35,7 +35,9 @@ def status(platform: Platform, asked: Nothing, by: str) -> Any:
 
 def config(platform: Platform, asked: Nothing, by: str) -> Any:
     home = platform.home
+    settings = [{"setting": one.name, "value": one.value, "from": one.origin} for one in platform.settings_shown]
     return [
+        *settings,
         {"setting": "home", "value": str(home.root), "from": "--home, MAINSPRING_HOME or ./mainspring-home"},
         {"setting": "format", "value": home.file.format, "from": "home.json"},
         {"setting": "clock", "value": home.file.clock, "from": "home.json"},
