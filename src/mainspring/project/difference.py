@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any, Literal
 
 import msgspec
 
+from mainspring.kernel.duration import show_duration
 from mainspring.kernel.errors import shorten
 from mainspring.project.manifest import Revision
 
@@ -57,7 +59,9 @@ def _details(old: Any, new: Any) -> list[str]:
     for path in {**before, **after}:
         was, now = before.get(path), after.get(path)
         if was != now:
-            details.append(f"{path}: {_shown(was)} → {_shown(now)}" if path else "its content")
+            name = path.removesuffix("_us")
+            spans = name != path
+            details.append(f"{name}: {_shown(was, spans)} → {_shown(now, spans)}" if path else "its content")
     return details
 
 
@@ -81,9 +85,12 @@ def _labels(items: Iterable[dict[str, Any]]) -> list[str]:
     return labels
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, span: bool) -> str:
     if value is None:
         return "none"
+    if span and isinstance(value, int):
+        sign = "-" if value < 0 else ""
+        return sign + show_duration(timedelta(microseconds=abs(value)))
     if isinstance(value, list):
         return "[" + shorten(", ".join(str(item) for item in value), 100)[1:-1] + "]"
     return value if isinstance(value, str) else repr(value)

@@ -43,9 +43,7 @@ def test_a_changed_number_shows_both():
 def test_parts_of_a_list_are_told_apart_by_name():
     feature = Feature("n", "count", over_us=7_200_000_000)
     view = replace(VIEW, features=(feature,))
-    assert said(REVISION, replace(REVISION, views=(view,))) == [
-        "~ view by_place: features[n].over_us: 3600000000 → 7200000000"
-    ]
+    assert said(REVISION, replace(REVISION, views=(view,))) == ["~ view by_place: features[n].over: 1h → 2h"]
     recipes = (MODEL.recipes[0], replace(MODEL.recipes[1], window="30d"))
     entry = replace(ENTRY, spec=replace(MODEL, recipes=recipes))
     assert said(REVISION, replace(REVISION, models=(entry,))) == [
@@ -60,3 +58,8 @@ def test_changed_code_and_removed_views_are_named():
 
 def test_a_lock_that_appears_is_added():
     assert said(REVISION, replace(REVISION, lock="d" * 64)) == ["+ lock"]
+
+
+def test_spans_are_shown_as_people_write_them():
+    entry = replace(ENTRY, spec=replace(MODEL, predict_at=PredictAt("start", -7_200_000_000)))
+    assert said(REVISION, replace(REVISION, models=(entry,))) == ["~ model slow: predict_at.offset: 0s → -2h"]
