@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from mainspring.kernel.errors import Damaged
 from mainspring.release.evidence.counting import count_drawn, count_drawn_labels, count_pairs, count_shadow
 from mainspring.release.evidence.frames import (
     ROW,
@@ -22,12 +23,14 @@ from mainspring.release.evidence.frames import (
 )
 from mainspring.release.evidence.gathered import Books
 from mainspring.release.release import Record
-from mainspring.release.terms import ANCHOR, QUALITY
+from mainspring.release.terms import ANCHOR, QUALITY, Terms
 
 if TYPE_CHECKING:
     from mainspring.log.queries import PredictionLog
 
 INGEST_LAG_US = 60_000_000  # rows this young may still be on their way from the spool
+LONGEST_PACE_US = 6 * 3_600_000_000
+UNITS_FORMAT = b"\x01"
 
 
 class Gathered(msgspec.Struct, frozen=True):
@@ -43,15 +46,17 @@ def no_units() -> pl.DataFrame:
 
 
 def units_bytes(units: pl.DataFrame) -> bytes:
-    """Return units as stored: little-endian pairs of hash and moment."""
+    """Return units as stored: a version byte, then little-endian pairs of hash and moment."""
     table = np.empty(units.height, dtype=[("unit_hash", "<u8"), ("first_us", "<i8")])
     table["unit_hash"], table["first_us"] = units["unit_hash"].to_numpy(), units["first_us"].to_numpy()
-    return table.tobytes()
+    return UNITS_FORMAT + table.tobytes()
 
 
 def units_from(data: bytes) -> pl.DataFrame:
     """Read stored units."""
-    table = np.frombuffer(data, dtype=[("unit_hash", "<u8"), ("first_us", "<i8")])
+    if data[:1] != UNITS_FORMAT:
+        raise Damaged("a release's units are in an unknown format", field="units", value=data[:1].hex())
+    table = np.frombuffer(data[1:], dtype=[("unit_hash", "<u8"), ("first_us", "<i8")])
     columns = {name: np.ascontiguousarray(table[name]) for name in UNITS_SCHEMA}
     return pl.DataFrame(columns, schema=UNITS_SCHEMA)
 
@@ -69,7 +74,7 @@ def gather(log: PredictionLog, record: Record, before: Gathered, now_us: int) ->
 
 def _rows(log: PredictionLog, record: Record, books: Books, now_us: int) -> Books:
     until_us = now_us - INGEST_LAG_US
-    if until_us <= books.rows_us:
+    if until_us - books.rows_us < INGEST_LAG_US:
         return books
     scored = log.scored(
         record.model, versions=[record.champion, record.challenger], since_us=books.rows_us, until_us=until_us + 1
@@ -92,7 +97,7 @@ def _rows(log: PredictionLog, record: Record, books: Books, now_us: int) -> Book
 def _pairs(log: PredictionLog, record: Record, books: Books, now_us: int) -> Books:
     terms = record.terms
     until_us = now_us - terms.horizon_us
-    if until_us <= books.pairs_us:
+    if until_us - books.pairs_us < _pace_us(terms):
         return books
     versions = [record.champion, record.challenger, *([record.anchor] if record.anchor else [])]
     labelled = log.labelled(record.model, versions, books.pairs_us, until_us + 1, now_us)
@@ -107,7 +112,7 @@ def _drawn(log: PredictionLog, record: Record, books: Books, units: pl.DataFrame
     terms = record.terms
     until_us = now_us - INGEST_LAG_US - terms.window_us
     labels_until_us = now_us - terms.horizon_us - terms.window_us
-    if until_us <= books.drawn_us:
+    if until_us - books.drawn_us < _pace_us(terms):
         return Gathered(books, units)
     oldest_us = min(books.drawn_us, books.drawn_labels_us)
     newest_us = until_us + terms.window_us
@@ -126,6 +131,11 @@ def _drawn(log: PredictionLog, record: Record, books: Books, units: pl.DataFrame
         books, drawn_us=until_us, drawn_labels_us=max(books.drawn_labels_us, labels_until_us)
     )
     return Gathered(books, units)
+
+
+def _pace_us(terms: Terms) -> int:
+    """Return how much must be new before labels are read again: E is looked at after every row, so nothing is lost."""
+    return min(LONGEST_PACE_US, max(terms.hold_us // 4, 1))
 
 
 def _assigned(log: PredictionLog, record: Record, since_us: int, until_us: int) -> pl.DataFrame:

@@ -103,13 +103,15 @@ class ReleaseService:
         now_us = self._clock.now_us()
         if record.state.over:
             return decide(record.terms, record.state, None, self._facts(record, Books()), now_us)
+        stored, counted_before = record, self._books(release_id)
         record = _acknowledge(record, acknowledged_generation, routing, now_us)
-        books = gather(self._log, record, self._books(release_id), now_us)
+        books = gather(self._log, record, counted_before, now_us)
         found = evidence(_fresh(self._log, record, books.books), record.terms.gates, record.terms.alpha_ratio)
         facts = self._facts(record, books.books, (disabled or {}).get(record.challenger))
         decision = decide(record.terms, record.state, found, facts, now_us)
         if decision.kind == "wait":
-            self._wait(record, changes, books, decision)
+            counted = record is not stored or books.books is not counted_before.books
+            self._wait(record, changes, books, decision, counted=counted)
             return decision
         with self._store.begin(by) as tx:
             self._save_books(tx.connection, record.id, _after_books(books, decision))
@@ -353,10 +355,12 @@ class ReleaseService:
             record, champion=champion.id, champion_number=champion.number, anchor=anchor, terms=terms
         )
 
-    def _wait(self, record: Record, changes: int, books: Gathered, decision: Decision) -> None:
+    def _wait(self, record: Record, changes: int, books: Gathered, decision: Decision, *, counted: bool) -> None:
         before = record.decision
         changed = before is None or before.reason != decision.reason or before.waiting != decision.waiting
         keep = changed or decision.at_us - record.shown_us >= SHOWN_EVERY_US
+        if not (keep or counted):
+            return
         record = msgspec.structs.replace(
             record, decision=decision, shown_us=decision.at_us if keep else record.shown_us
         )

@@ -23,7 +23,7 @@ release_books = Table(
     metadata,
     Column("release", ForeignKey("releases.id"), primary_key=True),
     Column("body", Text, nullable=False),  # release.evidence.gathered.Books
-    Column("units", LargeBinary, nullable=False, default=b""),  # little-endian pairs: unit hash u64, first request i64
+    Column("units", LargeBinary, nullable=False, default=b""),  # release.gather.units_bytes
 )
 
 release_decisions = Table(
