@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from mainspring.edges.cli.asking import home_folder
+from mainspring.kernel.errors import Refused
 
+_EXAMPLES = {"int": "1", "float": "1.0", "bool": "true", "str": '"a"', "time": '"2013-05-03T12:00Z"'}
 _PORT = click.IntRange(0, 65_535)
 
 
@@ -26,6 +28,32 @@ def up(context: click.Context, home: str | None, port: int, control_port: int, w
     from mainspring.edges.up import up as run
 
     run(_home_of(context, home), port=port, control_port=control_port, workers=workers, say=click.echo)
+
+
+@click.command("serve", short_help="Serve the champions of a home, and say how they are asked")
+@click.option("--home", help="the home's folder")
+@click.option("--port", type=_PORT, default=8080, show_default=True, help="where predictions are asked")
+@click.option("--control-port", type=_PORT, default=8081, show_default=True, help="where the page and the API are")
+@click.pass_context
+def serve(context: click.Context, home: str | None, port: int, control_port: int) -> None:
+    """Serve what a home holds until Ctrl-C; a notebook's ms.register is enough, no project is needed."""
+    from mainspring.adapters.disk import LocalDisk
+    from mainspring.adapters.home import Home
+    from mainspring.adapters.routing import RoutingFile
+    from mainspring.edges.up import up as run
+
+    folder = _home_of(context, home)
+    place = Home(folder)
+    if place.simulated:
+        raise Refused("plays on a simulated clock, which only a demo turns", field="home", value=str(folder))
+    routing = RoutingFile(place.routing, LocalDisk()).read()
+    if routing is None or not routing.models:
+        remedy = "register one with ms.register, or train one and start its release"
+        raise Refused("has no champion to serve", field="home", value=str(folder), remedy=remedy)
+    for model in routing.models:
+        body = ", ".join(f'"{column.name}": {_EXAMPLES[column.kind]}' for column in model.columns)
+        click.echo(f"ask      POST http://127.0.0.1:{port}/predict/{model.name}  {{{body}}}")
+    run(folder, port=port, control_port=control_port, say=click.echo)
 
 
 @click.command("control", short_help="Run control alone: API, page, loop")
@@ -62,8 +90,8 @@ def restore(context: click.Context, backup: Path, home: str | None) -> None:
     from mainspring.adapters.backup import restore as run
 
     folder = _home_of(context, home)
-    run(backup.absolute(), folder)
-    click.echo(f"restored {folder}")
+    made = run(backup.absolute(), folder)
+    click.echo(f"restored {made.path}: {made.files} files, {made.bytes} bytes, verified")
 
 
 @click.command("init", short_help="Make a small project of your own that runs at once")
@@ -95,6 +123,7 @@ def demo(context: click.Context, home: str | None, until: str, keep: bool, repor
 COMMANDS: tuple[tuple[str, str, click.Command], ...] = (
     ("init", "Project", init),
     ("up", "Serving", up),
+    ("serve", "Serving", serve),
     ("control", "Serving", control),
     ("gateway", "Serving", gateway),
     ("restore", "Home", restore),

@@ -31,7 +31,8 @@ def _pieces(columns: Sequence[str], result: Any, title: str | None = None) -> li
     if isinstance(result, list):
         return _list(columns, result, title) if result else [f"{title}: none" if title else "none"]
     if isinstance(result, dict):
-        return _lines(result, title)
+        chosen = {name: _at(result, name) for name in columns if _at(result, name) is not None}
+        return _lines(chosen or result, title)
     return [text_of("", result)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -11,7 +11,7 @@ from mainspring.edges.verbs.checks import OneVersion
 from mainspring.edges.verbs.naming import find_model, find_version
 from mainspring.edges.verbs.training import OneModel
 from mainspring.edges.verbs.verb import Change, Verb
-from mainspring.kernel.errors import NotFound
+from mainspring.kernel.errors import NotFound, Refused
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
@@ -39,6 +39,55 @@ class ChampionAt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: Annotated[str | None, Meta(description="ISO 8601 with a zone, such as 2013-05-03T12:00Z; now if not said")] = (
         None
     )
+
+
+class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which file to register."""
+
+    model: Annotated[str, Meta(description="a model, as name or project/name")]
+    file: Annotated[bytes, Meta(description="an ONNX file that answers with one number a row")]
+    new: Annotated[bool, Meta(description="make the model, without a project, if there is none")] = False
+    task: Annotated[Literal["binary", "regression"], Meta(description="what a model without a project answers")] = (
+        "binary"
+    )
+    threshold: Annotated[float | None, Meta(description="above it a model without a project decides yes")] = None
+    reason: Annotated[str, Meta(description="why, in a few words; kept in the ledger")] = "registered from a file"
+
+
+def register(platform: Platform, asked: Register, by: str) -> Any:
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    _refuse_code(asked.file)
+    model = _model_for(platform, asked, by)
+    with TemporaryDirectory(dir=platform.home.staging) as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(asked.file)
+        return platform.training.register_graph(
+            model, path, by=by, reason=asked.reason, task=asked.task, threshold=asked.threshold
+        )
+
+
+def _model_for(platform: Platform, asked: Register, by: str) -> str:
+    try:
+        return str(find_model(platform, asked.model).id)
+    except NotFound:
+        if not asked.new:
+            raise
+    with platform.store.begin(by) as tx:
+        model = platform.projects.undeclared(tx, asked.model)
+        tx.record("model.created", model, asked.reason, {"name": asked.model})
+    return model
+
+
+def _refuse_code(file: bytes) -> None:
+    """Refuse what would run code when it is loaded; a graph is data."""
+    if file[:1] == b"\x80" or file[:2] in (b"PK", b"\x1f\x8b") or file[:4] == b"\x89HDF":
+        raise Refused(
+            "is not an ONNX file; a pickled estimator or an archive would run code when it is loaded",
+            field="file",
+            remedy="train it here, or register it with ms.register(estimator, sample)",
+        )
 
 
 def versions(platform: Platform, asked: OneModel, by: str) -> Any:
@@ -79,6 +128,17 @@ def champion(platform: Platform, asked: ChampionAt, by: str) -> Any:
 
 
 VERBS = (
+    Verb(
+        name="register",
+        group="Registry",
+        summary="Register an ONNX file as a version",
+        arguments=Register,
+        call=register,
+        permission="operate",
+        positional=("model", "file"),
+        limit_bytes=96 * 1024 * 1024,
+        long_running=True,
+    ),
     Verb(
         name="versions",
         group="Registry",

@@ -95,6 +95,27 @@ def forecast(platform: Platform, asked: OneModel, by: str) -> Any:
     return platform.releases.forecast(model.id, model.release)
 
 
+_ONE = (
+    "id",
+    "model_name",
+    "challenger_number",
+    "recipe",
+    "champion_number",
+    "status",
+    "stage",
+    "share",
+    "started_us",
+    "deadline_us",
+    "asked",
+    "decision.sentence",
+    "decision.waiting",
+    "forecast.reason",
+    "evidence",
+    "champion",
+    "reason",
+)
+
+
 def _command(word: str, summary: str, *, order: str | None = None) -> Verb:
     return Verb(
         name=f"release {word}",
@@ -104,6 +125,7 @@ def _command(word: str, summary: str, *, order: str | None = None) -> Verb:
         call=_order(order or word),
         permission="operate",
         positional=("release",),
+        columns=_ONE,
     )
 
 
@@ -116,6 +138,7 @@ VERBS = (
         call=start,
         permission="operate",
         positional=("model", "version"),
+        columns=_ONE,
     ),
     Verb(
         name="release list",
@@ -143,6 +166,7 @@ VERBS = (
         arguments=OneRelease,
         call=show,
         positional=("release",),
+        columns=_ONE,
     ),
     _command("hold", "Keep a release where it is until it is resumed"),
     _command("resume", "Let a held release go on"),

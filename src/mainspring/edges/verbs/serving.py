@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from mainspring.edges.verbs.verb import Verb
+from mainspring.edges.verbs.naming import find_model, find_version
+from mainspring.edges.verbs.verb import Verb, machine_path
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
@@ -19,6 +21,29 @@ class OnePrediction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: Annotated[str, Meta(description="id of a prediction, as the answer gave it")]
 
 
+class Score(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which rows to score."""
+
+    model: Annotated[str, Meta(description="a model, as name or project/name")]
+    file: Annotated[str, machine_path("a Parquet or CSV file with the columns that a request carries")]
+    out: Annotated[str, machine_path("where the answers are written, as Parquet")]
+    version: Annotated[str, Meta(description="a number, an alias such as champion, or an id")] = "champion"
+    at: Annotated[str | None, Meta(description="features as known then, ISO 8601 with a zone; now if not said")] = None
+
+
+def score(platform: Platform, asked: Score, by: str) -> Any:
+    from mainspring.edges.gateway.score import score as score_file
+    from mainspring.kernel.clock import parse_time, to_us
+
+    model = find_model(platform, asked.model)
+    version = find_version(platform, model, asked.version)
+    at_us = to_us(parse_time(asked.at, field="at")) if asked.at else None
+    files = Path(asked.file), Path(asked.out)
+    scored = score_file(platform, model.id, *files, by=by, version=version.number, at_us=at_us)
+    platform.loop.ingest()
+    return scored
+
+
 def prediction(platform: Platform, asked: OnePrediction, by: str) -> Any:
     return platform.log.prediction(asked.id)
 
@@ -28,6 +53,16 @@ def replay(platform: Platform, asked: OnePrediction, by: str) -> Any:
 
 
 VERBS = (
+    Verb(
+        name="score",
+        group="Serving",
+        summary="Score a file of rows into the same log",
+        arguments=Score,
+        call=score,
+        permission="owner",
+        positional=("model", "file", "out"),
+        long_running=True,
+    ),
     Verb(
         name="prediction",
         group="Serving",
