@@ -16,6 +16,7 @@ from mainspring.project.collection import Declaration, Faulty, fault, guarded
 F = TypeVar("F", bound=Callable[..., Any])
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _KINDS: tuple[Kind, ...] = ("int", "float", "bool", "str", "time")
+_PASSWORD = re.compile(r"://[^/@:]*:(?!\$\{)[^/@]+@")
 _TASKS = ("binary", "regression", "multiclass", "quantiles", "ranking", "embedding")
 _MICROSECOND = timedelta(microseconds=1)
 _OPERATORS = {">=": " ge ", "<=": " le ", "!=": " ne ", "<>": " ne ", ">": " gt ", "<": " lt ", "=": " eq "}
@@ -242,6 +243,9 @@ def sql(url: str, query: str, *, watermark: str) -> SqlReader:
     >>> ms.sql("postgresql://${DB}/ops", "select * from weather", watermark="observed_at").watermark
     'observed_at'
     """
+    if _PASSWORD.search(text("sql.url", url)):
+        remedy = "put it into an environment variable and write ${NAME} in its place"
+        fault("holds a password, which would be stored", field="sql.url", remedy=remedy)
     return SqlReader(url=url, query=query, watermark=watermark)
 
 

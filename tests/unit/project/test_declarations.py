@@ -1,0 +1,55 @@
+"""Outside an evaluation a fault raises where it stands; names and secrets are looked after."""
+
+import pytest
+
+import mainspring as ms
+from mainspring.kernel.errors import InvalidInput
+
+
+def test_a_fault_raises_when_nothing_collects():
+    with pytest.raises(InvalidInput, match="did you mean 'known_at'"):
+        ms.Source("trips", "trips.csv", time="start", known_att="end", key="trip")
+
+
+def test_an_unknown_word_is_an_attribute_error_that_names_the_nearest():
+    with pytest.raises(AttributeError, match="did you mean 'FeatureView'"):
+        _ = ms.FeatureVew
+
+
+def test_the_words_of_checks_stay_themselves_when_the_package_is_imported():
+    import mainspring.checks.service
+
+    assert mainspring.checks.service.CheckService.__name__ == "CheckService"
+    assert ms.checks.metric("roc_auc", at_least=0.6).at_least == 0.6
+
+
+def test_a_password_in_a_url_is_refused_and_not_shown():
+    with pytest.raises(InvalidInput, match="environment variable") as caught:
+        ms.sql("postgresql://ada:secret@db/ops", "select 1", watermark="at")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://ada:${PASSWORD}@db/ops", "postgresql://${DB}/ops", "postgresql://db:5432/x"]
+)
+def test_a_url_without_a_password_is_taken(url):
+    assert ms.sql(url, "select 1", watermark="at").url == url
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [("a.csv", "CsvReader"), ("a.parquet", "ParquetReader"), ("folder/v1.2/parts", "ParquetReader")],
+)
+def test_a_path_says_how_it_is_read(data, kind):
+    source = ms.Source("trips", data, time="start", known_after="0s", key="trip")
+    assert type(source.reader).__name__ == kind
+
+
+def test_a_pushed_source_declares_its_columns():
+    columns = {"trip": "str", "start": "time", "price": "float?"}
+    source = ms.Source("trips", ms.push(columns), time="start", known_after="0s", key="trip")
+    assert [(c.name, c.kind, c.nullable) for c in source.columns] == [
+        ("trip", "str", False),
+        ("start", "time", False),
+        ("price", "float", True),
+    ]
