@@ -7,6 +7,7 @@ batch raises or is slow, its rows are scored one by one, so that only the rows a
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 import threading
@@ -31,54 +32,101 @@ from mainspring.serving.ports import Row, Runtime
 BATCH_ROWS = 256
 REFUSED_TO_LOAD = 3
 STUCK = 70
+LATE = "late"
+INVALID = "invalid"
 _decode = msgspec.msgpack.Decoder(Ask).decode
+
+
+class Scores(msgspec.Struct):
+    """What became of some rows: a value each, or a fault by its place; and what each row took in microseconds."""
+
+    values: list[float | None]
+    faults: dict[int, str]
+    latencies_us: list[int]
+
+
+class Watchdog:
+    """Ends a process whose model does not come back, or whose supervisor is gone; the supervisor starts it anew."""
+
+    def __init__(self, stuck_s: float, parent: int) -> None:
+        self._stuck_s = stuck_s
+        self._parent = parent
+        self._since: float | None = None
+
+    def watch(self) -> None:
+        """Watch from a thread, until the process ends."""
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def begin(self) -> None:
+        self._since = time.monotonic()
+
+    def end(self) -> None:
+        self._since = None
+
+    def _look(self) -> None:
+        while True:
+            time.sleep(0.5)
+            since = self._since
+            if since is not None and time.monotonic() - since > self._stuck_s:
+                print(f"the model did not come back within {self._stuck_s:g} s", file=sys.stderr, flush=True)  # noqa: T201
+                os._exit(STUCK)
+            if os.getppid() != self._parent:
+                os._exit(0)
 
 
 class Scorer:
     """Scores batches and says for each row what became of it."""
 
-    def __init__(self, runtime: Runtime, slow_us: int, task: Task = "regression") -> None:
+    def __init__(self, runtime: Runtime, watchdog: Watchdog, slow_us: int, task: Task = "regression") -> None:
         self._runtime = runtime
+        self._watchdog = watchdog
         self._slow_us = slow_us
         self._least, self._greatest = (0.0, 1.0) if task == "binary" else (-sys.float_info.max, sys.float_info.max)
 
-    def score(self, rows: Sequence[Row]) -> tuple[list[float | None], dict[int, str], int]:
-        """Return values, faults by row, and one row's share of the time in microseconds."""
-        began = time.perf_counter_ns()
+    def score(self, rows: Sequence[Row], until_s: float = math.inf) -> Scores:
+        """Score rows together, or one by one where that goes wrong; a row not begun by ``until_s`` is late."""
+        began_ns = time.perf_counter_ns()
         values, fault = self._attempt(rows)
-        spent_us = (time.perf_counter_ns() - began) // 1_000
-        if fault is None and (len(rows) == 1 or spent_us <= self._slow_us):
-            return self._checked(values, spent_us // len(rows))
+        spent_us = (time.perf_counter_ns() - began_ns) // 1_000
         if len(rows) == 1:
-            return [None], {0: fault or "late"}, spent_us
-        return self._one_by_one(rows)
+            return self._one(values, fault, spent_us)
+        if fault is not None or spent_us > self._slow_us:
+            return self._one_by_one(rows, until_s)
+        faults = {row: INVALID for row, value in enumerate(values) if not self._valid(value)}
+        return Scores(
+            [None if row in faults else value for row, value in enumerate(values)],
+            faults,
+            [spent_us // len(rows)] * len(rows),
+        )
 
     def _attempt(self, rows: Sequence[Row]) -> tuple[list[float], str | None]:
+        self._watchdog.begin()
         try:
             return self._runtime.run(rows), None
         except MainspringError as error:
             return [], f"failed: {error}"
         except BaseException as error:  # user code may raise SystemExit; it must not end the process
             return [], f"failed: {type(error).__name__}: {error}"[:200]
+        finally:
+            self._watchdog.end()
 
-    def _checked(self, values: Sequence[float], latency_us: int) -> tuple[list[float | None], dict[int, str], int]:
-        least, greatest = self._least, self._greatest  # a comparison with NaN is false
-        faults = {row: "invalid" for row, value in enumerate(values) if not least <= value <= greatest}
-        if latency_us > self._slow_us and len(values) == 1 and not faults:
-            faults = {0: "late"}
-        return [None if row in faults else value for row, value in enumerate(values)], faults, latency_us
+    def _one(self, values: Sequence[float], fault: str | None, spent_us: int) -> Scores:
+        if fault is None:
+            fault = LATE if spent_us > self._slow_us else None if self._valid(values[0]) else INVALID
+        return Scores([values[0]], {}, [spent_us]) if fault is None else Scores([None], {0: fault}, [spent_us])
 
-    def _one_by_one(self, rows: Sequence[Row]) -> tuple[list[float | None], dict[int, str], int]:
-        values: list[float | None] = []
-        faults: dict[int, str] = {}
-        longest_us = 0
+    def _one_by_one(self, rows: Sequence[Row], until_s: float) -> Scores:
+        found = Scores([], {}, [])
         for number, row in enumerate(rows):
-            one, fault, spent_us = self.score((row,))
-            values += one
-            if fault:
-                faults[number] = fault[0]
-            longest_us = max(longest_us, spent_us)
-        return values, faults, longest_us
+            one = self.score((row,)) if time.monotonic() < until_s else Scores([None], {0: LATE}, [0])
+            found.values += one.values
+            found.latencies_us += one.latencies_us
+            if one.faults:
+                found.faults[number] = one.faults[0]
+        return found
+
+    def _valid(self, value: float) -> bool:
+        return self._least <= value <= self._greatest  # false for NaN
 
 
 class Waiting:
@@ -130,53 +178,31 @@ class Line(asyncio.Protocol):
             self._transport.write(framed(answer))
 
 
-class Watchdog:
-    """Ends a process whose model does not come back; the supervisor starts it anew."""
-
-    def __init__(self, stuck_s: float, parent: int) -> None:
-        self._stuck_s = stuck_s
-        self._parent = parent
-        self._since: float | None = None
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def begin(self) -> None:
-        self._since = time.monotonic()
-
-    def end(self) -> None:
-        self._since = None
-
-    def _watch(self) -> None:
-        while True:
-            time.sleep(0.5)
-            since = self._since
-            if since is not None and time.monotonic() - since > self._stuck_s:
-                print(f"the model did not come back within {self._stuck_s:g} s", file=sys.stderr, flush=True)  # noqa: T201
-                os._exit(STUCK)
-            if os.getppid() != self._parent:
-                os._exit(0)
-
-
-def _work(scorer: Scorer, waiting: Waiting, watchdog: Watchdog, loop: asyncio.AbstractEventLoop) -> None:
+def _work(scorer: Scorer, waiting: Waiting, loop: asyncio.AbstractEventLoop) -> None:
     while True:
         batch = waiting.take()
-        now = time.monotonic()
-        for ask, line, until in batch:
-            if until <= now:
-                late = dict.fromkeys(range(len(ask.rows)), "late")
-                loop.call_soon_threadsafe(line.send, Answer(ask.number, (None,) * len(ask.rows), late, 0))
-        batch = [item for item in batch if item[2] > now]
+        now_s = time.monotonic()
+        for ask, line, until_s in batch:
+            if until_s <= now_s:
+                loop.call_soon_threadsafe(line.send, _none_begun(ask))
+        batch = [item for item in batch if item[2] > now_s]
         if not batch:
             continue
         reached("model_process.before_run")
-        watchdog.begin()
-        values, faults, latency_us = scorer.score([row for ask, _, _ in batch for row in ask.rows])
-        watchdog.end()
+        until_s = max(until_s for _, _, until_s in batch)
+        found = scorer.score([row for ask, _, _ in batch for row in ask.rows], until_s)
         start = 0
         for ask, line, _ in batch:
             end = start + len(ask.rows)
-            own = {row - start: fault for row, fault in faults.items() if start <= row < end}
-            loop.call_soon_threadsafe(line.send, Answer(ask.number, tuple(values[start:end]), own, latency_us))
+            faults = {row - start: fault for row, fault in found.faults.items() if start <= row < end}
+            values, latencies_us = tuple(found.values[start:end]), tuple(found.latencies_us[start:end])
+            loop.call_soon_threadsafe(line.send, Answer(ask.number, values, faults, latencies_us))
             start = end
+
+
+def _none_begun(ask: Ask) -> Answer:
+    count = len(ask.rows)
+    return Answer(ask.number, (None,) * count, dict.fromkeys(range(count), LATE), (0,) * count)
 
 
 async def _serve(launch: Launch, scorer: Scorer) -> None:
@@ -187,8 +213,7 @@ async def _serve(launch: Launch, scorer: Scorer) -> None:
         path.unlink()
     server = await loop.create_unix_server(lambda: Line(waiting), str(path))
     path.chmod(0o600)
-    watchdog = Watchdog(launch.stuck_s, launch.parent)
-    threading.Thread(target=_work, args=(scorer, waiting, watchdog, loop), daemon=True).start()
+    threading.Thread(target=_work, args=(scorer, waiting, loop), daemon=True).start()
     await server.serve_forever()
 
 
@@ -201,7 +226,9 @@ def main() -> None:
     except MainspringError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(REFUSED_TO_LOAD)
-    asyncio.run(_serve(launch, Scorer(runtime, launch.slow_us, launch.version.signature.task)))
+    watchdog = Watchdog(launch.stuck_s, launch.parent)
+    watchdog.watch()
+    asyncio.run(_serve(launch, Scorer(runtime, watchdog, launch.slow_us, launch.version.signature.task)))
 
 
 if __name__ == "__main__":

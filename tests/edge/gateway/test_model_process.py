@@ -17,7 +17,7 @@ from mainspring.adapters.runtimes.frames import Ask, Unframer, framed, socket_pa
 from mainspring.adapters.runtimes.once import running
 from mainspring.adapters.runtimes.process import ask_and_wait
 from mainspring.adapters.runtimes.supervisor import start
-from mainspring.edges.model_process import Scorer
+from mainspring.edges.model_process import Scorer, Watchdog
 from mainspring.kernel.errors import Unavailable, WorkerFailed
 from mainspring.kernel.schema import Column, Signature
 from mainspring.registry.version import Environment
@@ -46,7 +46,7 @@ def test_user_code_sees_no_secret_and_one_thread(
 ) -> None:
     monkeypatch.setenv("MAINSPRING_SECRET", "hush")
     version = rule_version(blobs, "ver_1", 1, SPIES, INPUTS, frame="pandas")
-    with running(version, blobs, tmp_path / "blobs") as run:
+    with running(version, tmp_path / "blobs") as run:
         assert run([(1.0, "UA"), (None, "DL")]) == [0.25, 0.25]
 
 
@@ -64,7 +64,7 @@ def test_an_estimator_answers_as_it_does_where_it_was_fitted(blobs: FileBlobs, t
     version = VersionRoute("ver_1", 1, package, Signature("binary", INPUTS))
     rows = [(1.0, "UA"), (None, "DL"), (4.0, "B6")]
     expected = estimator.predict_proba(pandas.DataFrame(rows, columns=["distance", "carrier"]))[:, 1].tolist()
-    with running(version, blobs, tmp_path / "blobs") as run:
+    with running(version, tmp_path / "blobs") as run:
         assert run(rows) == expected
 
 
@@ -74,7 +74,7 @@ def test_a_version_of_another_environment_is_refused_before_it_is_loaded(blobs: 
     version = VersionRoute("ver_1", 1, package, Signature("binary", INPUTS), environment=made_in)
     with (
         pytest.raises(Unavailable, match=r"made in another environment: numpy 0\.1 was used"),
-        running(version, blobs, tmp_path / "blobs"),
+        running(version, tmp_path / "blobs"),
     ):
         pass
 
@@ -83,7 +83,7 @@ def test_a_model_that_raises_is_named_with_its_row(blobs: FileBlobs, tmp_path: P
     code = "def answer(frame, params):\n    return [1 / x for x in frame['distance']]\n"
     version = rule_version(blobs, "ver_1", 1, code, INPUTS)
     with (
-        running(version, blobs, tmp_path / "blobs") as run,
+        running(version, tmp_path / "blobs") as run,
         pytest.raises(WorkerFailed, match="could not answer row 1: failed: ZeroDivisionError"),
     ):
         run([(1.0, "UA"), (0.0, "UA")])
@@ -103,17 +103,27 @@ class Numbers:
         return [row[0] for row in rows]
 
 
+def scorer(numbers: Numbers) -> Scorer:
+    return Scorer(numbers, Watchdog(60.0, parent=0), 20_000, "binary")
+
+
 def test_a_good_batch_is_run_once() -> None:
     numbers = Numbers()
-    values, faults, _ = Scorer(numbers, 20_000, "binary").score([(0.1, ""), (0.2, "")])
-    assert (values, faults, numbers.calls) == ([0.1, 0.2], {}, [2])
+    found = scorer(numbers).score([(0.1, ""), (0.2, "")])
+    assert (found.values, found.faults, numbers.calls) == ([0.1, 0.2], {}, [2])
 
 
-def test_in_a_bad_batch_only_the_rows_at_fault_are_blamed() -> None:
+def test_in_a_bad_batch_only_the_rows_at_fault_are_blamed_and_slow() -> None:
     rows = [(0.1, ""), (0.2, "raise"), (0.3, "sleep"), (1.5, ""), (float("nan"), "")]
-    values, faults, _ = Scorer(Numbers(), 20_000, "binary").score(rows)
-    assert values == [0.1, None, None, None, None]
-    assert faults == {1: "failed: ValueError: no", 2: "late", 3: "invalid", 4: "invalid"}
+    found = scorer(Numbers()).score(rows)
+    assert found.values == [0.1, None, None, None, None]
+    assert found.faults == {1: "failed: ValueError: no", 2: "late", 3: "invalid", 4: "invalid"}
+    assert [latency_us > 40_000 for latency_us in found.latencies_us] == [False, False, True, False, False]
+
+
+def test_rows_of_a_slow_batch_that_have_not_begun_in_time_are_late() -> None:
+    found = scorer(Numbers()).score([(0.1, "sleep"), (0.2, "sleep"), (0.3, "")], until_s=time.monotonic() + 0.12)
+    assert (found.values[2], found.faults[2], found.latencies_us[2]) == (None, "late", 0)
 
 
 def test_a_process_whose_model_does_not_come_back_ends_itself(blobs: FileBlobs, tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from mainspring.adapters.home import HomeLock, create_home
 from mainspring.edges.gateway.score import score
 from mainspring.edges.notebook import register
-from mainspring.edges.verbs.replaying import replay_prediction
 from mainspring.platform import Platform, open_platform
 
 DRAW = np.random.default_rng(0)
@@ -93,13 +92,11 @@ def test_a_registered_model_answers_learns_what_came_true_and_replays_to_the_byt
     served.ingest_until(lambda: served.platform.log.counts()["outcomes"] == 1)
     found = served.platform.log.prediction(one["id"])
     assert [row["value"] for row in found["outcomes"]] == [1.0]
-    for id in (one["id"], many["id"]):
-        replays = replay_prediction(served.platform, id)
-        assert [replay.equal for replay in replays] == [True] * len(replays)
+    assert [served.platform.replay.replay(id).difference for id in (one["id"], many["id"])] == ["", ""]
 
     SAMPLE.head(100).to_csv(tmp_path / "rows.csv", index=False)
     batch = score(served.platform, "late", tmp_path / "rows.csv", tmp_path / "answers.parquet", by="anna")
     answers = pl.read_parquet(tmp_path / "answers.parquet")
     assert (batch.rows, batch.version, answers["value"][0]) == (100, 1, one["value"])
     served.ingest_until(lambda: served.platform.log.counts().get("batch") == 100)
-    assert all(replay.equal for replay in replay_prediction(served.platform, answers["prediction_id"][0]))
+    assert served.platform.replay.replay(answers["prediction_id"][0]).equal

@@ -30,13 +30,13 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
 class Answer(msgspec.Struct, frozen=True, array_like=True):
     """One value a row, None where ``faults`` says why: ``late``, ``invalid``, or ``failed: …``.
 
-    ``latency_us`` is one row's share of the time that the model took.
+    ``latencies_us`` are what each row took: its own time, or its share of the time of its batch.
     """
 
     number: int
     values: tuple[float | None, ...]
     faults: dict[int, str]
-    latency_us: int
+    latencies_us: tuple[int, ...]
 
 
 class Launch(msgspec.Struct, frozen=True):

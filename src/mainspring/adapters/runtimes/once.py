@@ -1,4 +1,4 @@
-"""Run a version for a while, outside a gateway: a graph here, user code in a process of its own and never here."""
+"""Run a version for a while in a process of its own, outside any gateway: for batches."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mainspring.adapters.runtimes.frames import socket_path
-from mainspring.adapters.runtimes.package import load_onnx
 from mainspring.adapters.runtimes.process import ask_and_wait
 from mainspring.adapters.runtimes.supervisor import start
 from mainspring.kernel.errors import Unavailable, WorkerFailed
-from mainspring.log.ports import Blobs
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import VersionRoute
 
@@ -24,15 +22,12 @@ _LOOK_EVERY_S = 0.02
 
 
 @contextmanager
-def running(version: VersionRoute, blobs: Blobs, root: Path) -> Iterator[Run]:
-    """Yield a function from rows to answers; ``root`` is the folder of the blobs."""
-    if version.package.runtime == "onnx":
-        yield load_onnx(version, blobs.get).run
-        return
+def running(version: VersionRoute, blobs: Path) -> Iterator[Run]:
+    """Yield a function from rows to answers; ``blobs`` is the folder that the version's files lie in."""
     with TemporaryDirectory(prefix="mainspring-run-") as folder:
         run = Path(folder)
         socket = socket_path(run, version.id)
-        process = start(version, run, root, slow_us=60_000_000, socket=socket)
+        process = start(version, run, blobs, slow_us=60_000_000, socket=socket)
         try:
             _wait_for(socket, process.poll, run / f"{version.id}.log")
             yield lambda rows: _answers(socket, rows, version)

@@ -63,7 +63,7 @@ def score(
     frame = _read(path)
     moment_us = platform.clock.now_us() if at_us is None else at_us
     ids = PredictionIds(new_id("batch"))
-    with running(_route(chosen), platform.blobs, platform.home.blobs) as run:
+    with running(_route(chosen), platform.home.blobs) as run:
         scorer = _Scorer(platform, row, chosen, run, ids, by)
         spool = SpoolWriter(platform.home.spool, ids.boot, platform.disk, "durable")
         try:

@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from mainspring.adapters.runtimes.frames import Answer
 from mainspring.edges.gateway.predict import AWAY, INVALID, LATE, Asked, Part, Ran, spool_scored
 from mainspring.edges.gateway.snapshot import Arm, Local
 from mainspring.kernel.errors import Unavailable
@@ -17,7 +18,8 @@ BATCH_ROWS = 256
 BATCH_S = 0.02
 MOST_ROWS = 20_000
 PROCESS_BACK_S = 10.0
-_BUDGET_S = 120.0
+_BUDGET_S = 120.0  # rows of a batch that have not begun by then are late
+_PATIENCE_S = 150.0
 
 Job = tuple[Asked, Arm, str, list[int]]
 
@@ -75,20 +77,20 @@ class Shadows:
     async def _score(self, batch: Sequence[Job]) -> None:
         arm = batch[-1][1]
         rows = [own.row(asked.rows[p], asked.looked[p]) for asked, own, _, places in batch for p in places]
-        ran = await _run(arm, rows)
+        found = await _run(arm, rows)
         start = 0
         for asked, own, release, places in batch:
             end = start + len(places)
-            faults = {at - start: fault for at, fault in ran.faults.items() if start <= at < end}
+            faults = {at - start: fault for at, fault in found.faults.items() if start <= at < end}
+            ran = Ran(found.values[start:end], faults, max(found.latencies_us[start:end]))
             try:
-                part = Part(asked, own, "shadow", places, release)
-                spool_scored(self._spool(), part, Ran(ran.values[start:end], faults, ran.latency_us))
+                spool_scored(self._spool(), Part(asked, own, "shadow", places, release), ran)
             except Unavailable:  # the disk is full: callers are refused already, shadows are counted
                 self.dropped += len(places)
             start = end
 
 
-async def _run(arm: Arm, rows: Sequence[Row]) -> Ran:
+async def _run(arm: Arm, rows: Sequence[Row]) -> Answer:
     if isinstance(arm.engine, Local):
         return await _run_local(arm.engine.runtime, rows)
     process = arm.engine.process
@@ -96,22 +98,25 @@ async def _run(arm: Arm, rows: Sequence[Row]) -> Ran:
         if not process.connected:
             await process.open(PROCESS_BACK_S)
         try:
-            answer = await asyncio.wait_for(process.ask(rows, _BUDGET_S, shadow=True), _BUDGET_S)
+            return await asyncio.wait_for(process.ask(rows, _BUDGET_S, shadow=True), _PATIENCE_S)
         except TimeoutError:
-            return Ran((None,) * len(rows), dict.fromkeys(range(len(rows)), LATE), int(_BUDGET_S * 1e6))
+            return _all(LATE, len(rows))
         except Unavailable:
             continue
-        return Ran(answer.values, answer.faults, answer.latency_us)
-    return Ran((None,) * len(rows), dict.fromkeys(range(len(rows)), AWAY), 0)
+    return _all(AWAY, len(rows))
 
 
-async def _run_local(runtime: Runtime, rows: Sequence[Row]) -> Ran:
+async def _run_local(runtime: Runtime, rows: Sequence[Row]) -> Answer:
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     try:
         values = await loop.run_in_executor(None, runtime.run, rows)
     except Exception as error:  # a graph may raise anything
-        fault = f"failed: {type(error).__name__}: {error}"[:200]
-        return Ran((None,) * len(rows), dict.fromkeys(range(len(rows)), fault), 0)
-    invalid = {at: INVALID for at, value in enumerate(values) if not math.isfinite(value)}
-    return Ran(values, invalid, int((loop.time() - began_s) * 1e6 / len(rows)))
+        return _all(f"failed: {type(error).__name__}: {error}"[:200], len(rows))
+    faults = {at: INVALID for at, value in enumerate(values) if not math.isfinite(value)}
+    share_us = int((loop.time() - began_s) * 1e6 / len(rows))
+    return Answer(0, tuple(values), faults, (share_us,) * len(rows))
+
+
+def _all(fault: str, count: int) -> Answer:
+    return Answer(0, (None,) * count, dict.fromkeys(range(count), fault), (0,) * count)

@@ -119,6 +119,10 @@ class View:
             raise InvalidInput("the view's key is not a column of the request", field=route.spec.name, value=missing)
         self._key = [places[name] for name in route.spec.key]
 
+    def warm(self, latest: Latest) -> None:
+        """Open what the first look-up would open."""
+        latest.get(self.digest, [encode_key([""] * len(self._key))], 0)
+
     def look_up(self, latest: Latest, rows: Sequence[Row], at_us: int) -> list[Looked]:
         """Return the features of each row as known at ``at_us``."""
         keys = [encode_key([row[place] for place in self._key]) for row in rows]
@@ -151,8 +155,10 @@ class Model:
             raise InvalidInput("a version needs a view that is not fed", field=route.name, value=unfed[0])
         self.views = [View(known[digest, route.project], route.columns) for digest in digests]
         self._latest = latest
-        if self.views and latest is None:
-            raise Unavailable("the latest features cannot be read", field="features", value=route.name)
+        for view in self.views:
+            if latest is None:
+                raise Unavailable("the latest features cannot be read", field="features", value=route.name)
+            view.warm(latest)
         self.arms = {id: Arm(version, engines[id], route.columns, self.views) for id, version in versions.items()}
         self.champion = self.arms[route.champion]
         self.release: ReleaseRoute | None = route.release
