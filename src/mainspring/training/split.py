@@ -45,9 +45,11 @@ def split(rows: pl.DataFrame, recipe: Recipe, place: str) -> Split:
 
 
 def _by_time(ordered: pl.DataFrame, share: float) -> Split:
-    start_us = ordered.get_column("at_us")[max(0, round(ordered.height * (1 - share)) - 1)]
-    held_out = ordered.filter(pl.col("at_us") > start_us)
-    fit = ordered.filter((pl.col("at_us") <= start_us) & (pl.col("known_us") <= start_us))
+    if ordered.is_empty():
+        return Split(ordered, ordered, 0)
+    begins_us = ordered.get_column("at_us")[min(round(ordered.height * (1 - share)), ordered.height - 1)]
+    held_out = ordered.filter(pl.col("at_us") >= begins_us)
+    fit = ordered.filter((pl.col("at_us") < begins_us) & (pl.col("known_us") <= begins_us))
     return Split(fit, held_out, ordered.height - fit.height - held_out.height)
 
 
