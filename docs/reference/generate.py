@@ -1,0 +1,129 @@
+"""Write the reference of commands and of the HTTP interface from the table of verbs.
+
+Run ``python docs/reference/generate.py``; with ``--check`` it only tells whether the pages are up to date.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from mainspring.edges.cli.processes import COMMANDS
+from mainspring.edges.verbs import GROUPS, VERBS
+from mainspring.edges.verbs.verb import Verb
+
+HERE = Path(__file__).parent
+NOTE = "<!-- written by docs/reference/generate.py from the table of verbs; do not edit -->"
+COMMON = """\
+Every verb takes `--home FOLDER` (else `MAINSPRING_HOME`, else `./mainspring-home`) and `--json`; one that changes state
+takes `--by NAME` (else `MAINSPRING_ACTOR`, else the user's name). When control runs, the command asks it; else it takes
+the home's lock and opens the home itself: the same verbs, the same results. Errors are one sentence on the standard
+error; the exit code is 1, or 2 for a wrong use."""
+DOOR = """\
+Control answers on loopback only. Address and token stand in `run/control.json` of the home, readable by its owner; the
+token is new at each start. Every verb needs `Authorization: Bearer TOKEN`. A `POST` also needs
+`X-Mainspring-Request: 1`, `X-Mainspring-Actor: NAME` (percent-encoded) and a JSON object as its body; a `GET` takes its
+arguments from the query. Errors are `{code, message, field, remedy}`. The full description is at
+`GET /api/openapi.json`. The page at `/`, `/models/PROJECT/MODEL` and `/releases/ID` is read-only and needs no token, as
+does `GET /live`."""
+WORDS = {
+    "read": "changes nothing",
+    "operate": "changes state",
+    "owner": "changes state or names a path on this machine",
+}
+
+
+def commands() -> str:
+    """Return the page of commands."""
+    parts = [
+        NOTE,
+        "# Commands",
+        COMMON,
+    ]
+    for group in (*GROUPS, "Demo"):
+        parts.append(f"## {group}")
+        parts += [_command(verb) for verb in VERBS if verb.group == group]
+        for name, owner, command in COMMANDS:
+            if owner == group:
+                parts.append(f"### `mainspring {name}`\n\n{command.short_help}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _command(verb: Verb) -> str:
+    fields = _fields(verb)
+    required = {field.name for field in fields if field.required}
+    words = [name.upper() if name in required else f"[{name.upper()}]" for name in verb.positional]
+    lines = [f"### `{' '.join(['mainspring', verb.name, *words])}`", "", f"{verb.summary}."]
+    rows = [_argument(verb, field) for field in fields]
+    return "\n".join(lines + (["", *rows] if rows else []))
+
+
+def _argument(verb: Verb, field: msgspec.inspect.Field) -> str:
+    name = field.name.upper() if field.name in verb.positional else f"--{field.name.replace('_', '-')}"
+    shown = field.default not in (None, "", False, msgspec.NODEFAULT)
+    default = f" (default {field.default!r})" if shown else " (required)" if field.required else ""
+    return f"- `{name}`: {_description(field)}{default}"
+
+
+def http() -> str:
+    """Return the page of the HTTP interface."""
+    rows = [f"| `{'POST' if v.mutates else 'GET'} {v.path}` | {v.summary} | {WORDS[v.permission]} |" for v in VERBS]
+    return "\n".join(
+        [
+            NOTE,
+            "",
+            "# HTTP interface of control",
+            "",
+            DOOR,
+            "",
+            "| route | what it does | |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+            "| code | status |",
+            "| --- | --- |",
+            *(f"| `{code}` | {status} |" for code, status in _statuses().items()),
+            "",
+        ]
+    )
+
+
+def _statuses() -> dict[str, int]:
+    from mainspring.edges.api.errors import STATUS
+
+    return {"refused (no valid token)": 401, **STATUS, "fault (its id is in control's log)": 500}
+
+
+def _fields(verb: Verb) -> tuple[msgspec.inspect.Field, ...]:
+    found = msgspec.inspect.type_info(verb.arguments)
+    return found.fields if isinstance(found, msgspec.inspect.StructType) else ()
+
+
+def _description(field: msgspec.inspect.Field) -> str:
+    extra = field.type.extra_json_schema if isinstance(field.type, msgspec.inspect.Metadata) else None
+    return str((extra or {}).get("description", ""))
+
+
+PAGES = {"commands.md": commands, "http.md": http}
+
+
+def main() -> int:
+    """Write the pages, or check them."""
+    stale = [name for name, page in PAGES.items() if not _written(HERE / name, page())]
+    if "--check" in sys.argv:
+        if stale:
+            sys.stderr.write(f"out of date: {', '.join(stale)}; run python docs/reference/generate.py\n")
+        return 1 if stale else 0
+    for name in stale:
+        (HERE / name).write_text(PAGES[name]())
+    return 0
+
+
+def _written(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text() == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
