@@ -56,7 +56,16 @@ class SourceReader(Protocol):
     """Reads a source. Satisfied by Parquet, CSV and SQL."""
 
     def read(
-        self, spec: SourceSpec, project_root: Path, watermark: str | None = None, known_until_us: int | None = None
+        self,
+        spec: SourceSpec,
+        project_root: Path,
+        watermark: str | None = None,
+        known_until_us: int | None = None,
+        known_since_us: int | None = None,
     ) -> Read:
-        """Return rows at or after the watermark and known by then (all if not given), and the next watermark."""
+        """Return rows at or after the watermark and known by then (all if not given), and the next watermark.
+
+        A reader that sees by the watermark that nothing was changed may leave out rows known at ``known_since_us`` or
+        before: they were read with that watermark.
+        """
         ...

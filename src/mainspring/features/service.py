@@ -15,7 +15,7 @@ from mainspring.features.frame import FrameSource, FrameSpec, FrameView, Label
 from mainspring.features.inspection import declared_faults, inspected
 from mainspring.features.ports import Latest, SourceReader
 from mainspring.features.rows import KNOWN, TIME, distinct, timed
-from mainspring.features.spec import CsvReader, ParquetReader, PushReader, SourceSpec, ViewSpec
+from mainspring.features.spec import PushReader, SourceSpec, ViewSpec
 from mainspring.features.tables import sources, views
 from mainspring.features.windows import horizon_us
 from mainspring.kernel.clock import Clock
@@ -198,12 +198,11 @@ class FeatureService:
     def _read(self, source_id: str, spec: SourceSpec, now_us: int) -> pl.DataFrame:
         with self._store.read() as connection:
             row = connection.execute(select(sources).where(sources.c.id == source_id)).one()
-        read = self._reader(spec).read(spec, Path(), row.watermark, now_us)
+        read = self._reader(spec).read(spec, Path(), row.watermark, now_us, row.read_until_us)
         rows = timed(spec, read.frame).filter(pl.col(KNOWN) <= now_us)
-        unchanged = isinstance(spec.reader, ParquetReader | CsvReader) and read.watermark == row.watermark
-        if unchanged and row.read_until_us is not None:
-            rows = rows.filter(pl.col(KNOWN) > row.read_until_us)
         fresh = self._fresh(source_id, spec, distinct(spec, rows), now_us).drop(TIME)
+        if fresh.is_empty() and read.watermark == row.watermark and row.read_until_us is not None:
+            return fresh
         with self._store.bookkeeping() as connection:
             self._log.append_source(connection, source_id, fresh, now_us)
             reached("features.before_commit")

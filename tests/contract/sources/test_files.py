@@ -79,3 +79,17 @@ def test_a_column_of_numbers_may_turn_to_text_late(tmp_path):
     lines = ["id,at,x"] + [f"{n},2013-05-03T11:00Z,{n}" for n in range(3_000)] + ["3000,2013-05-03T11:00Z,many"]
     (tmp_path / "sales.csv").write_text("\n".join(lines))
     assert read("csv", tmp_path, "sales.csv").frame["x"][-1] == "many"
+
+
+def test_what_was_read_of_an_unchanged_file_is_left_out(kind, tmp_path):
+    write(kind, tmp_path / f"sales.{kind}")
+    mark = read(kind, tmp_path, f"sales.{kind}").watermark
+    bounds = {"known_until_us": NOON_US + 3_600_000_000, "known_since_us": NOON_US}
+    assert read(kind, tmp_path, f"sales.{kind}", watermark=mark, **bounds).frame["id"].to_list() == [3]
+    assert read(kind, tmp_path, f"sales.{kind}", watermark="other", **bounds).frame["id"].to_list() == [1, 2, 3]
+
+
+def test_a_parquet_file_with_times_of_its_own_is_read_in_part(tmp_path):
+    times = ROWS.with_columns(pl.col("at").str.to_datetime(time_unit="us", time_zone="UTC"))
+    write("parquet", tmp_path / "sales.parquet", times)
+    assert read("parquet", tmp_path, "sales.parquet", known_until_us=NOON_US).frame["id"].to_list() == [1, 2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mainspring.adapters.sources.files import read_files
+from mainspring.adapters.sources.files import Asked, read_files
 from mainspring.features.ports import Read
 from mainspring.features.spec import CsvReader, SourceSpec
 
@@ -15,13 +15,19 @@ class CsvFiles:
     """Satisfies ``SourceReader``. Kinds are inferred from every line, so a late text breaks nothing."""
 
     def read(
-        self, spec: SourceSpec, project_root: Path, watermark: str | None = None, known_until_us: int | None = None
+        self,
+        spec: SourceSpec,
+        project_root: Path,
+        watermark: str | None = None,
+        known_until_us: int | None = None,
+        known_since_us: int | None = None,
     ) -> Read:
         if not isinstance(spec.reader, CsvReader):
             raise TypeError(spec.reader)
         missing = list(spec.reader.null_values)
 
-        def scan(files: list[Path]) -> pl.DataFrame:
+        def scan(files: list[Path], asked: Asked) -> pl.DataFrame:
             return pl.read_csv(files, null_values=missing, infer_schema_length=None)
 
-        return read_files(spec, project_root / spec.reader.path, "csv", known_until_us, scan)
+        asked = Asked(known_since_us, known_until_us)
+        return read_files(spec, project_root / spec.reader.path, "csv", watermark, asked, scan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import polars as pl
 
 from mainspring.features.ports import Read
@@ -14,21 +15,42 @@ from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.kernel.ids import digest_of
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """Which rows are wanted: those known after ``since_us`` and by ``until_us``, where given."""
+
+    since_us: int | None = None
+    until_us: int | None = None
+
+    def of(self, known: pl.Expr) -> list[pl.Expr]:
+        """Return the conditions on when a row is known."""
+        bounds = []
+        if self.since_us is not None:
+            bounds.append(known > self.since_us)
+        if self.until_us is not None:
+            bounds.append(known <= self.until_us)
+        return bounds
+
+
 def read_files(
-    spec: SourceSpec, path: Path, suffix: str, known_until_us: int | None, scan: Callable[[list[Path]], pl.DataFrame]
+    spec: SourceSpec,
+    path: Path,
+    suffix: str,
+    watermark: str | None,
+    asked: Asked,
+    scan: Callable[[list[Path], Asked], pl.DataFrame],
 ) -> Read:
-    """Return the rows of a file, or of a folder's files, known by then; the watermark changes when a file does."""
+    """Return the rows wanted of a file, or of a folder's files; the watermark changes when a file does."""
     files = _files(spec, path, suffix)
     mark = digest_of([[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files])
+    if mark != watermark:
+        asked = msgspec.structs.replace(asked, since_us=None)
     try:
-        rows = scan(files)
+        rows = scan(files, asked)
     except (pl.exceptions.PolarsError, OSError) as error:
         what = f"cannot be read as {suffix} ({str(error).splitlines()[0]})"
         raise InvalidInput(what, field=f"Source({spec.name!r})", value=str(path)) from None
-    if known_until_us is not None:
-        known = timed(spec, rows)
-        rows = known.filter(pl.col(KNOWN) <= known_until_us)
-    return Read(rows, mark)
+    bounds = asked.of(pl.col(KNOWN))
+    return Read(timed(spec, rows).filter(bounds) if bounds else rows, mark)
 
 
 def _files(spec: SourceSpec, path: Path, suffix: str) -> list[Path]:

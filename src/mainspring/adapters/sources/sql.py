@@ -32,7 +32,12 @@ class SqlQueries:
     """Satisfies ``SourceReader``. Rows at the watermark are asked for again, because more of them may have come."""
 
     def read(
-        self, spec: SourceSpec, project_root: Path, watermark: str | None = None, known_until_us: int | None = None
+        self,
+        spec: SourceSpec,
+        project_root: Path,
+        watermark: str | None = None,
+        known_until_us: int | None = None,
+        known_since_us: int | None = None,
     ) -> Read:
         if not isinstance(spec.reader, SqlReader):
             raise TypeError(spec.reader)
