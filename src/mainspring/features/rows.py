@@ -27,9 +27,14 @@ _ZONE = r"(?:[zZ]|[+-]\d{2}:?\d{2})$"
 def timed(spec: SourceSpec, rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows with the source's columns in their declared kinds, and when each happened and was known.
 
-    A row without a time or a known-at is not known yet and is left out. NaN is read as a missing value.
+    A row without a time or a known-at is not known yet and is left out. NaN is read as a missing value. Rows that are
+    timed already are returned as they are.
     """
-    typed = rows.select(_typed(column, rows) for column in _columns(spec, rows))
+    columns = _columns(spec, rows)
+    if rows.columns == [*(column.name for column in columns), TIME, KNOWN]:
+        return rows
+    as_declared = all(rows.schema.get(column.name) == DTYPES[column.kind] for column in columns)
+    typed = rows.select(_plain(column) if as_declared else _typed(column, rows) for column in columns)
     happened = pl.col(spec.time).dt.epoch("us")
     known = happened + (spec.known_after_us or 0) if spec.known_at is None else pl.col(spec.known_at).dt.epoch("us")
     complete = typed.lazy().with_columns(happened.alias(TIME), known.alias(KNOWN))
@@ -93,6 +98,10 @@ def _columns(spec: SourceSpec, rows: pl.DataFrame) -> Sequence[Column]:
     found = [(name, kind_of(dtype)) for name, dtype in rows.schema.items() if name not in (TIME, KNOWN)]
     times = {spec.time, spec.known_at}
     return [Column(name, "time" if name in times else kind, True) for name, kind in found if kind is not None]
+
+
+def _plain(column: Column) -> pl.Expr:
+    return pl.col(column.name).fill_nan(None) if column.kind == "float" else pl.col(column.name)
 
 
 def _typed(column: Column, rows: pl.DataFrame) -> pl.Series:

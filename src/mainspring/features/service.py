@@ -145,12 +145,13 @@ class FeatureService:
         with self._feeding:
             for source_id, frame in frames.items():
                 spec, fed, total = self._reading(source_id)
+                rows = timed(spec, frame)
                 for view in fed:
                     before = self._latest.position(view.digest)
                     if before == "":
                         self._feed_all(view, spec, total)
                         continue
-                    self._latest.put(view.digest, view.spec, spec, frame)
+                    self._latest.put(view.digest, view.spec, spec, rows)
                     reached("features.before_mark")
                     self._latest.mark(view.digest, str(int(before) + frame.height))
 
