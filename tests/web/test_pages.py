@@ -16,7 +16,7 @@ def test_the_loop_is_seen_at_a_glance(look: Callable[..., Any], lived_in: Any) -
     assert tab.locator(".loop li").count() == 7
     assert tab.locator(".model h2").inner_text() == "flights / late"
     champion = lived_in.platform.registry.alias(lived_in.model, "champion")
-    assert f"v{champion.number} is champion" in tab.locator(".model .reigning").inner_text()
+    assert f"v{champion.number} has been champion for" in tab.locator(".model .reigning").inner_text()
     assert tab.locator(".reigns .reign").count() == len(lived_in.platform.registry.history(lived_in.model, "champion"))
     assert tab.locator(".monitors li").count() >= 3
     assert "matured of" in tab.locator(".monitors").inner_text()
@@ -43,6 +43,17 @@ def test_a_release_page_explains_its_decisions_with_numbers(
     first = tab.locator(".ledger details").first
     first.locator("summary").click()
     assert "low" in first.inner_text()
+
+
+def test_a_rolled_back_release_shows_where_it_stopped_and_on_which_number(
+    look: Callable[..., Any], lived_in: Any
+) -> None:
+    leaky = next(one for one in lived_in.platform.releases.list(lived_in.model) if one.recipe == "leaky")
+    assert leaky.status == "rolled_back"
+    tab = look(f"/releases/{leaky.id}")
+    assert tab.locator(".steps .stopped").all_inner_texts() == ["shadow"]
+    assert tab.locator(".proof.bad").count() == 1
+    assert "log loss +0." in tab.locator("main > .words").inner_text()
 
 
 def test_a_model_page_lists_versions_champions_and_releases(look: Callable[..., Any]) -> None:

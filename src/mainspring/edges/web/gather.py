@@ -152,8 +152,8 @@ def _steps(labels: list[str], release: Release) -> tuple[views.Step, ...]:
     for place, label in enumerate(labels):
         if place < reached or release.status == "promoted":
             marks.append(views.Step(label, "done"))
-        elif place == reached and not release.over:
-            marks.append(views.Step(label, "now"))
+        elif place == reached:
+            marks.append(views.Step(label, "stopped" if release.over else "now"))
         else:
             marks.append(views.Step(label, "ahead"))
     return tuple(marks)

@@ -47,7 +47,7 @@ class Step(msgspec.Struct, frozen=True):
     """One step of a release's way."""
 
     label: str
-    state: Literal["done", "now", "ahead"]
+    state: Literal["done", "now", "stopped", "ahead"]
 
 
 class Decision(msgspec.Struct, frozen=True):
