@@ -6,16 +6,19 @@ import resource
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from mainspring.adapters.home import create_home
 from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.adapters.runtimes.frames import socket_path
 from mainspring.adapters.runtimes.process import ask_and_wait
 from mainspring.features.spec import Feature, PushReader, SourceSpec, ViewSpec
+from mainspring.kernel.clock import SimulatedClock
 from mainspring.kernel.schema import Column
 from mainspring.log.records import Assignment, Request, Scored
 from mainspring.serving.routing import ReleaseRoute, ShadowRoute, ViewRoute
@@ -233,3 +236,74 @@ def test_two_workers_share_a_port(site: Any) -> None:
     site.ready(worker="gateway-1")
     boots = {site.predict(ROW)[1]["id"].split("-")[0] for _ in range(40)}
     assert len(boots) == 2
+
+
+def test_more_requests_than_may_wait_are_refused_at_once(site: Any) -> None:
+    slow = "import time\ndef answer(frame, params):\n    time.sleep(0.5)\n    return [0.5] * len(frame)\n"
+    champion = rule_version(site.blobs, "ver_1", 1, slow, DISTANCE)
+    site.publish(routing(1, model_route(champion, deadline_ms=10_000), [champion]))
+    site.models()
+    site.gateway()
+    site.ready()
+    statuses: list[int] = []
+
+    async def flood() -> None:
+        async with Traffic("127.0.0.1", site.port, connections=560) as traffic:
+            await traffic.post(
+                "/predict/late",
+                [json.dumps(ROW).encode()] * 560,
+                on_answer=lambda at, status, body: statuses.append(status),
+            )
+
+    asyncio.run(flood())
+    assert set(statuses) == {200, 503}
+    assert statuses.count(503) == 560 - 512
+    assert statuses[:48] == [503] * 48
+
+
+def test_on_a_simulated_clock_now_is_what_the_driver_says(new_site: Any, tmp_path: Path) -> None:
+    create_home(tmp_path / "home", simulated_from=datetime(2013, 3, 1, tzinfo=UTC))
+    site = new_site(tmp_path / "home")
+    try:
+        versions = two_champions(site)
+        site.publish(routing(1, model_route(versions[0]), versions))
+        site.gateway()
+        site.ready()
+        clock = SimulatedClock(site.home.root / "clock", writable=True)
+        clock.advance(datetime(2013, 3, 2, 12, tzinfo=UTC))
+        assert site.predict(ROW, x_mainspring_at="2013-03-02T11:00Z")[0] == 200
+        assert site.predict(ROW)[0] == 200
+        assert site.predict(ROW, x_mainspring_at="2013-03-02T13:00Z")[1]["code"] == "time_in_future"
+        assert site.predict(ROW, x_mainspring_at="2013-03-01T11:00Z")[1]["code"] == "decision_too_old"
+        site.wait(lambda: len(site.records(Request)) == 2)
+        assert [record.decision_us for record in site.records(Request)] == [
+            1_362_222_000_000_000,
+            1_362_225_600_000_000,
+        ]
+    finally:
+        site.stop()
+
+
+def test_a_caller_may_ask_a_pinned_version_by_its_number(site: Any) -> None:
+    versions = two_champions(site)
+    site.publish(routing(1, model_route(versions[0], pinned=("ver_2",)), versions))
+    site.gateway()
+    site.ready()
+    assert site.ask("/predict/late?version=2", ROW)[1]["version"] == 2
+    assert site.predict(ROW)[1]["version"] == 1
+    site.wait(lambda: len(site.records(Scored)) == 2)
+    assert [(record.version, record.role) for record in site.records(Scored)] == [
+        ("ver_2", "pinned"),
+        ("ver_1", "served"),
+    ]
+
+
+def test_a_model_with_a_threshold_also_decides(site: Any) -> None:
+    champion = onnx_version(site.blobs, "ver_1", 1, linear_onnx({"distance": 0.01}), DISTANCE, threshold=0.7)
+    site.publish(routing(1, model_route(champion), [champion]))
+    site.gateway()
+    site.ready()
+    said = site.predict([ROW, {**ROW, "distance": 0.0}])[1]["predictions"]
+    assert [one["decision"] for one in said] == [True, False]
+    site.wait(lambda: site.records(Scored))
+    assert (site.records(Scored)[0].threshold, site.records(Scored)[0].decisions) == (0.7, (True, False))

@@ -35,10 +35,13 @@ _SPOOL_ANSWERS_S = 1.0
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One line of the route table; ``named`` routes carry a name after the first segment."""
+    """One line of the route table; ``named`` routes carry a name after the first segment.
+
+    A handler answers by itself and returns the status that it answered with.
+    """
 
     method: Literal["GET", "POST"]
-    handler: Callable[[Gateway, Any, Any, str], Awaitable[None]]
+    handler: Callable[[Gateway, Any, Any, str], Awaitable[int]]
     named: bool = False
 
 
@@ -96,11 +99,10 @@ class Gateway:
             return error.sentence()
         return None
 
-    def respond(self, proto: Any, body: bytes, model: str, began_ns: int, status: int = 200) -> None:
-        """Send an answer that stands in the spool."""
+    def respond(self, proto: Any, body: bytes, status: int = 200) -> int:
+        """Send an answer to what stands in the spool, and return its status."""
         proto.response_bytes(status, HEADERS[self.acknowledgement], body)
-        if model:
-            self.counters.took(model, (time.perf_counter_ns() - began_ns) / 1e9)
+        return status
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         first, _, name = scope.path[1:].partition("/")
@@ -113,8 +115,7 @@ class Gateway:
                 raise WrongMethod(f"use {route.method} here", field="method", value=route.method)
             if self.in_flight > MOST_IN_FLIGHT and route.named:
                 raise Unavailable("too many requests at once", field="gateway", remedy="try again in a second")
-            await route.handler(self, scope, proto, name)
-            self.counters.answered(first, 200)
+            self.counters.answered(first, await route.handler(self, scope, proto, name))
         except Exception as error:  # this is the one place where errors become answers
             status, headers, body = problem(error)
             code = error.as_dict()["code"] if isinstance(error, MainspringError) else "internal"

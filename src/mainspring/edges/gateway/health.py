@@ -62,20 +62,20 @@ def _label(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-async def live(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
+async def live(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Say that the process turns."""
-    proto.response_bytes(200, [JSON], b'{"live":true}')
+    return _respond(proto, b'{"live":true}')
 
 
-async def ready(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
+async def ready(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Say whether a snapshot is loaded and the spool takes writes."""
     why = await gateway.not_ready()
     generation = gateway.generation
     body = msgspec.json.encode({"ready": why is None, "generation": generation, **({"why": why} if why else {})})
-    proto.response_bytes(200 if why is None else 503, [JSON], body)
+    return _respond(proto, body, 200 if why is None else 503)
 
 
-async def metrics(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
+async def metrics(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Tell Prometheus."""
     shadows = gateway.shadows
     lines = gateway.counters.lines()
@@ -90,10 +90,16 @@ async def metrics(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
     ):
         lines += [f"# TYPE {metric} {kind}", f"{metric} {value}"]
     proto.response_bytes(200, [_TEXT], ("\n".join(lines) + "\n").encode())
+    return 200
 
 
-async def drained(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
+async def drained(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Say how many rows are left for the shadows; a simulation waits for ``waiting`` to be 0."""
     shadows = gateway.shadows
     counts = {"queued": shadows.queued, "done": shadows.done, "dropped": shadows.dropped, "waiting": shadows.waiting}
-    proto.response_bytes(200, [JSON], msgspec.json.encode(counts))
+    return _respond(proto, msgspec.json.encode(counts))
+
+
+def _respond(proto: Any, body: bytes, status: int = 200) -> int:
+    proto.response_bytes(status, [JSON], body)
+    return status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -28,9 +27,8 @@ def outcome_decoder(entity: Column, kind: str) -> RowDecoder:
     )
 
 
-async def outcomes(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
+async def outcomes(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Take outcomes of a model's entities."""
-    began_ns = time.perf_counter_ns()
     query = dict(parse_qsl(scope.query_string)) if scope.query_string else {}
     model = gateway.snapshot().model(name, query.get("project"))
     body = await read_body(scope, proto)
@@ -49,7 +47,7 @@ async def outcomes(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
         )
     )
     await gateway.spool.durable()
-    gateway.respond(proto, b'{"accepted":%d}' % len(rows), "", began_ns, status=202)
+    return gateway.respond(proto, b'{"accepted":%d}' % len(rows), status=202)
 
 
 def _moments(row: tuple[Any, ...], index: int | None, now_us: int) -> tuple[int, int]:

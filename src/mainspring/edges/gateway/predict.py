@@ -75,7 +75,7 @@ class Answers:
         self.met: list[set[str]] = [set() for _ in range(count)]
 
 
-async def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
+async def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Answer ``POST /predict/{model}``: one object or a list of them."""
     began_ns = time.perf_counter_ns()
     query = dict(parse_qsl(scope.query_string)) if scope.query_string else {}
@@ -97,10 +97,12 @@ async def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
     if gateway.acknowledgement == "durable":
         await gateway.spool.durable()
     reached("gateway.before_answer")
-    gateway.respond(proto, _said(asked, answers, several), model.route.name, began_ns)
+    status = gateway.respond(proto, _said(asked, answers, several))
     reached("gateway.after_answer")
+    gateway.counters.took(model.route.name, (time.perf_counter_ns() - began_ns) / 1e9)
     if model.shadows:
         gateway.shadows.offer(asked, answers.met)
+    return status
 
 
 def _pinned(model: Model, number: str) -> Arm:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -18,9 +17,8 @@ if TYPE_CHECKING:
 MOST_ROWS = 50_000
 
 
-async def sources(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
+async def sources(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Take rows of a source, checked against its columns; a row that is known only later is refused."""
-    began_ns = time.perf_counter_ns()
     query = dict(parse_qsl(scope.query_string)) if scope.query_string else {}
     source = gateway.snapshot().source(name, query.get("project"))
     body = await read_body(scope, proto)
@@ -32,7 +30,7 @@ async def sources(gateway: Gateway, scope: Any, proto: Any, name: str) -> None:
     listed = body if several else b"[" + body + b"]"
     gateway.spool.append(SourceRows(source.route.project, source.route.source, now_us, listed))
     await gateway.spool.durable()
-    gateway.respond(proto, b'{"accepted":%d}' % len(rows), "", began_ns, status=202)
+    return gateway.respond(proto, b'{"accepted":%d}' % len(rows), status=202)
 
 
 def _check_times(source: Source, row: tuple[Any, ...], where: str, now_us: int) -> None:
