@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select, update
 
 from mainspring.features.spec import ViewSpec
 from mainspring.features.tables import views
@@ -36,6 +36,7 @@ from mainspring.monitoring.tables import monitor_states, notices
 from mainspring.registry.service import ModelRow, Registry
 
 State = drift.DriftState | quality.QualityState | health.HealthState | silence.SilenceState
+Updates = dict[str, tuple[Monitor, State, list[Finding]]]
 STATES: dict[str, type[State]] = {
     "drift": drift.DriftState,
     "quality": quality.QualityState,
@@ -85,7 +86,7 @@ class MonitoringService:
         """
         model = self._registry.model(None, model_id)
         now_us = self._clock.now_us()
-        updates: dict[str, tuple[Monitor, State, list[Finding]]] = {}
+        updates: Updates = {}
         for monitor in decode_monitors(model.monitors):
             before = self._load(model.id, monitor)
             after, findings = self._advance(model, monitor, before, now_us, lag_s)
@@ -114,8 +115,7 @@ class MonitoringService:
         with self._store.read() as connection:
             for monitor in decode_monitors(model.monitors):
                 kind = kind_of(monitor)
-                of = (monitor_states.c.model == model.id) & (monitor_states.c.monitor == kind)
-                row = connection.execute(select(monitor_states).where(of)).first()
+                row = connection.execute(select(monitor_states).where(_is(model.id, kind))).first()
                 findings = msgspec.json.decode(row.findings, type=tuple[Finding, ...]) if row else ()
                 state = msgspec.json.decode(row.body, type=STATES[kind]) if row else STATES[kind]()
                 updated_us = row.updated_us if row else None
@@ -244,16 +244,13 @@ class MonitoringService:
 
     def _load(self, model_id: str, monitor: Monitor) -> State:
         kind = kind_of(monitor)
-        of = (monitor_states.c.model == model_id) & (monitor_states.c.monitor == kind)
         with self._store.read() as connection:
-            row = connection.execute(select(monitor_states).where(of)).first()
+            row = connection.execute(select(monitor_states).where(_is(model_id, kind))).first()
         if row is None or row.spec != _text(monitor):
             return STATES[kind]()
         return msgspec.json.decode(row.body, type=STATES[kind])
 
-    def _save(
-        self, model: ModelRow, updates: dict[str, tuple[Monitor, State, list[Finding]]], now_us: int, by: str
-    ) -> None:
+    def _save(self, model: ModelRow, updates: Updates, now_us: int, by: str) -> None:
         findings = [finding for _, _, found in updates.values() for finding in found]
         opening, closing = changes(self.alarms(model=model.id), findings)
         if not opening and not closing:
@@ -298,20 +295,27 @@ class MonitoringService:
         return "delivered_us" in values
 
 
-def _write(
-    connection: Connection, model_id: str, updates: dict[str, tuple[Monitor, State, list[Finding]]], now_us: int
-) -> None:
-    connection.execute(delete(monitor_states).where(monitor_states.c.model == model_id))
+def _write(connection: Connection, model_id: str, updates: Updates, now_us: int) -> None:
+    """Store what changed; large states change once a window, so most calls write a few small rows."""
+    known = {row.monitor: row for row in connection.execute(_states_of(model_id))}
+    for kind in known.keys() - updates.keys():
+        connection.execute(delete(monitor_states).where(_is(model_id, kind)))
     for kind, (monitor, state, findings) in updates.items():
-        row = {
-            "model": model_id,
-            "monitor": kind,
-            "spec": _text(monitor),
-            "body": _text(state),
-            "findings": _text(findings),
-            "updated_us": now_us,
-        }
-        connection.execute(insert(monitor_states).values(**row))
+        row = {"spec": _text(monitor), "body": _text(state), "findings": _text(findings), "updated_us": now_us}
+        if kind not in known:
+            connection.execute(insert(monitor_states).values(model=model_id, monitor=kind, **row))
+            continue
+        changed = {name: value for name, value in row.items() if known[kind]._mapping[name] != value}
+        if changed:
+            connection.execute(update(monitor_states).where(_is(model_id, kind)).values(**changed))
+
+
+def _states_of(model_id: str) -> Select[Any]:
+    return select(monitor_states).where(monitor_states.c.model == model_id)
+
+
+def _is(model_id: str, kind: str) -> ColumnElement[bool]:
+    return (monitor_states.c.model == model_id) & (monitor_states.c.monitor == kind)
 
 
 def _series(state: State) -> dict[str, tuple[Point, ...]]:

@@ -40,13 +40,13 @@ def summarise(values: Sequence[Any]) -> Summary:
     present = [value for value in values if value is not None]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in present):
         numbers = np.asarray([value for value in present if math.isfinite(value)], dtype=float)
-        quantiles = tuple(float(q) for q in np.quantile(numbers, LEVELS)) if len(numbers) else ()
+        quantiles = tuple(_short(q) for q in np.quantile(numbers, LEVELS)) if len(numbers) else ()
         return Numeric(quantiles, 1 - len(numbers) / len(values) if values else 0.0)
     counts = Counter("" if value is None else str(value) for value in values)
     kept = counts.most_common(CATEGORIES_KEPT)
     rest = len(values) - sum(count for _, count in kept)
-    shares = {name: count / len(values) for name, count in sorted(kept)}
-    return Categorical({**shares, REST: rest / len(values)} if rest else shares)
+    shares = {name: _short(count / len(values)) for name, count in sorted(kept)}
+    return Categorical({**shares, REST: _short(rest / len(values))} if rest else shares)
 
 
 def average(summaries: Sequence[Summary]) -> Summary:
@@ -54,13 +54,13 @@ def average(summaries: Sequence[Summary]) -> Summary:
     numeric = [summary for summary in summaries if isinstance(summary, Numeric)]
     if numeric:
         with_values = [summary.quantiles for summary in numeric if summary.quantiles]
-        middle = tuple(float(q) for q in np.mean(with_values, axis=0)) if with_values else ()
+        middle = tuple(_short(q) for q in np.mean(with_values, axis=0)) if with_values else ()
         return Numeric(middle, float(np.mean([summary.missing_share for summary in numeric])))
     total: Counter[str] = Counter()
     for summary in summaries:
         if isinstance(summary, Categorical):
             total.update(summary.shares)
-    return Categorical({name: share / len(summaries) for name, share in total.items()})
+    return Categorical({name: _short(share / len(summaries)) for name, share in total.items()})
 
 
 def spread(summaries: Sequence[Summary]) -> float:
@@ -86,6 +86,11 @@ def distance(window: Summary, reference: Summary, scale: float) -> float:
         names = window.shares.keys() | reference.shares.keys()
         return 0.5 * sum(abs(window.shares.get(name, 0.0) - reference.shares.get(name, 0.0)) for name in sorted(names))
     return 1.0 if _any_values(window) else abs(_missing(window) - _missing(reference))
+
+
+def _short(value: float) -> float:
+    """Return the value to seven digits: states are stored, and more would be noise."""
+    return float(f"{value:.7g}")
 
 
 def _any_values(summary: Summary) -> bool:

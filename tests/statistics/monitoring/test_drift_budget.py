@@ -4,6 +4,8 @@ between features; and the delay with which it sees a real shift.
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from mainspring.monitoring.spec import Drift
 DAY_US = 86_400_000_000
 SPEC = Drift()
 ROWS = 40
+RUNS = 60 if os.environ.get("MAINSPRING_STATISTICS") == "long" else 20
 
 
 def days(generator: np.random.Generator, n: int, features: int, *, phi: float = 0.0) -> np.ndarray:
@@ -49,15 +52,19 @@ def false_alarms(runs: int, windows: int, *, phi: float = 0.0, features: int = 6
 
 
 def test_exchangeable_windows_with_correlated_features_stay_within_the_budget() -> None:
-    runs, windows = 25, 180
+    runs, windows = RUNS, 180
     allowed = runs * windows / 90
     alarms = false_alarms(runs, windows)
     assert 1 <= alarms <= allowed + 2.33 * np.sqrt(allowed)  # none at all would mean that it cannot see
 
 
-def test_windows_that_remember_the_day_before_are_beyond_the_promise() -> None:
-    runs, windows = 10, 180
-    print(f"false alarms in {runs * windows} windows at phi = 0.6: {false_alarms(runs, windows, phi=0.6)}")
+@pytest.mark.parametrize("phi", [0.3, 0.6])
+def test_windows_that_remember_the_day_before_are_measured(phi: float) -> None:
+    """The promise says nothing here; more than thrice the budget would make the monitor useless all the same."""
+    runs, windows = RUNS // 2, 180
+    alarms, allowed = false_alarms(runs, windows, phi=phi), runs * windows / 90
+    print(f"phi = {phi}: {alarms} false alarms in {runs * windows} windows, where the budget is {allowed:g}")
+    assert alarms <= 3 * allowed
 
 
 @pytest.mark.parametrize(("shifted", "most_windows"), [(1, 12), (6, 6)])
