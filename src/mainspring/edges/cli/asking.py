@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 from pathlib import Path
 from typing import Any
@@ -53,6 +52,8 @@ def ask(verb: Verb, values: dict[str, Any], *, home: Path, by: str) -> Any:
 
 
 def _ask_control(address: ControlAddress, verb: Verb, values: dict[str, Any], by: str) -> Any:
+    import http.client
+
     wait_s = _LONG_S if verb.long_running else _SHORT_S
     connection = http.client.HTTPConnection(address.host, address.port, timeout=wait_s)
     headers = {"Authorization": f"Bearer {address.token}"}

@@ -45,6 +45,8 @@ def override(platform: Platform, asked: Override, by: str) -> Any:
     return platform.checks.results(version.id)
 
 
+_COLUMNS = ("name", "status", "severity", "overridden_by", "reason")
+
 VERBS = (
     Verb(
         name="check",
@@ -54,6 +56,7 @@ VERBS = (
         call=run_checks,
         permission="operate",
         positional=("model", "version"),
+        columns=_COLUMNS,
         long_running=True,
     ),
     Verb(
@@ -63,6 +66,7 @@ VERBS = (
         arguments=OneVersion,
         call=results,
         positional=("model", "version"),
+        columns=_COLUMNS,
     ),
     Verb(
         name="override",
@@ -72,5 +76,6 @@ VERBS = (
         call=override,
         permission="operate",
         positional=("model", "version", "check"),
+        columns=_COLUMNS,
     ),
 )

@@ -12,6 +12,7 @@ from mainspring.edges.verbs.training import OneModel
 from mainspring.edges.verbs.verb import Change, Verb
 
 if TYPE_CHECKING:
+    from mainspring.monitoring.service import MonitorState
     from mainspring.platform import Platform
 
 
@@ -29,7 +30,19 @@ class Acknowledge(Change, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 def monitors(platform: Platform, asked: OneModel, by: str) -> Any:
-    return platform.monitoring.state(find_model(platform, asked.model).id)
+    states = platform.monitoring.state(find_model(platform, asked.model).id)
+    return [line for state in states for line in _lines(state)]
+
+
+def _lines(state: MonitorState) -> list[dict[str, Any]]:
+    """Return a line a finding, or one that says that the monitor has not looked yet."""
+    common = {"monitor": state.monitor, "limit": state.limit, "updated_us": state.updated_us, "declared": state.spec}
+    if not state.findings:
+        return [{**common, "subject": "", "state": "insufficient", "reason": "it has not looked yet"}]
+    return [
+        {**msgspec.to_builtins(finding), **common, "series": state.series.get(finding.subject, ())}
+        for finding in state.findings
+    ]
 
 
 def alarms(platform: Platform, asked: ListAlarms, by: str) -> Any:
@@ -49,6 +62,7 @@ VERBS = (
         arguments=OneModel,
         call=monitors,
         positional=("model",),
+        columns=("monitor", "subject", "state", "matured", "rows", "reason"),
     ),
     Verb(
         name="alarms",
@@ -57,6 +71,7 @@ VERBS = (
         arguments=ListAlarms,
         call=alarms,
         positional=("project",),
+        columns=("id", "model_name", "monitor", "subject", "opened_us", "acknowledged_by", "reason"),
     ),
     Verb(
         name="acknowledge",

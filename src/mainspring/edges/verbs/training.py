@@ -87,6 +87,7 @@ VERBS = (
         arguments=OneModel,
         call=runs,
         positional=("model",),
+        columns=("id", "recipe", "status", "number", "started_us", "finished_us", "reason"),
     ),
     Verb(
         name="run",
