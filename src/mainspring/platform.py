@@ -25,7 +25,7 @@ from mainspring.features.service import FeatureService
 from mainspring.kernel.duration import parse_duration
 from mainspring.log.ingest import Ingest
 from mainspring.log.queries import PredictionLog
-from mainspring.loop.act import Loop
+from mainspring.loop.act import Acknowledged, Loop
 from mainspring.loop.publish import Publisher
 from mainspring.monitoring.ports import Notifier
 from mainspring.monitoring.service import MonitoringService
@@ -124,10 +124,11 @@ class Platform:
             read_every_us=parse_duration(self.settings.read_sources_every) // timedelta(microseconds=1),
         )
 
-    def acknowledged(self) -> int | None:
-        """Return the oldest generation that a live gateway answers by; None if none lives."""
-        said = [worker.generation for worker in self.routing.workers().values() if _alive(worker.pid)]
-        return min(said, default=None)
+    def acknowledged(self) -> Acknowledged:
+        """Return what the gateways that still live say of the routing."""
+        said = [worker for worker in self.routing.workers().values() if _alive(worker.pid)]
+        disabled = {version: reason for worker in said for version, reason in worker.disabled.items()}
+        return Acknowledged(min((worker.generation for worker in said), default=None), disabled)
 
     def close(self) -> None:
         """End jobs, and let go of files and connections."""

@@ -31,6 +31,13 @@ log = logging.getLogger("mainspring.loop")
 _MOST_ROUNDS = 12  # a retraining goes from proposal to release in six
 
 
+class Acknowledged(msgspec.Struct, frozen=True):
+    """What live gateways say: the oldest generation that one of them answers by, and versions they took out, with why."""
+
+    generation: int | None
+    disabled: dict[str, str] = {}
+
+
 class Turn(msgspec.Struct, frozen=True):
     """What one turn of the loop did."""
 
@@ -55,7 +62,7 @@ class Loop:
         releases: ReleaseService,
         monitoring: MonitoringService,
         publisher: Publisher,
-        acknowledged: Callable[[], int | None],
+        acknowledged: Callable[[], Acknowledged],
         clock: Clock,
         read_every_us: int,
     ) -> None:
@@ -154,7 +161,10 @@ class Loop:
 
     def _step_release(self, action: planned.StepRelease) -> None:
         routing = self._publisher.publish()
-        self._releases.step(action.release, acknowledged_generation=self._acknowledged(), routing=routing)
+        said = self._acknowledged()
+        self._releases.step(
+            action.release, acknowledged_generation=said.generation, routing=routing, disabled=said.disabled
+        )
 
     def _read_sources(self, action: planned.ReadSources) -> None:
         self._facts.sources_read(action.project, self._clock.now_us())

@@ -100,6 +100,7 @@ class Play:
             await self._tell(f"/outcomes/{MODEL}", [body])
         if since < until:
             await self._ask_predictions(since, min(turn_ends, until), already)
+        self._telling.close()
         for entrance in ENTRANCES:
             if entrance.at <= turn_ends and entrance.at <= until and entrance.recipe not in self._played.entered:
                 self._enter(entrance)
@@ -133,6 +134,7 @@ class Play:
         self._played.sent += self._asking.sent - before[0]
         self._played.answered += self._asking.answered - before[1]
         self._played.failed += self._asking.failed - before[2]
+        self._asking.close()  # the loop may take a minute now, and a gateway hangs up on idle lines
         await self._drain()
 
     async def _drain(self) -> None:

@@ -88,9 +88,9 @@ def gain(rows: pl.DataFrame) -> dict[str, Any]:
         return {"rows": 0}
     days = both.group_by("local_day").agg(saved=(pl.col("static_loss") - pl.col("served_loss")).sum(), n=pl.len())
     mean = float(days["saved"].sum()) / both.height
-    off = days.select(pl.col("saved") - mean * pl.col("n")).to_series()
+    off = days.select((pl.col("saved") - mean * pl.col("n")).pow(2).sum()).item()
     count = days.height
-    error = math.sqrt(float((off * off).sum()) * count / max(count - 1, 1)) / both.height
+    error = math.sqrt(float(off) * count / max(count - 1, 1)) / both.height
     return {
         "rows": both.height,
         "days": count,

@@ -49,11 +49,11 @@ def run(
         raise Conflict("is not a demo's home", field="home", value=str(folder), remedy="name another folder")
     stage = Stage()
     place = create_home(folder, simulated_from=START)
-    examples = _copy_example(folder / "project")
+    examples = _copy_example(folder / "flights")
     flights, weather = examples.read_flights(), examples.read_weather()
     played = load(place)
     if played.until == START:
-        _write_sources(folder / "project" / "data", flights, weather)
+        _write_sources(folder / "flights" / "data", flights, weather)
     traveller = Traveller(flights, weather)
     already = _already_asked(place, played)
     ports = free_port(), free_port()
@@ -80,7 +80,7 @@ def _first_champion(home: Home, stage: Stage) -> None:
         return ask(find(name), arguments, home=home.root, by=ACTOR)
 
     stage.say("apply    examples/flights")
-    verb("apply", path=str(home.root / "project"))
+    verb("apply", path=str(home.root / "flights"))
     verb("ingest")
     stage.say("train    version 1 on January and February, as known two hours before each departure")
     run = verb("train", model=MODEL, reason="the first version")
