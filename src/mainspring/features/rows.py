@@ -33,7 +33,8 @@ def timed(spec: SourceSpec, rows: pl.DataFrame) -> pl.DataFrame:
     columns = _columns(spec, rows)
     if rows.columns == [*(column.name for column in columns), TIME, KNOWN]:
         return rows
-    as_declared = all(rows.schema.get(column.name) == DTYPES[column.kind] for column in columns)
+    schema = rows.schema
+    as_declared = all(schema.get(column.name) == DTYPES[column.kind] for column in columns)
     typed = rows.select(_plain(column) if as_declared else _typed(column, rows) for column in columns)
     happened = pl.col(spec.time).dt.epoch("us")
     known = happened + (spec.known_after_us or 0) if spec.known_at is None else pl.col(spec.known_at).dt.epoch("us")

@@ -89,7 +89,7 @@ class LmdbLatest:
             cut_us = newest_us - self._keep_us
             codes = self._write_tiles(writing, view_digest, spec, whole, brought, cut_us) or view.codes
             trimmed_us = view.trimmed_us
-            if cut_us - trimmed_us > self._keep_us // 8:
+            if cut_us - trimmed_us > self._keep_us // 2:
                 whole, trimmed_us = self._trim(writing, view_digest, spec, whole, cut_us), cut_us
             kept = whole.drop(UNTIL)
             writing.put(_prefix(b"r", view_digest), _to_bytes(kept))
