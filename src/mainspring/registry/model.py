@@ -32,7 +32,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``kind`` trainer: ``function(frame, params) -> estimator``; rule: ``function(frame, params) -> column of answers``.
     ``window`` is ``expanding`` or a duration (``30d``) back from the moment of training. With ``refit`` the registered
-    version is fitted once more on all rows, the held-out ones included, after it was judged on those.
+    version is fitted once more on all rows, the held-out ones included, after it was judged on those. A trainer that is
+    declared ``deterministic`` is fitted twice on the same rows, and refused if the answers differ.
     """
 
     name: str

@@ -337,7 +337,11 @@ class TrainingService:
             commit=manifest.commit,
             dirty=manifest.dirty,
             source_digest=digest_of(self._files(row)),
-            snapshots={"frame": manifest.frame_digest, HELD_OUT: held_out},
+            snapshots={
+                "frame": manifest.frame_digest,
+                HELD_OUT: held_out,
+                **{f"source:{name}": digest_of(list(one.digests)) for name, one in order.frame.sources.items()},
+            },
             params=chosen.params,
             seed=chosen.seed,
             trained_from_us=manifest.from_us,

@@ -12,7 +12,7 @@ import polars as pl
 
 from mainspring.checks.measures import measure
 from mainspring.features.frame import training_frame
-from mainspring.kernel.errors import InvalidInput, MainspringError
+from mainspring.kernel.errors import InvalidInput, MainspringError, WorkerFailed
 from mainspring.kernel.ids import digest
 from mainspring.kernel.schema import Signature
 from mainspring.registry.environment import capture
@@ -50,6 +50,9 @@ def train(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
     if order.recipe.kind == "trainer" and order.recipe.refit:
         progress.say(0.6, f"fitting on all {rows.height} rows")
         registered = _fit(order.recipe, rows, signature, place)
+    if order.recipe.deterministic and order.recipe.kind == "trainer":
+        progress.say(0.7, "fitting again: it is declared deterministic")
+        _demand_same(candidate, _fit(order.recipe, parts.fit, signature, place), parts.held_out, signature, place)
     progress.say(0.8, "packing")
     packed = _pack(order, registered, signature, model_frame(parts.held_out, signature), staging)
     label = parts.held_out.get_column("label").cast(pl.Float64).to_numpy()
@@ -139,6 +142,17 @@ def _bound(order: TrainOrder | BacktestOrder) -> list[BoundSpec]:
 def _fit(recipe: Recipe, rows: pl.DataFrame, signature: Signature, place: str) -> Fitted:
     label = rows.get_column("label").cast(pl.Int64 if signature.task == "binary" else pl.Float64)
     return fit(recipe, model_frame(rows, signature), label, signature, place)
+
+
+def _demand_same(one: Fitted, other: Fitted, rows: pl.DataFrame, signature: Signature, place: str) -> None:
+    inputs = model_frame(rows, signature)
+    apart = np.abs(one.scores(inputs) - other.scores(inputs))
+    if apart.any():
+        raise WorkerFailed(
+            f"is declared deterministic and gave two models, whose answers differ by up to {apart.max():.3g}",
+            field=place,
+            remedy="seed everything that it draws from, or take deterministic away",
+        )
 
 
 def _pack(order: TrainOrder, made: Fitted, signature: Signature, inputs: pl.DataFrame, staging: Path) -> Packed:

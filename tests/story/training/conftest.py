@@ -106,6 +106,13 @@ def useless(frame, params):
     return DummyClassifier(strategy="prior").fit(frame.drop(columns="label"), frame["label"])
 
 
+@slow.recipe("dice", deterministic=True)
+def dice(frame, params):
+    import os
+
+    return pipeline(frame.drop(columns="label"), frame["label"], C=0.1 + os.urandom(1)[0])
+
+
 @slow.rule(params={"cut": 60.0})
 def by_amount(frame, params):
     return (frame["amount"] > params["cut"]) * 0.8 + 0.1

@@ -30,7 +30,7 @@ def test_a_trained_version_is_a_proven_graph_with_its_lineage(shop: Shop) -> Non
     assert [column.name for column in version.signature.requested] == ["order_id", "shop", "amount"]
     assert list(version.files) == ["model.onnx"]
     assert version.lineage.recipe == "default"
-    assert set(version.lineage.snapshots) == {"frame", "held_out"}
+    assert set(version.lineage.snapshots) == {"frame", "held_out", "source:orders"}
     assert "scikit-learn" in version.environment.packages
     assert (version.metrics["roc_auc"] or 0) > 0.8
     assert said[0] == "building the training frame"
@@ -57,7 +57,8 @@ def test_the_same_inputs_give_the_same_model_digest_in_another_home(shop: Shop, 
     assert ours.id != theirs.id
     assert ours.files == theirs.files
     assert ours.digest == theirs.digest
-    assert ours.lineage.snapshots == theirs.lineage.snapshots
+    assert ours.lineage.snapshots["frame"] == theirs.lineage.snapshots["frame"]
+    assert ours.lineage.snapshots["held_out"] == theirs.lineage.snapshots["held_out"]
 
 
 def test_held_out_rows_come_after_every_outcome_that_was_fitted_on(shop: Shop) -> None:
@@ -112,6 +113,7 @@ def test_a_rule_is_a_version_too(shop: Shop) -> None:
         ("returns_nothing", WorkerFailed, r"slow\.returns_nothing: must return a fitted estimator with predict_proba"),
         ("never_ends", WorkerFailed, r"train: did not end within 4 s and was stopped"),
         ("nan", WorkerFailed, r"slow\.nan: gave 238 answers that are not finite"),
+        ("dice", WorkerFailed, r"slow\.dice: is declared deterministic and gave two models"),
         ("young", InvalidInput, r"slow\.young\.window: .*"),
         ("absent", NotFound, r"recipe: there is no such recipe"),
     ],
