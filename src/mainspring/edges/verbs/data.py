@@ -51,8 +51,10 @@ def ingest(platform: Platform, asked: OneProject, by: str) -> Any:
     project, name = find_project(platform, asked.project)
     read = platform.features.ingest(project, platform.clock.now_us())
     platform.features.feed(read)
-    specs = {id: spec.name for id, spec in platform.features.sources(project)}
-    return [{"project": name, "source": specs.get(id, id), "rows": frame.height} for id, frame in read.items()]
+    return [
+        {"project": name, "source": spec.name, "rows": read[id].height if id in read else 0}
+        for id, spec in platform.features.sources(project)
+    ]
 
 
 def source_rows(platform: Platform, asked: SourceRows, by: str) -> Any:
