@@ -53,13 +53,13 @@ class TrainManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: str
     files: dict[str, str]
     signature: Signature
-    environment: Environment
-    metrics: dict[str, float | None]
-    held_out: str
     frame_digest: str
     rows: dict[str, int]
     from_us: int
     until_us: int
+    environment: Environment = Environment("", "", {})
+    metrics: dict[str, float | None] = {}
+    held_out: str = ""
     parity: Parity | None = None
     plain_graph: bool = False
     p999_ms: float | None = None

@@ -55,29 +55,13 @@ def train(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
         _demand_same(candidate, _fit(order.recipe, parts.fit, signature, place), parts.held_out, signature, place)
     progress.say(0.8, "packing")
     packed = _pack(order, registered, signature, model_frame(parts.held_out, signature), staging)
-    label = parts.held_out.get_column("label").cast(pl.Float64).to_numpy()
-    commit, dirty = git_state(Path(order.root) if order.root else None)
-    manifest = TrainManifest(
-        runtime=packed.runtime,
-        files=packed.files,
-        signature=signature,
+    measured = measure(order.model.task, parts.held_out.get_column("label").cast(pl.Float64).to_numpy(), scores)
+    manifest = _manifest(order, packed, signature, rows, parts)
+    manifest = msgspec.structs.replace(
+        manifest,
         environment=_environment(order.recipe, registered, before),
-        metrics=measure(order.model.task, label, scores),
+        metrics=measured,
         held_out=held_out,
-        frame_digest=frame_digest(rows),
-        rows={
-            "fitted": parts.fit.height,
-            "held_out": parts.held_out.height,
-            "dropped": parts.dropped,
-            "all": rows.height,
-        },
-        from_us=int(rows.get_column("at_us").min()),  # type: ignore[arg-type]
-        until_us=int(rows.get_column("known_us").max()),  # type: ignore[arg-type]
-        parity=packed.parity,
-        plain_graph=packed.plain_graph,
-        p999_ms=packed.p999_ms,
-        commit=commit,
-        dirty=dirty,
         champion=compared,
     )
     progress.say(1.0, "made")
@@ -159,6 +143,27 @@ def _pack(order: TrainOrder, made: Fitted, signature: Signature, inputs: pl.Data
     if order.recipe.kind == "rule":
         return pack_rule(made.made, order.recipe, inputs, order.code, staging)
     return pack_estimator(made.made, signature, inputs, staging, threshold=order.model.threshold, code=order.code)
+
+
+def _manifest(
+    order: TrainOrder, packed: Packed, signature: Signature, rows: pl.DataFrame, parts: Split
+) -> TrainManifest:
+    commit, dirty = git_state(Path(order.root) if order.root else None)
+    counted = {"fitted": parts.fit.height, "held_out": parts.held_out.height, "dropped": parts.dropped}
+    return TrainManifest(
+        runtime=packed.runtime,
+        files=packed.files,
+        signature=signature,
+        frame_digest=frame_digest(rows),
+        rows={**counted, "all": rows.height},
+        from_us=int(rows.get_column("at_us").min()),  # type: ignore[arg-type]
+        until_us=int(rows.get_column("known_us").max()),  # type: ignore[arg-type]
+        parity=packed.parity,
+        plain_graph=packed.plain_graph,
+        p999_ms=packed.p999_ms,
+        commit=commit,
+        dirty=dirty,
+    )
 
 
 def _environment(recipe: Recipe, made: Fitted, before: set[str]) -> Environment:
