@@ -24,6 +24,7 @@ from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.runtimes.frames import Answer, Ask, Launch, Unframer, framed
 from mainspring.adapters.runtimes.package import load
+from mainspring.adapters.runtimes.supervisor import broken_file
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import MainspringError
 from mainspring.kernel.schema import Task
@@ -213,6 +214,7 @@ async def _serve(launch: Launch, scorer: Scorer) -> None:
         path.unlink()
     server = await loop.create_unix_server(lambda: Line(waiting), str(path))
     path.chmod(0o600)
+    broken_file(Path(launch.folder).parent, launch.version.id).unlink(missing_ok=True)
     threading.Thread(target=_work, args=(scorer, waiting, loop), daemon=True).start()
     await server.serve_forever()
 

@@ -307,3 +307,16 @@ def test_a_model_with_a_threshold_also_decides(site: Any) -> None:
     assert [one["decision"] for one in said] == [True, False]
     site.wait(lambda: site.records(Scored))
     assert (site.records(Scored)[0].threshold, site.records(Scored)[0].decisions) == (0.7, (True, False))
+
+
+def test_a_challenger_that_cannot_even_start_does_not_hold_up_the_routing(site: Any) -> None:
+    champion = two_champions(site)[0]
+    broken = rule_version(site.blobs, "ver_9", 9, "raise ValueError('at import')\n", DISTANCE)
+    release = ReleaseRoute("rel_1", epoch=0, salt="s", challenger="ver_9", share=1.0)
+    site.publish(routing(1, model_route(champion, release=release), [champion, broken]))
+    site.models()
+    site.gateway()
+    site.ready()
+    assert site.predict(ROW)[1]["version"] == 1
+    site.wait(lambda: len(site.records(Scored)) == 2)
+    assert site.records(Scored)[0].reason == "failed: its process is away"

@@ -15,7 +15,7 @@ from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.runtimes.frames import Ask, Unframer, framed, socket_path
 from mainspring.adapters.runtimes.once import running
-from mainspring.adapters.runtimes.process import ask_and_wait
+from mainspring.adapters.runtimes.process import ask_and_wait, listens
 from mainspring.adapters.runtimes.supervisor import start
 from mainspring.edges.model_process import Scorer, Watchdog
 from mainspring.kernel.errors import Unavailable, WorkerFailed
@@ -132,7 +132,7 @@ def test_a_process_whose_model_does_not_come_back_ends_itself(blobs: FileBlobs, 
     socket = socket_path(run, "ver_1")
     process = start(version, run, tmp_path / "blobs", stuck_s=0.5)
     until = time.monotonic() + 20
-    while not socket.exists():
+    while not listens(socket):
         assert time.monotonic() < until
         time.sleep(0.02)
     with pytest.raises(Unavailable, match="its process went away"):
@@ -159,7 +159,7 @@ def orphan(blobs: FileBlobs, tmp_path: Path) -> tuple[int, Path]:
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
     until = time.monotonic() + 20
-    while not socket_path(run, "ver_1").exists():
+    while not listens(socket_path(run, "ver_1")):
         assert time.monotonic() < until
         time.sleep(0.02)
     parent.kill()

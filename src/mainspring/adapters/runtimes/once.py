@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mainspring.adapters.runtimes.frames import socket_path
-from mainspring.adapters.runtimes.process import ask_and_wait
+from mainspring.adapters.runtimes.process import ask_and_wait, listens
 from mainspring.adapters.runtimes.supervisor import start
 from mainspring.kernel.errors import Unavailable, WorkerFailed
 from mainspring.serving.ports import Row
@@ -38,7 +38,7 @@ def running(version: VersionRoute, blobs: Path) -> Iterator[Run]:
 
 def _wait_for(socket: Path, ended: Callable[[], int | None], log: Path) -> None:
     until_s = time.monotonic() + _LOAD_S
-    while not socket.exists():
+    while not listens(socket):
         if ended() is not None or time.monotonic() > until_s:
             said = log.read_text(errors="replace")[-500:].strip()
             raise Unavailable(f"its model process did not start: {said}", field="version")

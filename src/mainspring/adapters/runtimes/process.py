@@ -96,6 +96,16 @@ class ModelProcess(asyncio.Protocol):
                 await asyncio.sleep(_RETRY_S)
 
 
+def listens(path: Path) -> bool:
+    """Return whether a model process takes connections at its socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
 def ask_and_wait(path: Path, rows: Sequence[Row], timeout_s: float) -> Answer:
     """Ask a model process from a place without an event loop, such as a batch or a replay."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from mainspring.serving.routing import Routing, VersionRoute
 GRACE_S = 5.0  # a gateway may still hold the snapshot that named the version
 _FIRST_BACK_OFF_S = 0.2
 _LONGEST_BACK_OFF_S = 30.0
+_FAILURES_TO_GIVE_UP_WAITING = 2
 _MEMORY_BYTES = 4 * 1024**3
 _FILES = 256
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "MAINSPRING_CRASH_AT")
@@ -85,6 +87,8 @@ class ModelProcesses:
             wait_s = min(_FIRST_BACK_OFF_S * 2 ** (running.failures - 1), _LONGEST_BACK_OFF_S)
             running.not_before_s = now_s + wait_s
             running.process = None
+            if running.failures >= _FAILURES_TO_GIVE_UP_WAITING:
+                broken_file(self._run, version.id).touch()
         if now_s >= running.not_before_s:
             running.process = start(version, self._run, self._blobs, slow_us=slow_us, environ=self._environ)
             running.started_s = now_s
@@ -98,9 +102,15 @@ class ModelProcesses:
             except subprocess.TimeoutExpired:
                 running.process.kill()
                 running.process.wait()
-        for path in (socket_path(self._run, id), self._run / f"{id}.launch.json"):
+        shutil.rmtree(self._run / f"{id}.code", ignore_errors=True)
+        for path in (socket_path(self._run, id), self._run / f"{id}.launch.json", broken_file(self._run, id)):
             with suppress(FileNotFoundError):
                 path.unlink()
+
+
+def broken_file(run: Path, version: str) -> Path:
+    """Return the file that stands while a version's process cannot stay up; gateways do not wait for such a one."""
+    return run / f"{version}.broken"
 
 
 def start(

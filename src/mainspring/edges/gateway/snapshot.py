@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +12,7 @@ from typing import TypeVar
 from mainspring.adapters.runtimes.frames import socket_path
 from mainspring.adapters.runtimes.package import load_onnx
 from mainspring.adapters.runtimes.process import ModelProcess
+from mainspring.adapters.runtimes.supervisor import broken_file
 from mainspring.edges.gateway.outcomes import outcome_decoder
 from mainspring.features.keys import encode_key
 from mainspring.features.ports import Latest
@@ -22,6 +24,7 @@ from mainspring.serving.ports import Row, Runtime
 from mainspring.serving.routing import ModelRoute, ReleaseRoute, Routing, SourceRoute, VersionRoute, ViewRoute
 
 WAIT_FOR_PROCESS_S = 60.0
+LOOK_EVERY_S = 0.2
 PREDICTION = "id"  # what outcomes of a model without an entity are told by: the id of the prediction
 HANG_UP_AFTER_S = 10.0  # requests that began under the old snapshot still use it
 
@@ -246,12 +249,18 @@ class Loader:
         return self._engines[key]
 
     async def _wait_for_processes(self, routing: Routing, engines: dict[str, Engine]) -> None:
-        lines = [engine.process for engine in engines.values() if isinstance(engine, Remote)]
-        await asyncio.gather(*(line.open(WAIT_FOR_PROCESS_S) for line in lines if not line.connected))
+        lines = {id: engine.process for id, engine in engines.items() if isinstance(engine, Remote)}
+        await asyncio.gather(*(self._wait_for(id, line) for id, line in lines.items() if not line.connected))
         for model in routing.models:
             engine = engines[model.champion]
             if isinstance(engine, Remote) and not engine.process.connected:
                 raise Unavailable("the champion's process did not come up", field="model", value=model.name)
+
+    async def _wait_for(self, version: str, line: ModelProcess) -> None:
+        until_s = time.monotonic() + WAIT_FOR_PROCESS_S
+        while not await line.open(LOOK_EVERY_S) and time.monotonic() < until_s:
+            if broken_file(self._run, version).exists():
+                return
 
     def _let_go(self, needed: set[tuple[str, bool]]) -> None:
         for key in [key for key in self._engines if key not in needed]:
