@@ -52,7 +52,7 @@ late = ms.Model(
         ms.checks.metric("roc_auc", at_least=0.62),
         ms.checks.not_worse_than_champion("log_loss", margin=0.01),
     ],
-    release=ms.Canary(shadow="14d", steps=[0.05, 0.25, 0.5], metric="log_loss", margin=0.01),
+    release=ms.Canary(shadow="21d", shadow_at_least="7d", steps=[0.05, 0.25, 0.5], metric="log_loss", margin=0.01),
     monitors=[ms.Drift(budget="1 per 90d"), ms.Quality("log_loss"), ms.Silence()],
     retrain=ms.Retrain(every="30d", on=["quality"], window="expanding", at_most="1 per 7d", backtest_origins=6),
 )

@@ -134,7 +134,7 @@ def decide(terms: Terms, state: State, evidence: Evidence | None, facts: Facts, 
         return say("wait", "inconclusive", "over", f"it is over: {state.status}")
     if facts.champion == facts.challenger and facts.challenger:
         return say("return", "inconclusive", "champion_changed", "somebody made the challenger champion by hand")
-    stopped = _stop(say, evidence, facts)
+    stopped = _stop(say, evidence, facts, early=_early(terms, state, now_us))
     if stopped is not None:
         return stopped
     if facts.champion != facts.compared_with:
@@ -241,13 +241,19 @@ def _ended(state: State, status: Status, reason: str, now_us: int) -> State:
     )
 
 
-def _stop(say: _Say, evidence: Evidence | None, facts: Facts) -> Decision | None:
+def _early(terms: Terms, state: State, now_us: int) -> bool:
+    """Tell whether a shadow is too young for its quality to be judged: nobody is harmed by waiting."""
+    waits = state.stage == "shadow" and terms.estimator == "paired" and terms.shadow_least_us > 0
+    return waits and now_us < state.stage_since_us + terms.shadow_least_us + terms.horizon_us
+
+
+def _stop(say: _Say, evidence: Evidence | None, facts: Facts, *, early: bool) -> Decision | None:
     if facts.disabled:
         return say(
             "roll_back", "roll_back", "tripwire", f"it failed grossly and a gateway took it out: {facts.disabled}"
         )
     for one in evidence.measured if evidence is not None else ():
-        if one.stops:
+        if one.stops and not (early and one.name == QUALITY):
             reason, sentence = STOPS[one.name]
             return say("roll_back", "roll_back", reason, sentence)
     return None
@@ -284,6 +290,8 @@ def _missing(terms: Terms, state: State, evidence: Evidence | None, facts: Facts
             missing += _unproven(terms, evidence) + _unsound(terms, evidence, now_us)
         return missing
     if terms.estimator == "paired" or not terms.steps:
+        if _early(terms, state, now_us):
+            missing.append(("early", "it has not been in shadow for the least time agreed"))
         missing += _unproven(terms, evidence) + _unsound(terms, evidence, now_us)
     elif facts.shadow_requests < terms.minimum_units:
         missing.append(("few_requests", "the challenger has scored too few rows in shadow"))

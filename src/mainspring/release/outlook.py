@@ -108,6 +108,7 @@ def terms_of(policy: Shadow | Canary, spec: ModelSpec | None, past: Past, settin
         ),
         steps=steps,
         shadow_us=_span_us(policy.shadow),
+        shadow_least_us=_span_us(policy.shadow_at_least),
         hold_us=max(_span_us(policy.hold), window_us),  # shares react to matured units only
         horizon_us=past.horizon_us,
         window_us=window_us,
@@ -150,6 +151,8 @@ def forecast(
     units = max(units, policy.minimum_units)
     labelled_per_day = past.rows_per_day * (past.labelled_share or 1.0)
     judging = units / labelled_per_day if labelled_per_day else float("inf")
+    if not drawn:
+        judging = max(judging, _span_us(policy.shadow_at_least) / DAY_US)
     waiting = past.horizon_us / DAY_US
     holds = len(steps) * max(_span_us(policy.hold), window_us) / DAY_US
     days = judging + waiting + holds

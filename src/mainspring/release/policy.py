@@ -27,7 +27,7 @@ class Immediate(msgspec.Struct, frozen=True, tag="immediate", forbid_unknown_fie
 class Shadow(msgspec.Struct, frozen=True, tag="shadow", forbid_unknown_fields=True):
     """Let a challenger score what the champion answers, and promote it on that evidence alone.
 
-    ``shadow`` is the longest time in shadow. ``bound`` is the greatest loss that one answer may count for; metrics of
+    ``shadow`` is the longest time in shadow, ``shadow_at_least`` the least before quality is judged. ``bound`` is the greatest loss that one answer may count for; metrics of
     estimates need it. ``hold`` is the least time between two steps.
 
     >>> Shadow(shadow="14d", metric="log_loss", margin=0.01).shadow
@@ -35,6 +35,7 @@ class Shadow(msgspec.Struct, frozen=True, tag="shadow", forbid_unknown_fields=Tr
     """
 
     shadow: str = "14d"
+    shadow_at_least: str = "0s"
     metric: Metric = "log_loss"
     margin: float = 0.01
     bound: float | None = None
@@ -56,16 +57,18 @@ class Shadow(msgspec.Struct, frozen=True, tag="shadow", forbid_unknown_fields=Tr
 class Canary(msgspec.Struct, frozen=True, tag="canary", forbid_unknown_fields=True):
     """Let a challenger score in shadow first, then answer for growing shares of units, and promote it after the last.
 
-    ``shadow`` is the longest time in shadow, ``steps`` the shares, ``hold`` the least time at each share and
-    ``step_requests`` the least requests that the challenger must have answered there. ``deadline`` bounds the whole
-    release (default: the shadow and three times the holds); ``on_deadline`` says what happens then. ``window`` is the
-    time over which a unit that comes back is counted once; a step lasts at least as long.
+    ``shadow`` is the longest time in shadow and ``shadow_at_least`` the least before quality is judged: a whole week
+    keeps two odd days from deciding (failures stop it at any time). ``steps`` are the shares, ``hold`` the least time
+    at each share and ``step_requests`` the least requests that the challenger must have answered there. ``deadline``
+    bounds the whole release (default: the shadow and three times the holds); ``on_deadline`` says what happens then.
+    ``window`` is the time over which a unit that comes back is counted once.
 
     >>> Canary(shadow="14d", steps=[0.05, 0.25, 0.5], metric="log_loss", margin=0.01).steps
     (0.05, 0.25, 0.5)
     """
 
     shadow: str = "14d"
+    shadow_at_least: str = "0s"
     steps: tuple[float, ...] = (0.05, 0.25, 0.5)
     metric: Metric = "log_loss"
     margin: float = 0.01
@@ -116,11 +119,16 @@ def _check_shared(policy: Shadow | Canary) -> None:
             "is not a metric that a release can test", field="metric", value=policy.metric,
             remedy=nearest(str(policy.metric), METRICS),
         )  # fmt: skip
-    for field in ("shadow", "hold", "window"):
+    for field in ("shadow", "shadow_at_least", "hold", "window"):
         if parse_duration(getattr(policy, field), field=field) < timedelta(0):
             raise InvalidInput("must not be negative", field=field, value=getattr(policy, field))
     if parse_duration(policy.shadow, field="shadow") <= timedelta(0):
         raise InvalidInput("must be longer than nothing", field="shadow", value=policy.shadow, remedy="try 14d")
+    if parse_duration(policy.shadow_at_least) > parse_duration(policy.shadow):
+        raise InvalidInput(
+            "is longer than the longest time in shadow", field="shadow_at_least", value=policy.shadow_at_least,
+            remedy=f"at most {policy.shadow}",
+        )  # fmt: skip
     if policy.deadline is not None and deadline_of(policy) < parse_duration(policy.shadow, field="shadow"):
         raise InvalidInput("ends before the shadow does", field="deadline", value=policy.deadline)
     for field in ("alpha_promote", "alpha_stop", "failure_margin", "late_margin"):

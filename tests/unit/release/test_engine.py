@@ -172,3 +172,27 @@ def test_a_decision_carries_its_numbers_for_the_ledger() -> None:
     assert numbers["measured"]["quality"]["promote_limit"] == 0.01
     assert numbers["terms_digest"] == TERMS.digest()
     assert (numbers["reason"], numbers["units"], numbers["share"]) == ("shadow_passed", 6_000, 0.05)
+
+
+PATIENT = msgspec.structs.replace(TERMS, shadow_least_us=7 * DAY)
+
+
+def test_quality_is_not_judged_before_the_least_time_in_shadow_and_the_wait_for_its_labels() -> None:
+    worse = seen(quality(e_promote=0.1, e_stop=300.0))
+    for evidence in (worse, seen()):
+        early = decide(PATIENT, SHADOW, evidence, FACTS, 7 * DAY + 12 * HOUR - 1)
+        assert (early.kind, early.waiting[0]) == ("wait", "early")
+    assert decide(PATIENT, SHADOW, worse, FACTS, 7 * DAY + 12 * HOUR).reason == "quality_worse"
+    assert decide(PATIENT, SHADOW, seen(), FACTS, 7 * DAY + 12 * HOUR).reason == "shadow_passed"
+
+
+def test_failures_stop_a_shadow_however_young_it_is() -> None:
+    failing = seen(
+        Measured("shadow_failed", "guard", "paired", 900, 0.1, 0.05, 0.2, None, 0.0, 20.0, 0.01, 900.0, 600.0)
+    )
+    assert decide(PATIENT, SHADOW, failing, FACTS, HOUR).reason == "failures"
+
+
+def test_worse_answers_stop_a_canary_at_once() -> None:
+    worse = seen(quality(e_promote=0.1, e_stop=300.0))
+    assert decide(PATIENT, CANARY, worse, FACTS, 7 * DAY + HOUR).reason == "quality_worse"
