@@ -54,8 +54,8 @@ def ago(at_us: int, now_us: int) -> str:
 def number(value: Any) -> str:
     """Return a number with thin spaces between thousands, or few digits after the point.
 
-    >>> number(1234567), number(0.123456), number(None)
-    ('1\\u202f234\\u202f567', '0.1235', '–')
+    >>> number(1234567), number(0.123456), number(21480.3), number(None)
+    ('1\\u202f234\\u202f567', '0.1235', '21\\u202f480', '–')
     """
     if value is None:
         return "–"
@@ -64,7 +64,9 @@ def number(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}".replace(",", "\u202f")
     if isinstance(value, float):
-        return f"{value:.4g}" if math.isfinite(value) else "not a number"
+        if not math.isfinite(value):
+            return "not a number"
+        return f"{value:.4g}" if abs(value) < 10_000 else number(round(value))
     return str(value)
 
 
