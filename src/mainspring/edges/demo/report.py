@@ -77,8 +77,8 @@ def roc_auc(score: pl.Series, value: pl.Series) -> float | None:
     negatives = value.len() - positives
     if not positives or not negatives:
         return None
-    ranks = score.rank("average").filter(value > 0.5).sum()
-    return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+    ranks = float(score.rank("average").filter(value > 0.5).sum())
+    return (ranks - positives * (positives + 1) / 2) / (positives * negatives)
 
 
 def gain(rows: pl.DataFrame) -> dict[str, Any]:
