@@ -72,12 +72,15 @@ class SourceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One feature of a view.
+    """One feature of a view: what is known of a key at a moment ``at``. Only rows with known-at <= at are ever seen.
 
-    ``last``: the value of ``column`` in the newest row. ``mean``: over non-missing values of ``column`` in the window.
-    ``count``: rows in the window. ``share``: rows where ``condition`` is true over rows where it is not missing.
-    The window is ``(at - over_us, at]`` over ``by``; in every case only rows with known-at <= at are seen.
-    An empty window gives a missing value, and 0 for ``count``.
+    ``last``: the value of ``column`` in the row with the greatest time (of equal ones the one known last); missing if
+    it is missing there, or if the row is older than the view's ``ttl_us``. Times are given as microseconds.
+    ``mean``: over values of ``column`` in the window that are neither missing nor infinite; the exact sum, rounded
+    once, over their number. ``count``: rows in the window. ``share``: rows where ``condition`` is true over rows where
+    it is not missing. The window is ``(at - over_us, at]`` over ``by``. Of a row with revisions the newest one known
+    by then counts, under its own key and times; ``last`` goes by time alone, so a revision takes part as a row of its
+    own. An empty window, or a key that was never seen, gives a missing value, and 0 for ``count``.
     """
 
     name: str
