@@ -54,7 +54,7 @@ late = ms.Model(
     ],
     release=ms.Canary(shadow="21d", shadow_at_least="7d", steps=[0.05, 0.25, 0.5], metric="log_loss", margin=0.01),
     monitors=[ms.Drift(budget="1 per 90d"), ms.Quality("log_loss"), ms.Silence()],
-    retrain=ms.Retrain(every="30d", on=["quality"], window="expanding", at_most="1 per 7d", backtest_origins=6),
+    retrain=ms.Retrain(every="21d", on=["quality"], window="expanding", at_most="1 per 7d", backtest_origins=6),
 )
 
 
@@ -71,7 +71,9 @@ def train(frame: pd.DataFrame, params: dict[str, Any]) -> Pipeline:
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     numbers = [name for name in inputs.columns if name not in CATEGORIES]
     columns = ColumnTransformer([("categories", encoder, CATEGORIES), ("numbers", "passthrough", numbers)])
-    trees = HistGradientBoostingClassifier(max_iter=100, early_stopping=False, random_state=0)
+    trees = HistGradientBoostingClassifier(
+        learning_rate=0.05, max_leaf_nodes=15, min_samples_leaf=200, early_stopping=False, random_state=0
+    )
     return Pipeline([("columns", columns), ("trees", trees)]).fit(inputs, frame["label"])
 
 

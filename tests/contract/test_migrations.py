@@ -22,7 +22,9 @@ FOLDERS = (
 
 @pytest.fixture
 def store(tmp_path):
-    store = SqliteStore(tmp_path / "meta.db", SimulatedClock.create(tmp_path / "clock", datetime(2013, 3, 1, tzinfo=UTC)))
+    store = SqliteStore(
+        tmp_path / "meta.db", SimulatedClock.create(tmp_path / "clock", datetime(2013, 3, 1, tzinfo=UTC))
+    )
     migrate(store)
     yield store
     store.close()

@@ -32,7 +32,7 @@ _MOST_ROUNDS = 12  # a retraining goes from proposal to release in six
 
 
 class Acknowledged(msgspec.Struct, frozen=True):
-    """What live gateways say: the oldest generation that one of them answers by, and versions they took out, with why."""
+    """What live gateways say: the oldest generation that one answers by, and versions they took out, with why."""
 
     generation: int | None
     disabled: dict[str, str] = {}

@@ -11,7 +11,10 @@ OPEN_STATES: tuple[RetrainingState, ...] = ("proposed", "worthwhile", "trained",
 
 
 class RetrainRule(msgspec.Struct, frozen=True):
-    """When to retrain: at least every ``every_us``, on an alarm of a kind in ``on``, never within ``cooldown_us``."""
+    """When to retrain: once the champion is ``every_us`` old, or on an alarm in ``on``; not within ``cooldown_us``.
+
+    A candidate that did not become champion leaves the champion old, so another one follows after the cooldown.
+    """
 
     every_us: int | None
     on: tuple[str, ...]

@@ -126,7 +126,7 @@ def _trigger(model: ModelFacts, rule: RetrainRule, now_us: int) -> tuple[str, st
     for kind, opened_us in model.alarms:
         if kind in rule.on and (last is None or opened_us > last):
             return kind, f"the {kind} monitor raised an alarm"
-    since = last if last is not None else model.champion_since_us
+    since = model.champion_since_us
     if rule.every_us is not None and since is not None and now_us - since >= rule.every_us:
-        return "schedule", f"{(now_us - since) / 86_400_000_000:.0f} days since the last one"
+        return "schedule", f"the champion has been one for {(now_us - since) / 86_400_000_000:.0f} days"
     return None

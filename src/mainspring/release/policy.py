@@ -27,8 +27,9 @@ class Immediate(msgspec.Struct, frozen=True, tag="immediate", forbid_unknown_fie
 class Shadow(msgspec.Struct, frozen=True, tag="shadow", forbid_unknown_fields=True):
     """Let a challenger score what the champion answers, and promote it on that evidence alone.
 
-    ``shadow`` is the longest time in shadow, ``shadow_at_least`` the least before quality is judged. ``bound`` is the greatest loss that one answer may count for; metrics of
-    estimates need it. ``hold`` is the least time between two steps.
+    ``shadow`` is the longest time in shadow, ``shadow_at_least`` the least before quality is judged. ``bound`` is the
+    greatest loss that one answer may count for; metrics of estimates need it. ``hold`` is the least time between two
+    steps.
 
     >>> Shadow(shadow="14d", metric="log_loss", margin=0.01).shadow
     '14d'

@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 
 from mainspring.features.join import BoundView, as_of_join
-from mainspring.features.service import FedView, FeatureService
+from mainspring.features.service import FeatureService, FedView
 from mainspring.kernel.errors import NotFound
 from mainspring.log.queries import PredictionLog
 from mainspring.registry.service import Registry

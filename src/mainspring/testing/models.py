@@ -30,7 +30,11 @@ def linear_onnx(
         terms.append(f"t_{name}")
     for name, values in (texts or {}).items():
         inputs.append(helper.make_tensor_value_info(name, TensorProto.STRING, [None, 1]))
-        table: dict[str, Any] = {"keys_strings": list(values), "values_floats": list(values.values()), "default_float": 0.0}
+        table: dict[str, Any] = {
+            "keys_strings": list(values),
+            "values_floats": list(values.values()),
+            "default_float": 0.0,
+        }
         nodes.append(helper.make_node("LabelEncoder", [name], [f"t_{name}"], domain="ai.onnx.ml", **table))
         terms.append(f"t_{name}")
     nodes.append(helper.make_node("Constant", [], ["bias"], value_float=float(bias)))

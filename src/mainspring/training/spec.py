@@ -17,9 +17,10 @@ _AT_MOST = re.compile(r"1 per (.+)")
 class Retrain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Retrain on a schedule, on alarms of the named monitors, or both.
 
-    ``every`` is a duration since the last retraining; ``on`` names monitors (``quality``, ``drift``); ``at_most`` is
-    ``1 per`` a duration; ``window`` is ``expanding`` or a duration back from the moment of training. A candidate is
-    made only if a backtest over ``backtest_origins`` origins shows that retraining would have helped.
+    ``every`` is how old a champion may become; a candidate that fails is followed by another. ``on`` names monitors
+    (``quality``, ``drift``); ``at_most`` is ``1 per`` a duration; ``window`` is ``expanding`` or a duration back from
+    the moment of training. A candidate is made only if a backtest over ``backtest_origins`` origins shows that
+    retraining would have helped.
 
     >>> Retrain(every="30d", on=["quality"], at_most="1 per 7d").cooldown_us // 86_400_000_000
     7

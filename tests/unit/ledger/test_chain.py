@@ -93,9 +93,13 @@ def test_a_change_without_an_entry_is_not_committed(store):
 
 
 def test_a_transaction_that_raises_leaves_nothing(store):
-    with pytest.raises(RuntimeError), store.begin("ann") as tx:
-        tx.record("release.stepped", "rel_6", "step 6")
-        raise RuntimeError("in the middle")
+    def fail_in_the_middle():
+        with store.begin("ann") as tx:
+            tx.record("release.stepped", "rel_6", "step 6")
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError):
+        fail_in_the_middle()
     assert verdict(store).entries == 5
 
 

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from mainspring.loop.facts import Facts, ModelFacts, RetrainRule, Retraining
+from mainspring.loop.facts import Facts, ModelFacts, Retraining, RetrainRule
 from mainspring.loop.plan import (
     Backtest,
     Check,
@@ -34,14 +34,18 @@ def test_nothing_is_due_when_nothing_happened():
 
 
 def test_the_schedule_proposes_a_retraining_when_its_time_has_come():
-    assert planned(30 * DAY) == [ProposeRetraining("mdl", "schedule", "30 days since the last one")]
+    assert planned(30 * DAY) == [ProposeRetraining("mdl", "schedule", "the champion has been one for 30 days")]
 
 
-def test_the_schedule_counts_from_the_last_proposal():
-    assert planned(40 * DAY, last_proposed_us=20 * DAY) == []
-    assert planned(50 * DAY, last_proposed_us=20 * DAY) == [
-        ProposeRetraining("mdl", "schedule", "30 days since the last one")
+def test_a_champion_that_stays_old_is_tried_again_after_the_cooldown():
+    assert planned(40 * DAY, last_proposed_us=34 * DAY) == []
+    assert planned(41 * DAY, last_proposed_us=34 * DAY) == [
+        ProposeRetraining("mdl", "schedule", "the champion has been one for 41 days")
     ]
+
+
+def test_a_new_champion_starts_the_schedule_anew():
+    assert planned(60 * DAY, last_proposed_us=30 * DAY, champion_since_us=40 * DAY) == []
 
 
 def test_an_alarm_of_a_named_kind_proposes_a_retraining():
