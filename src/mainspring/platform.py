@@ -50,7 +50,8 @@ class Platform:
         self.tables = ParquetTables(home.parts, self.disk)
         self.latest = LmdbLatest(home.latest)
         self.routing = RoutingFile(home.routing, self.disk)
-        self.jobs = LocalJobs(home.staging)
+        # In a simulation nothing is served while a job runs: the job may have every core.
+        self.jobs = LocalJobs(home.staging, threads=os.cpu_count() if home.simulated else None)
         self.log = PredictionLog(store=self.store, tables=self.tables)
         self.ingest = Ingest(
             store=self.store,
@@ -130,9 +131,14 @@ class Platform:
         disabled = {version: reason for worker in said for version, reason in worker.disabled.items()}
         return Acknowledged(min((worker.generation for worker in said), default=None), disabled)
 
+    def stop_jobs(self) -> None:
+        """End running jobs and start no more; what the loop wanted from them it plans again after the next start."""
+        self.loop.stop_jobs()
+        self.jobs.stop()
+
     def close(self) -> None:
         """End jobs, and let go of files and connections."""
-        self.jobs.stop()
+        self.stop_jobs()
         self.loop.close()
         self.latest.close()
         self.store.close()

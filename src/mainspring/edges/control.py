@@ -26,11 +26,11 @@ class LoopThread(threading.Thread):
     def __init__(self, platform: Platform) -> None:
         super().__init__(name="loop", daemon=True)
         self._platform = platform
-        self._stop = threading.Event()
+        self._over = threading.Event()
 
     def run(self) -> None:
         turn = 0
-        while not self._stop.wait(_INGEST_EVERY_S):
+        while not self._over.wait(_INGEST_EVERY_S):
             try:
                 self._platform.loop.ingest()
                 if turn % round(_STEP_EVERY_S / _INGEST_EVERY_S) == 0:
@@ -42,7 +42,7 @@ class LoopThread(threading.Thread):
             turn += 1
 
     def stop(self) -> None:
-        self._stop.set()
+        self._over.set()
         self.join(30)
 
 
@@ -60,8 +60,10 @@ def serve(home: Home, port: int) -> None:
             if not home.simulated:
                 turning.start()
             stopping.wait()
+            platform.stop_jobs()  # a command that waits for one gets its answer before the listener closes
         if turning.is_alive():
             turning.stop()
+            platform.loop.ingest()  # gateways have ended by now: what they answered goes into the log
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -20,15 +21,17 @@ from mainspring.loop import plan as planned
 from mainspring.loop.facts import Facts
 from mainspring.loop.publish import Publisher
 from mainspring.loop.reading import FactsReader
-from mainspring.loop.retrainings import ACTOR, advance, propose
+from mainspring.loop.retrainings import ACTOR, advance, open_retraining, propose
 from mainspring.monitoring.service import MonitoringService
 from mainspring.registry.service import Registry
+from mainspring.release.release import Release
 from mainspring.release.service import ReleaseService
-from mainspring.training.service import TrainingService
+from mainspring.training.service import Run, TrainingService
 
 log = logging.getLogger("mainspring.loop")
 
 _MOST_ROUNDS = 12  # a retraining goes from proposal to release in six
+_WHY_TRAINED = "retraining would have helped"
 
 
 class Acknowledged(msgspec.Struct, frozen=True):
@@ -88,6 +91,8 @@ class Loop:
         self._turning = threading.Lock()
         self._jobs: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="job")
+        self._stopping = False
+        self._behind = False
 
     def recover(self) -> None:
         """Make good what a crash left undone: rows not yet fed to the latest store, a routing not yet published."""
@@ -118,25 +123,45 @@ class Loop:
         self._monitoring.deliver()
         return turn
 
+    def stop_jobs(self) -> None:
+        """Start no more jobs, and let those that are ended now be planned again after the next start."""
+        self._stopping = True
+
     def close(self) -> None:
-        """Let running jobs end without being waited for."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Wait for the jobs, which were told to end: nothing is written once the home is let go."""
+        self.stop_jobs()
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _take_in(self) -> int:
+        if self._behind:
+            self._features.catch_up()
+            self._behind = False
         records = 0
         while True:
-            taken = self._ingest.run()
+            with self._storing():
+                taken = self._ingest.run()
+                if taken.sources:
+                    self._features.feed(taken.sources)
             records += taken.records
-            if taken.sources:
-                self._features.feed(taken.sources)
             if taken.caught_up or not taken.records:
                 return records
+
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        """Remember, if this fails, that rows may have been stored that were not fed."""
+        try:
+            yield
+        except BaseException:
+            self._behind = True
+            raise
 
     def _read(self) -> Facts:
         busy = {model for model, job in self._jobs.items() if not job.done()}
         return self._facts.read(busy)
 
     def _act(self, action: planned.Action, *, wait: bool) -> None:
+        if self._stopping:
+            return
         if isinstance(action, (planned.Backtest, planned.Train, planned.Check)) and not wait:
             self._jobs[action.model] = self._pool.submit(self._guarded, action)
         else:
@@ -153,7 +178,7 @@ class Loop:
             self._drop(action, WorkerFailed(f"{type(error).__name__}: {error}", remedy="see the log of control"))
 
     def _drop(self, action: planned.Action, error: MainspringError) -> None:
-        if getattr(action, "retraining", None) is not None:
+        if getattr(action, "retraining", None) is not None and not self._stopping:
             self._advance(action, "dropped", error.sentence(), error.as_dict())
 
     def _project(self, model: str) -> str:
@@ -168,7 +193,8 @@ class Loop:
 
     def _read_sources(self, action: planned.ReadSources) -> None:
         self._facts.sources_read(action.project, self._clock.now_us())
-        self._features.feed(self._features.ingest(action.project, self._clock.now_us()))
+        with self._storing():
+            self._features.feed(self._features.ingest(action.project, self._clock.now_us()))
 
     def _evaluate(self, action: planned.EvaluateMonitors) -> None:
         self._monitoring.evaluate(action.model)
@@ -183,14 +209,33 @@ class Loop:
         self._advance(action, state, found.reason, msgspec.to_builtins(found))
 
     def _train(self, action: planned.Train) -> None:
-        run = self._training.train(action.model, by=ACTOR, reason="retraining would have helped")
+        run = self._trained_before(action) or self._training.train(action.model, by=ACTOR, reason=_WHY_TRAINED)
         self._advance(action, "trained", f"version {run.number} was made", {"run": run.id}, version=run.version)
+
+    def _trained_before(self, action: planned.Train) -> Run | None:
+        """Return the run that was stored for this retraining just before a crash."""
+        with self._store.read() as connection:
+            going = open_retraining(connection, action.model)
+        for run in self._training.runs(action.model):
+            mine = run.status == "done" and run.reason == _WHY_TRAINED
+            if mine and going is not None and going.id == action.retraining and run.started_us >= going.proposed_us:
+                return run
+        return None
+
+    def _started_before(self, action: planned.StartRelease) -> Release | None:
+        """Return the release that was stored for this retraining just before a crash."""
+        for release in reversed(self._releases.list(action.model)):
+            if release.challenger == action.version:
+                return release
+        return None
 
     def _check(self, action: planned.Check) -> None:
         self._checks.run(action.version, by=ACTOR)
 
     def _start_release(self, action: planned.StartRelease) -> None:
-        release = self._releases.start(action.model, action.version, by=ACTOR, reason="its checks passed")
+        release = self._started_before(action) or self._releases.start(
+            action.model, action.version, by=ACTOR, reason="its checks passed"
+        )
         self._advance(action, "releasing", "its release was started", {"release": release.id}, release=release.id)
 
     def _finish(self, action: planned.Finish) -> None:

@@ -5,6 +5,7 @@ The version under the alias ``baseline`` stays in shadow for comparison, outside
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
@@ -15,6 +16,7 @@ from mainspring.features.service import FeatureService
 from mainspring.features.spec import PushReader, SourceSpec
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
+from mainspring.kernel.errors import Damaged
 from mainspring.kernel.ids import digest_of
 from mainspring.ledger.ports import Store
 from mainspring.loop.tables import generations
@@ -69,10 +71,15 @@ class Publisher:
         self._features = features
         self._routing = routing
         self._clock = clock
+        self._turn = threading.Lock()
         self._acknowledgement: Literal["durable", "batched", "best_effort"] = acknowledgement
 
     def publish(self) -> Routing:
         """Write a new generation if the desired routing differs from the newest one; return what stands."""
+        with self._turn:  # between reading what is desired and writing it nobody may publish something newer
+            return self._publish()
+
+    def _publish(self) -> Routing:
         desired = self.desired()
         digest = digest_of(desired)
         with self._store.bookkeeping() as connection:
@@ -84,10 +91,16 @@ class Publisher:
                 routing = msgspec.structs.replace(desired, generation=number, written_us=self._clock.now_us())
                 self._keep(connection, routing, digest)
         reached("publish.before_write")
-        published = self._routing.read()
-        if published is None or published.generation != routing.generation:
+        if self._published_generation() != routing.generation:
             self._routing.write(routing)
         return routing
+
+    def _published_generation(self) -> int | None:
+        try:
+            published = self._routing.read()
+        except Damaged:
+            return None  # gateways go on with what they hold, until it is written again
+        return published.generation if published is not None else None
 
     def desired(self) -> Routing:
         """Return the routing that the store calls for, with generation 0."""

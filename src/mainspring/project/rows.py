@@ -81,7 +81,7 @@ def _views(tx: Transaction, project: str, revision: Revision, ids: dict[str, str
     for view in revision.views:
         source = revision.source(view.source)
         if source is not None:
-            declared[view.digest(source)] = view
+            declared[view.digest(source, ids[view.source])] = view
     have = set(connection.scalars(select(view_rows.c.digest).where(view_rows.c.project == project)))
     for digest in have - declared.keys() - set(needed):
         connection.execute(delete(view_rows).where(view_rows.c.project == project, view_rows.c.digest == digest))

@@ -45,6 +45,7 @@ class LocalJobs:
         self._cancelled: set[str] = set()
         self._guard = threading.Lock()
         self._swept = False
+        self._stopped = False
 
     def run(self, job: Job) -> Result:
         job_id = job.id or new_id("job")
@@ -75,8 +76,11 @@ class LocalJobs:
         return True
 
     def stop(self) -> None:
-        """End every running job."""
-        for job_id in list(self._running):
+        """End every running job and take no more."""
+        with self._guard:
+            self._stopped = True
+            running = list(self._running)
+        for job_id in running:
             self.cancel(job_id)
 
     def _folder(self, job_id: str) -> Path:
@@ -92,18 +96,7 @@ class LocalJobs:
         return folder
 
     def _attend(self, job: Job, job_id: str, folder: Path) -> int | None:
-        with (folder / "stdout.log").open("wb") as stdout, (folder / "stderr.log").open("wb") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "mainspring.edges.worker", str(folder)],
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                cwd=folder,
-                env=self._environment(),
-                start_new_session=True,
-            )
-        with self._guard:
-            self._running[job_id] = process
+        process = self._start(job_id, folder)
         deadline_s = time.monotonic() + job.timeout_s
         said = 0
         try:
@@ -115,6 +108,21 @@ class LocalJobs:
             return process.poll()
         finally:
             _end(process)
+
+    def _start(self, job_id: str, folder: Path) -> subprocess.Popen[bytes]:
+        with self._guard, (folder / "stdout.log").open("wb") as stdout, (folder / "stderr.log").open("wb") as stderr:
+            if self._stopped:
+                raise Unavailable("no more jobs are taken: this process is stopping", field="job")
+            process = self._running[job_id] = subprocess.Popen(
+                [sys.executable, "-P", "-m", "mainspring.edges.worker", str(folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=folder,
+                env=self._environment(),
+                start_new_session=True,
+            )
+        return process
 
     def _environment(self) -> dict[str, str]:
         threads = str(self._threads)

@@ -35,6 +35,10 @@ from mainspring.kernel.errors import Conflict, MainspringError, NotFound
 from mainspring.platform import open_platform
 
 
+# The files hold only what was known when the play begins; everything later is pushed.
+_SETTINGS = 'read_sources_every = "365d"\n'
+
+
 def run(
     home: str | Path = "demo-home",
     *,
@@ -50,6 +54,7 @@ def run(
     stage = Stage()
     place = create_home(folder, simulated_from=START)
     examples = _copy_example(folder / "flights")
+    (folder / "settings.toml").write_text(_SETTINGS)
     flights, weather = examples.read_flights(), examples.read_weather()
     played = load(place)
     if played.until == START:

@@ -15,7 +15,7 @@ MONTHS = (
 )  # fmt: skip
 MODEL = "late"
 START = datetime(2013, 3, 1, 5, tzinfo=UTC)  # midnight in New York
-TURN = timedelta(hours=6)
+TURN = timedelta(hours=12)
 SETTLE = timedelta(hours=42)  # the last outcomes of a month become known in this time
 PREDICT_BEFORE = timedelta(hours=2)
 
