@@ -83,6 +83,8 @@ class Play:
         """Play up to ``until``; ``already`` are flights that an interrupted turn had asked about."""
         await self._asking.wait_until_ready(60)
         await self._await_generation()
+        self._played.sent += len(already)  # by the play that was interrupted; the log has their answers
+        self._played.answered += len(already)
         while self._played.until < until + SETTLE:
             since = self._played.until
             turn_ends = min(since + TURN, until + SETTLE)
