@@ -101,7 +101,12 @@ def parse_time(text: str, *, field: str = "time") -> datetime:
         ) from None
     if moment.tzinfo is None:
         raise InvalidInput("a time needs a zone", field=field, value=text, remedy="append Z for UTC")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput(
+            "lies outside the years 1 to 9999", field=field, value=text, remedy="write it like 2013-05-03T12:00Z"
+        ) from None
 
 
 def show_time(moment: datetime) -> str:

@@ -95,7 +95,10 @@ class WorkerFailed(MainspringError):
 
 def shorten(value: Any, limit: int = 80) -> str:
     """Return ``repr(value)`` cut to ``limit`` characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep, or a number of thousands of digits
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -22,7 +22,9 @@ _SHOWN: dict[Kind, str] = {
 _GREATEST_INT = 2**63
 _QUOTED = re.compile(r"`([^`]*)`")
 _PATH = re.compile(r"at `\$(?:\[(\d+)\])?(?:\.([^`]*))?`$")
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _SPACE = b" \t\r\n"
+_SHAPE = "send one JSON object, or a list of objects"
 
 
 class Malformed(InvalidInput):
@@ -47,6 +49,7 @@ class RowDecoder:
     def __init__(self, columns: Sequence[Column], optional: Sequence[str] = ()) -> None:
         self.columns = tuple(columns)
         self.names = tuple(column.name for column in columns)
+        self._optional = tuple(optional)
         self._row = row_type(columns, optional)
         self._one = msgspec.json.Decoder(self._row)
         self._many = msgspec.json.Decoder(list[self._row])  # type: ignore[name-defined]
@@ -62,6 +65,12 @@ class RowDecoder:
                 rows = [msgspec.structs.astuple(self._one.decode(body))]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise fault(error, body, self.columns) from None
+        given = len(rows) * len(self.names)
+        if self._optional:
+            given -= sum(row.count(msgspec.UNSET) for row in rows)
+            rows = [tuple([None if value is msgspec.UNSET else value for value in row]) for row in rows]
+        if body.count(b":") > given and _STRING.sub(b"", body).count(b":") > given:
+            raise _given_twice(body, several)
         if self._finish:
             rows = [self._finished(row, index if several else None) for index, row in enumerate(rows)]
         return rows, several
@@ -80,7 +89,7 @@ def row_type(columns: Sequence[Column], optional: Sequence[str] = ()) -> Any:
     for place, column in enumerate(columns):
         kind: Any = _TYPES[column.kind]
         if column.name in optional:
-            fields.append((f"c{place}", kind | None, None))
+            fields.append((f"c{place}", kind | msgspec.UnsetType | None, msgspec.UNSET))
         else:
             fields.append((f"c{place}", kind | None if column.nullable else kind))
     rename = {f"c{place}": column.name for place, column in enumerate(columns)}
@@ -107,9 +116,7 @@ def _finisher(column: Column) -> Callable[[Any, int | None], Any]:
 def fault(error: Exception, body: bytes, columns: Sequence[Column]) -> Malformed:
     """Return what is wrong with a body that did not decode, in words."""
     if not isinstance(error, msgspec.ValidationError):
-        return _not_finite(body) or Malformed(
-            "not_json", f"the body is not JSON: {error}", remedy="send one JSON object, or a list of objects"
-        )
+        return _not_finite(body, columns) or _not_json(error, body)
     text = str(error)
     quoted = _QUOTED.findall(text)
     path = _PATH.search(text)
@@ -124,7 +131,8 @@ def fault(error: Exception, body: bytes, columns: Sequence[Column]) -> Malformed
     name = path[2] if path and path[2] else None
     column = next((column for column in columns if column.name == name), None)
     if column is None:
-        return Malformed("wrong_type", text, field="body", remedy="send one JSON object, or a list of objects")
+        where = "body" if index is None else f"[{index}]"
+        return Malformed("wrong_type", "is not a JSON object", field=where, value=quoted[1], remedy=_SHAPE)
     where = _where(column.name, index)
     if text.startswith("Number out of range"):
         return Malformed("not_finite", "is not a finite number", field=where, remedy="send a number below 1.8e308")
@@ -147,22 +155,40 @@ def _found(body: bytes, name: str, index: int | None, kind: str | None) -> Any:
         value = msgspec.json.decode(body)
         row = value if index is None else value[index]
         return row[name] if row[name] is not None else "null"
-    except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, RecursionError):
         return kind
 
 
-def _not_finite(body: bytes) -> Malformed | None:
+def _not_json(error: Exception, body: bytes) -> Malformed:
+    if not body.strip(_SPACE):
+        return Malformed("not_json", "the body is empty", remedy=_SHAPE)
+    if isinstance(error, UnicodeDecodeError):
+        return Malformed("not_json", "the body is not UTF-8 text", remedy=_SHAPE)
+    return Malformed("not_json", f"the body is not JSON: {error}", remedy=_SHAPE)
+
+
+def _given_twice(body: bytes, several: bool) -> Malformed:
+    pairs = json.loads(body, object_pairs_hook=lambda found: [name for name, _ in found])
+    for index, names in enumerate(pairs if several else [pairs]):
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            where = _where(twice, index if several else None)
+            return Malformed("duplicate_field", "is given twice", field=where, remedy="give each column once")
+    return Malformed("duplicate_field", "a column is given twice", field="body", remedy="give each column once")
+
+
+def _not_finite(body: bytes, columns: Sequence[Column]) -> Malformed | None:
     """Name the field that holds NaN or Infinity, which Python writes and JSON does not know."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
         return None
+    nullable = {column.name for column in columns if column.nullable}
     rows = value if isinstance(value, list) else [value]
     for index, row in enumerate(rows):
         for name, item in row.items() if isinstance(row, dict) else ():
             if isinstance(item, float) and not math.isfinite(item):
                 where = _where(name, index if isinstance(value, list) else None)
-                return Malformed(
-                    "not_finite", "is not a finite number", field=where, value=item, remedy="send null if it is missing"
-                )
+                remedy = "send null if it is missing" if name in nullable else "send a number"
+                return Malformed("not_finite", "is not a finite number", field=where, value=item, remedy=remedy)
     return None

@@ -49,11 +49,11 @@ def served(new_site: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         ({**ROW, "distance": None}, 400, "wrong_type", "distance: must be a number (got 'null')"),
         (
             b'{"id": "f1", "distance": NaN, "carrier": "UA"}', 400, "not_finite",
-            "distance: is not a finite number (got nan); send null if it is missing",
+            "distance: is not a finite number (got nan); send a number",
         ),
         (
             b'[{"id": "f1", "distance": -Infinity, "carrier": "UA"}]', 400, "not_finite",
-            "[0].distance: is not a finite number (got -inf); send null if it is missing",
+            "[0].distance: is not a finite number (got -inf); send a number",
         ),
         (
             b'{"id": "f1", "distance": 1e999, "carrier": "UA"}', 400, "not_finite",

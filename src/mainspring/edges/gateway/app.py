@@ -110,9 +110,9 @@ class Gateway:
         try:
             route = ROUTES.get(first)
             if route is None or route.named != bool(name) or "/" in name:
-                raise NotFound("there is no such route", field="path", value=scope.path, remedy=nearest(first, ROUTES))
+                raise NotFound("there is no such route", field="path", value=scope.path, remedy=_nearest_route(first))
             if scope.method != route.method:
-                raise WrongMethod(f"use {route.method} here", field="method", value=route.method)
+                raise WrongMethod(scope.method, route.method)
             if self.in_flight > MOST_IN_FLIGHT and route.named:
                 raise Unavailable("too many requests at once", field="gateway", remedy="try again in a second")
             self.counters.answered(first, await route.handler(self, scope, proto, name))
@@ -189,6 +189,11 @@ class Gateway:
 
     def _acknowledge(self) -> None:
         self._routing.acknowledge(self._worker, self.generation, pid=os.getpid(), disabled=self.tripwires.disabled)
+
+
+def _nearest_route(word: str) -> str:
+    known = {f"/{first}/{{name}}" if route.named else f"/{first}": first for first, route in ROUTES.items()}
+    return next((f"ask {shown}" for shown, first in known.items() if first == word), nearest(f"/{word}", known))
 
 
 ROUTES: dict[str, Route] = {

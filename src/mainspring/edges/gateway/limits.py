@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import traceback
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from mainspring.kernel.clock import parse_time, to_us
-from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, NotFound, Refused, Unavailable
+from mainspring.kernel.errors import (
+    Conflict,
+    InvalidInput,
+    MainspringError,
+    NotFound,
+    Refused,
+    Unavailable,
+    nearest,
+)
 from mainspring.serving.decode import Malformed
 
 MOST_BODY_BYTES = 8 * 1024 * 1024
 MOST_IN_FLIGHT = 512
+MOST_BODY_S = 10.0
 SKEW_US = 1_000_000  # clocks of callers may run ahead by this much
 JSON = ("content-type", "application/json")
 
@@ -28,6 +39,22 @@ class WrongMethod(InvalidInput):
     """The route exists, the method does not."""
 
     code = "wrong_method"
+
+    def __init__(self, method: str, allowed: str) -> None:
+        self.allowed = allowed
+        super().__init__("does not go with this route", field="method", value=method, remedy=f"use {allowed}")
+
+
+class WrongEncoding(InvalidInput):
+    """The body is compressed, which is not taken: a small one could unfold into a huge one."""
+
+    code = "wrong_encoding"
+
+
+class SlowBody(InvalidInput):
+    """The body did not come whole in time, and nobody else is kept waiting for it."""
+
+    code = "slow_body"
 
 
 class Late(Unavailable):
@@ -45,6 +72,8 @@ class ModelFailed(MainspringError):
 _STATUS: tuple[tuple[type[MainspringError], int], ...] = (
     (TooLarge, 413),
     (WrongMethod, 405),
+    (WrongEncoding, 415),
+    (SlowBody, 408),
     (Late, 504),
     (InvalidInput, 400),
     (NotFound, 404),
@@ -63,13 +92,26 @@ def problem(error: BaseException) -> tuple[int, list[tuple[str, str]], bytes]:
     headers = [JSON]
     if status == 503:
         headers.append(("retry-after", "1"))
-    if status == 405:
-        headers.append(("allow", str(error.value)))
+    if isinstance(error, WrongMethod):
+        headers.append(("allow", error.allowed))
     return status, headers, msgspec.json.encode(error.as_dict())
 
 
 async def read_body(scope: Any, proto: Any) -> bytes:
-    """Return the body, refusing one that is too long as early as it can be known."""
+    """Return the body, refusing one that is too long or compressed as early as it can be known."""
+    encoding = scope.headers.get("content-encoding")
+    if encoding not in (None, "identity"):
+        remedy = "send the body as it is"
+        raise WrongEncoding("is not taken", field="content-encoding", value=encoding, remedy=remedy)
+    try:
+        async with asyncio.timeout(MOST_BODY_S):
+            return await _body(scope, proto)
+    except TimeoutError:
+        what = f"did not come within {MOST_BODY_S:g} s"
+        raise SlowBody(what, field="body", remedy="send as many bytes as content-length says") from None
+
+
+async def _body(scope: Any, proto: Any) -> bytes:
     length = scope.headers.get("content-length")
     if length is not None:
         if not length.isascii() or not length.isdigit():
@@ -91,6 +133,20 @@ def _too_long(size: int) -> TooLarge:
     return TooLarge(
         "the body is too long", field="body", value=size, remedy=f"send at most {MOST_BODY_BYTES} bytes a request"
     )
+
+
+def read_query(scope: Any, *known: str) -> dict[str, str]:
+    """Return the arguments of a request's address; one that the route does not know is refused, not overlooked."""
+    if not scope.query_string:
+        return {}
+    pairs = parse_qsl(scope.query_string, keep_blank_values=True)
+    for name, _ in pairs:
+        if name not in known:
+            remedy = nearest(name, known)
+            raise Malformed("unknown_argument", "is not an argument of this address", field=name, remedy=remedy)
+    if len(query := dict(pairs)) < len(pairs):
+        raise Malformed("duplicate_argument", "an argument is given twice", field="query", remedy="give each once")
+    return query
 
 
 def check_rows(count: int, most: int) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
-from mainspring.edges.gateway.limits import check_rows, not_ahead, parse_moment, read_body
+from mainspring.edges.gateway.limits import check_rows, not_ahead, parse_moment, read_body, read_query
 from mainspring.kernel.schema import Column
 from mainspring.log.records import Outcomes
 from mainspring.serving.decode import RowDecoder
@@ -29,7 +28,7 @@ def outcome_decoder(entity: Column, kind: str) -> RowDecoder:
 
 async def outcomes(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Take outcomes of a model's entities."""
-    query = dict(parse_qsl(scope.query_string)) if scope.query_string else {}
+    query = read_query(scope, "project")
     model = gateway.snapshot().model(name, query.get("project"))
     body = await read_body(scope, proto)
     rows, several = model.outcomes.decode(body)

@@ -7,11 +7,10 @@ import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
-from mainspring.edges.gateway.limits import JSON, Late, ModelFailed, check_rows, decision_time, read_body
+from mainspring.edges.gateway.limits import JSON, Late, ModelFailed, check_rows, decision_time, read_body, read_query
 from mainspring.edges.gateway.snapshot import Arm, Local, Model
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Unavailable, unknown
@@ -78,7 +77,7 @@ class Answers:
 async def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Answer ``POST /predict/{model}``: one object or a list of them."""
     began_ns = time.perf_counter_ns()
-    query = dict(parse_qsl(scope.query_string)) if scope.query_string else {}
+    query = read_query(scope, "project", "version")
     snapshot = gateway.snapshot()
     model = snapshot.model(name, query.get("project"))
     body = await read_body(scope, proto)
@@ -107,9 +106,10 @@ async def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
 
 def _pinned(model: Model, number: str) -> Arm:
     arms = {model.champion.number: model.champion, **model.pinned}
-    if not number.isdigit() or int(number) not in arms:
-        raise unknown("version", number, [str(number) for number in arms])
-    return arms[int(number)]
+    found = next((arm for known, arm in arms.items() if str(known) == number), None)
+    if found is None:
+        raise unknown("version", number, [str(known) for known in arms])
+    return found
 
 
 def _spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, headers: Any) -> list[Drawn]:

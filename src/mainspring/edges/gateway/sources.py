@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
-from mainspring.edges.gateway.limits import check_rows, not_ahead, read_body
+from mainspring.edges.gateway.limits import check_rows, not_ahead, read_body, read_query
 from mainspring.edges.gateway.snapshot import Source
 from mainspring.kernel.clock import from_us, show_time
 from mainspring.log.records import SourceRows
@@ -19,7 +18,7 @@ MOST_ROWS = 50_000
 
 async def sources(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Take rows of a source, checked against its columns; a row that is known only later is refused."""
-    query = dict(parse_qsl(scope.query_string)) if scope.query_string else {}
+    query = read_query(scope, "project")
     source = gateway.snapshot().source(name, query.get("project"))
     body = await read_body(scope, proto)
     rows, several = source.decoder.decode(body)
