@@ -1,0 +1,61 @@
+"""Control killed while predictions, outcomes and rows flow: answers go on, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mainspring.edges.processes import Process
+
+
+def test_control_killed_at_random_moments_loses_and_doubles_nothing(
+    site: Any, check: Callable[..., None], kill_process: Callable[[Process], None]
+) -> None:
+    dice = random.Random(3)
+    site.client(), site.client()
+    for _ in range(3):
+        time.sleep(dice.uniform(0.05, 0.4))
+        kill_process(site.up.control)
+        before = len(site.told.answers)
+        site.answers_more()
+        assert len(site.told.answers) > before
+        site.supervised_until(site.control_answers)
+    assert site.up.control.restarts == 3
+    site.stop()
+    assert not site.told.refused
+    check(site.home, site.told)
+
+
+GROUPS = {
+    "taking in": ("ingest.after_parts:3", "ingest.before_commit:3", "ingest.after_commit:3", "ingest.after_remove:3"),
+    "parts": ("tables.after_write:4", "disk.before_rename:4", "disk.after_rename:4", "merge.after_write"),
+    "merging": ("merge.before_commit", "merge.after_commit", "publish.before_write", "publish.before_write:2"),
+    "features": (
+        "latest.before_commit:2",
+        "features.before_mark:2",
+        "features.before_commit",
+        "features.before_mark:4",
+    ),
+}
+
+
+@pytest.mark.parametrize("points", GROUPS.values(), ids=list(GROUPS))
+def test_control_killed_at_named_moments_loses_and_doubles_nothing(
+    site: Any, stock: Path, check: Callable[..., None], points: tuple[str, ...]
+) -> None:
+    site.client(pause_s=0.01)
+    for number, point in enumerate(points):
+        stock.write_text("item,at,left\n" + "".join(f"i{n},2026-01-01T00:00Z,5\n" for n in range(number + 1)))
+        before = len(site.told.answers)
+        site.crash_control_at(point)
+        assert len(site.told.answers) > before
+    site.wait(site.control_answers)
+    site.wait(lambda: len(site.verb("source rows", source="stock")) == len(points))
+    site.stop()
+    assert not site.told.refused
+    check(site.home, site.told)

@@ -1,0 +1,88 @@
+"""Gateway workers and model processes killed under traffic: they are started again, and what was answered is there."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mainspring.adapters.home import Home
+from mainspring.edges.processes import Process
+
+WINDOW_S = 0.25  # a batch of 5 ms, and the fsync of the one before it on a busy machine
+
+
+@pytest.mark.parametrize("policy", ["durable", "batched"])
+def test_a_gateway_killed_under_traffic_is_started_again_and_loses_no_more_than_its_policy_allows(
+    new_site: Callable[..., Any], kill_process: Callable[[Process], None], check: Callable[..., None], policy: str
+) -> None:
+    site = new_site(f'acknowledgement = "{policy}"\n')
+    site.client(), site.client()
+    (gateway,) = site.up.gateways
+    dice = random.Random(5)
+    in_window: set[str] = set()
+    for _ in range(3):
+        site.answers_more(20)
+        time.sleep(dice.uniform(0.0, 0.2))
+        killed_s = time.monotonic()
+        kill_process(gateway)
+        in_window |= {id for id, at_s in dict(site.told.answered_s).items() if killed_s - WINDOW_S < at_s}
+        site.supervised_until(site.ready)
+    assert gateway.restarts == 3
+    site.answers_more(20)
+    site.stop()
+    refused = {(status, code) for _, status, code in site.told.refused}
+    assert refused <= {(0, ""), (503, "unavailable")}  # no answer came, or no routing was loaded yet
+    check(site.home, site.told, may_lose=set() if policy == "durable" else in_window)
+
+
+def test_the_champions_process_killed_under_traffic_is_started_again(
+    place: Path, new_site: Callable[..., Any], open_home: Callable[..., Any], kill_process: Callable[[Process], None],
+    check: Callable[..., None],
+) -> None:  # fmt: skip
+    with open_home(Home(place / "home")) as platform:
+        model = platform.registry.model(None, "late").id
+        run = platform.training.train(model, by="ann")
+        for result in platform.checks.run(run.version, by="ann"):
+            if result.blocks:
+                platform.checks.override(run.version, result.name, by="ann", reason="a test")
+        platform.releases.start(model, run.version, by="ann", reason="a rule, in a process of its own")
+        platform.publisher.publish()
+    site = new_site()
+    site.client()
+    site.answers_more()
+    for _ in range(2):
+        os.kill(the_model_process(site), signal.SIGKILL)
+        site.answers_more()
+    orphan = the_model_process(site)
+    kill_process(site.up.models)
+    site.wait(lambda: orphan not in model_processes(site), 5)
+    site.supervised_until(lambda: model_processes(site))
+    site.answers_more()
+    site.stop()
+    assert {(status, code) for _, status, code in site.told.refused} == {(503, "unavailable")}
+    check(site.home, site.told)
+
+
+def the_model_process(site: Any) -> int:
+    site.wait(lambda: len(model_processes(site)) == 1)
+    return model_processes(site)[0]
+
+
+def model_processes(site: Any) -> list[int]:
+    """Return the model processes of this home that live."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = file.read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if "mainspring.edges.model_process" in words and any(word.startswith(str(site.home.root)) for word in words):
+            found.append(int(file.parent.name))
+    return found
