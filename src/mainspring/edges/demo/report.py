@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from mainspring.edges.demo.careless import careless_answers
 from mainspring.edges.demo.play import Played
 from mainspring.edges.demo.script import ENTRANCES, MODEL, START, end_of
 from mainspring.kernel.clock import to_us
@@ -38,6 +39,8 @@ def make_report(platform: Platform, played: Played, replay: dict[str, Any]) -> R
     """Read the whole report from an open home."""
     model = platform.registry.model(None, MODEL)
     rows = answered(platform, model.id)
+    rows = rows.join(careless_answers(platform, _months(rows)), on="entity", how="left")
+    rows = rows.with_columns(careless_loss=_log_loss("careless"))
     with platform.store.read() as connection:
         verdict = verify_chain(connection)
     return Report(
@@ -82,8 +85,12 @@ def roc_auc(score: pl.Series, value: pl.Series) -> float | None:
 
 
 def gain(rows: pl.DataFrame) -> dict[str, Any]:
-    """Return the mean log loss that renewal saved over version 1, with a 95 % interval over days as blocks."""
-    both = rows.filter(pl.col("static").is_not_null())
+    """Return the mean log loss that renewal saved over version 1, with a 95 % interval over days as blocks.
+
+    ``careless_saved`` is what monthly retraining on all the past saves if each model goes live at once, unseen;
+    ``recovered_share`` of it is kept by care, which costs ``cost_of_care``.
+    """
+    both = rows.filter(pl.col("static").is_not_null() & pl.col("careless").is_not_null())
     if not both.height:
         return {"rows": 0}
     days = both.group_by("local_day").agg(saved=(pl.col("static_loss") - pl.col("served_loss")).sum(), n=pl.len())
@@ -91,12 +98,17 @@ def gain(rows: pl.DataFrame) -> dict[str, Any]:
     off = days.select((pl.col("saved") - mean * pl.col("n")).pow(2).sum()).item()
     count = days.height
     error = math.sqrt(float(off) * count / max(count - 1, 1)) / both.height
+    careless_saved = float((both["static_loss"] - both["careless_loss"]).sum()) / both.height
     return {
         "rows": both.height,
         "days": count,
-        "static_log_loss": round(float(both["static_loss"].mean()), 5),  # type: ignore[arg-type]
-        "served_log_loss": round(float(both["served_loss"].mean()), 5),  # type: ignore[arg-type]
+        "static_log_loss": _rounded(both["static_loss"].mean(), 5),
+        "served_log_loss": _rounded(both["served_loss"].mean(), 5),
+        "careless_log_loss": _rounded(both["careless_loss"].mean(), 5),
         "saved": round(mean, 5),
+        "careless_saved": round(careless_saved, 5),
+        "cost_of_care": round(careless_saved - mean, 5),
+        "recovered_share": round(mean / careless_saved, 3) if careless_saved > 0 else None,
         "interval": [round(mean - 1.96 * error, 5), round(mean + 1.96 * error, 5)],
     }
 
@@ -126,8 +138,8 @@ def _month(platform: Platform, model: str, rows: pl.DataFrame, month: int) -> di
     }
 
 
-def _rounded(number: Any) -> float | None:
-    return None if number is None else round(float(number), 4)
+def _rounded(number: Any, digits: int = 4) -> float | None:
+    return None if number is None else round(float(number), digits)
 
 
 def _challengers(platform: Platform, played: Played) -> list[dict[str, Any]]:

@@ -34,7 +34,6 @@ from mainspring.kernel.clock import to_us
 from mainspring.kernel.errors import Conflict, MainspringError, NotFound
 from mainspring.platform import open_platform
 
-
 # The files hold only what was known when the play begins; everything later is pushed.
 _SETTINGS = 'read_sources_every = "365d"\n'
 
@@ -48,6 +47,7 @@ def run(
 ) -> Report:
     """Play up to the end of the month ``until``; resume where an interrupted play of the same home stopped."""
     month = last_month(until)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin starve the other processes
     folder = Path(home).absolute()
     if (folder / "home.json").exists() and not Home(folder).simulated:
         raise Conflict("is not a demo's home", field="home", value=str(folder), remedy="name another folder")

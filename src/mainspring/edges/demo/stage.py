@@ -80,8 +80,12 @@ class Stage:
         if gain.get("saved") is not None:
             low, high = gain["interval"]
             self.say(
-                f"renewal saved {gain['saved']:.4f} of log loss over version 1: {gain['static_log_loss']:.4f} -> "
+                f"renewal  saved {gain['saved']:.4f} of log loss over version 1: {gain['static_log_loss']:.4f} -> "
                 f"{gain['served_log_loss']:.4f} (95 % over days: {low:.4f} to {high:.4f})"
+            )
+            self.say(
+                f"care     monthly retraining put live unseen would have saved {gain['careless_saved']:.4f}: "
+                f"being careful cost {gain['cost_of_care']:.4f}" + _kept(gain["recovered_share"])
             )
         self._numbers(report)
 
@@ -97,6 +101,10 @@ class Stage:
         said = "the same bytes" if replay["equal"] else f"DIFFERENT: {replay.get('reason')}"
         self.say(f"replay   {replay['id']}: {said}")
         self.say(f"took     {report.seconds:.0f} s, at most {report.peak_rss_mb:.0f} MB in all processes")
+
+
+def _kept(share: float | None) -> str:
+    return "" if share is None else f" and kept {share:.0%} of the gain"
 
 
 def _cells(month: dict[str, Any]) -> list[str]:
