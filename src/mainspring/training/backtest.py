@@ -14,6 +14,7 @@ from mainspring.kernel.schema import Task
 DAY_US = 86_400_000_000
 FEWEST_DAYS = 14
 FEWEST_ROWS = 200
+LEVEL = 0.90  # each verdict is one-sided: it errs in one case of twenty. A candidate has the release still before it.
 FEWEST_SEGMENT_ROWS = 20
 Verdict = Literal["helps", "does not help", "cannot tell"]
 Floats = npt.NDArray[np.float64]
@@ -32,7 +33,7 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class BacktestResult(msgspec.Struct, frozen=True):
-    """Mean difference of loss, retrained minus champion: below zero is better. One-shot interval by day blocks."""
+    """Mean difference of loss, retrained minus champion: below zero is better. One-shot 90 % interval by day blocks."""
 
     verdict: Verdict
     reason: str
@@ -70,7 +71,7 @@ def judge(
     """Compare both answers on all rows of all segments."""
     metric = loss_name(task)
     loss = LOSSES[metric]
-    found = day_block_interval(loss(label, retrained) - loss(label, champion), at_us // DAY_US)
+    found = day_block_interval(loss(label, retrained) - loss(label, champion), at_us // DAY_US, LEVEL)
     if found is None:
         reason = f"{label.size} rows on fewer than 2 days can be compared"
         return BacktestResult("cannot tell", reason, metric, tuple(origins), label.size)
