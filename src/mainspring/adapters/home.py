@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -127,18 +128,23 @@ def _read(root: Path) -> HomeFile:
 
 
 class HomeLock:
-    """Holds a home for one process. The kernel lets go of it when the process ends, however it ends."""
+    """Holds a home for one process. The kernel lets go of it when the process ends, however it ends.
 
-    def __init__(self, root: Path, purpose: str) -> None:
+    ``wait_s`` is how long to wait for a holder that may be about to end.
+    """
+
+    def __init__(self, root: Path, purpose: str, *, wait_s: float = 0.0) -> None:
         self._path = root / "lock"
         self._purpose = purpose
+        self._wait_s = wait_s
         self._handle = -1
 
     def __enter__(self) -> HomeLock:
         self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        until_s = time.monotonic() + self._wait_s
+        while not self._taken() and time.monotonic() < until_s:
+            time.sleep(0.05)
+        if not self._taken():
             holder = os.pread(self._handle, 200, 0).decode(errors="replace").strip()
             os.close(self._handle)
             raise Conflict(
@@ -146,10 +152,17 @@ class HomeLock:
                 field="home",
                 value=str(self._path.parent),
                 remedy="stop it first, or use another home",
-            ) from None
+            )
         os.ftruncate(self._handle, 0)
         os.pwrite(self._handle, f"{self._purpose} (process {os.getpid()})".encode(), 0)
         return self
+
+    def _taken(self) -> bool:
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -18,6 +18,7 @@ log = logging.getLogger("mainspring.control")
 
 _INGEST_EVERY_S = 0.1
 _STEP_EVERY_S = 5.0
+_OTHERS_END_S = 10.0  # a command that holds the home, or the control of a supervisor that was killed
 
 
 class LoopThread(threading.Thread):
@@ -53,7 +54,7 @@ def serve(home: Home, port: int) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with HomeLock(home.root, "control"), closing(open_platform(home)) as platform:
+    with HomeLock(home.root, "control", wait_s=_OTHERS_END_S), closing(open_platform(home)) as platform:
         platform.loop.recover()
         turning = LoopThread(platform)
         with ControlServer(platform, port=port):

@@ -18,6 +18,7 @@ from mainspring.edges.processes import Process, await_ready, child_environment
 from mainspring.kernel.errors import Conflict, InvalidInput
 
 _WATCH_EVERY_S = 0.1
+_OTHERS_END_S = 3.0  # what a killed supervisor has left listens until it has finished
 
 
 class Supervisor:
@@ -131,14 +132,23 @@ def _only_one(home: Home) -> Iterator[None]:
 
 
 def _refuse_taken(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
+    until_s = time.monotonic() + _OTHERS_END_S
+    while not _is_free(host, port):
+        if time.monotonic() > until_s:
             raise InvalidInput(
                 "is taken by another program",
                 field="port",
                 value=port,
                 remedy="name a free one with --port or --control-port",
-            ) from None
+            )
+        time.sleep(0.05)
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True

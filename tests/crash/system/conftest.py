@@ -405,6 +405,16 @@ def open_home() -> Callable[[Home], Any]:
 
 
 @pytest.fixture
+def new_client() -> type[Client]:
+    return Client
+
+
+@pytest.fixture
+def new_told() -> type[Told]:
+    return Told
+
+
+@pytest.fixture
 def mainspring() -> Callable[..., subprocess.Popen[str]]:
     """Return what starts a command line."""
 
