@@ -159,6 +159,7 @@ def notifiers_of(settings: Settings) -> tuple[Notifier, ...]:
 
 def open_platform(home: Home) -> Platform:
     """Open the platform of a home; the caller holds the home's lock."""
+    home.check_whole()
     return Platform(home)
 
 

@@ -62,7 +62,9 @@ class BackedUp(msgspec.Struct, frozen=True):
 def backup(home: Path, to: Path, store: Store) -> BackedUp:
     """Copy a home that may be at work into the new folder ``to``; raises ``Damaged`` rather than copy damage."""
     _must_be_new(to, "to")
-    to.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if to.resolve().is_relative_to(home.resolve()):
+        raise InvalidInput("lies in the home itself", field="to", value=str(to), remedy="name a folder outside of it")
+    _make(to, "to")
     try:
         files = dict(_copy_home(home, to, store))
         reached("backup.before_manifest")
@@ -77,7 +79,7 @@ def restore(source: Path, home: Path) -> BackedUp:
     body = _manifest_bytes(source)
     manifest = _read_manifest(source, body)
     _must_be_new(home, "home")
-    home.parent.mkdir(parents=True, exist_ok=True)
+    _make(home.parent, "home")
     staged = home.with_name(f".{home.name}.restoring")
     if staged.exists():
         shutil.rmtree(staged)  # of a restore that was killed
@@ -221,8 +223,16 @@ def _must_stay_inside(name: str) -> None:
         raise Refused("a backup names files of a home only", field="file", value=name, remedy="use another backup")
 
 
+def _make(folder: Path, field: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        what = f"cannot be made: {error.strerror}"
+        raise InvalidInput(what, field=field, value=str(folder), remedy="name a folder that can be written") from None
+
+
 def _must_be_new(folder: Path, field: str) -> None:
     if folder.exists() and not folder.is_dir():
-        raise InvalidInput("is not a folder", field=field, value=str(folder))
+        raise InvalidInput("is not a folder", field=field, value=str(folder), remedy="name a new folder")
     if folder.exists() and any(folder.iterdir()):
         raise Conflict("is not empty", field=field, value=str(folder), remedy="name a new folder")

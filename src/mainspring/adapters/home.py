@@ -40,6 +40,11 @@ class Home:
     def simulated(self) -> bool:
         return self.file.clock == "simulated"
 
+    def check_whole(self) -> None:
+        """Refuse a home whose metadata store is gone: an empty one in its place would hide what was done."""
+        if not self.database.exists() and any(self.blobs.iterdir()):
+            raise Damaged("the metadata store is gone", field="home", value=str(self.root), remedy="restore a backup")
+
     def clock(self, *, writable: bool = False) -> Clock:
         """Return the home's domain time: the system's clock, or the simulated one that stands in it."""
         if self.simulated:
@@ -83,12 +88,18 @@ def create_home(root: Path, *, simulated_from: datetime | None = None) -> Home:
     """Make a new home, or return the one that stands there. ``home.json`` comes last: a half-made one is none."""
     if (root / "home.json").exists():
         return Home(root)
+    if (root.exists() or root.is_symlink()) and not root.is_dir():
+        raise InvalidInput("is not a folder", field="home", value=str(root), remedy="name an empty or a new folder")
     if root.exists() and any(root.iterdir()) and not (root / "lock").exists():
         raise InvalidInput(
             "is a folder with other things in it", field="home", value=str(root), remedy="name an empty or a new folder"
         )
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (root / "lock").touch()
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (root / "lock").touch()
+    except OSError as error:
+        what = f"cannot be made: {error.strerror}"
+        raise InvalidInput(what, field="home", value=str(root), remedy="name a folder that can be written") from None
     for name in _FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     if simulated_from is not None:
@@ -106,13 +117,16 @@ def create_home(root: Path, *, simulated_from: datetime | None = None) -> Home:
 def _read(root: Path) -> HomeFile:
     try:
         body = (root / "home.json").read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise NotFound(
             "there is no home here",
             field="home",
             value=str(root),
             remedy="make one with: mainspring apply, or mainspring up",
         ) from None
+    except OSError as error:
+        what = f"home.json cannot be opened: {error.strerror}"
+        raise Refused(what, field="home", value=str(root), remedy="ask as the user who made it") from None
     try:
         found = msgspec.json.decode(body, type=HomeFile)
     except msgspec.DecodeError as error:

@@ -12,6 +12,7 @@ import msgspec
 
 from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import InvalidInput, nearest
+from mainspring.kernel.misfit import misfit
 
 PREFIX = "MAINSPRING_"
 _SECRETS = ("webhook_secret",)
@@ -71,9 +72,10 @@ def read_settings(home: Path, environment: Mapping[str, str] | None = None) -> t
     try:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
-        text, _, place = str(error).partition(" - at `$.")
-        field = place.strip("`") or None
-        raise InvalidInput(text[:1].lower() + text[1:], field=field, value=values.get(field or "")) from None
+        fault = misfit(error, values, Settings)
+        where = origins.get(fault.field or "")
+        remedy = fault.remedy or (f"change it in {where}" if where else None)
+        raise InvalidInput(fault.what, field=fault.field, value=fault.value, remedy=remedy) from None
     told = shown(settings)
     return settings, [Setting(name, value, origins.get(name, "default")) for name, value in told.items()]
 
@@ -88,9 +90,13 @@ def _file(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        values = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot be read: {error}", field="settings.toml", value=str(path)) from None
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        what = "cannot be opened" if isinstance(error, OSError) else "is not TOML in UTF-8"
+        raise InvalidInput(
+            f"{what}: {why}", field="settings.toml", value=str(path), remedy="mend it, or take it away"
+        ) from None
     for name in values:
         if name not in Settings.__struct_fields__:
             remedy = nearest(name, Settings.__struct_fields__)

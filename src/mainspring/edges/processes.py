@@ -81,11 +81,11 @@ class Process:
             self._child.kill()
             self._child.wait()
 
-    def last_lines(self, count: int = 12) -> str:
-        """Return the end of what the process wrote."""
-        if not self._log.exists():
-            return ""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-count:])
+    def last_words(self) -> str:
+        """Return the last line that the process wrote, and where the others are."""
+        text = self._log.read_text(errors="replace") if self._log.exists() else ""
+        said = [line.strip() for line in text.splitlines() if line.strip()]
+        return f"{said[-1] if said else 'it said nothing'}; its log is {self._log}"
 
 
 def child_environment() -> dict[str, str]:
@@ -101,11 +101,7 @@ def await_ready(process: Process, ready: Path, *, limit_s: float = 60.0) -> None
     deadline_s = time.monotonic() + limit_s
     while not ready.exists():
         if process.exit_code is not None or time.monotonic() > deadline_s:
-            raise Unavailable(
-                f"the {process.name} process did not start:\n{process.last_lines()}",
-                field="process",
-                value=process.name,
-            )
+            raise Unavailable(f"the {process.name} process did not start: {process.last_words()}")
         time.sleep(0.02)
 
 

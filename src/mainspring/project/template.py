@@ -20,6 +20,11 @@ def write_template(folder: Path, name: str, kind: str) -> list[str]:
         raise InvalidInput("is not a kind of project", field="kind", value=kind, remedy=nearest(kind, KINDS))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Conflict("is not an empty folder", field="path", value=str(folder), remedy="name a new one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"cannot be made: {error.strerror}"
+        raise InvalidInput(what, field="path", value=str(folder), remedy="name a folder that can be written") from None
     written = {path: Template(text).safe_substitute(project=name) for path, text in _templates(kind).items()}
     for path, text in written.items():
         target = folder / path

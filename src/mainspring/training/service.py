@@ -54,6 +54,13 @@ class Run(msgspec.Struct, frozen=True):
     reused: bool = False
 
 
+class ReadGraph(msgspec.Struct, frozen=True):
+    """An ONNX file that a worker could load: its blob, and what it asks for and answers."""
+
+    blob: str
+    found: GraphFound
+
+
 class TrainingService:
     """Makes versions and backtests in workers; user code never runs in this process."""
 
@@ -153,8 +160,24 @@ class TrainingService:
             self._jobs.discard(result)
         return self._keep_backtest(row, champion, chosen, made, digest_of(plain), by)
 
+    def read_graph(self, path: Path) -> ReadGraph:
+        """Keep an ONNX file and let a worker load it, which says what it asks for."""
+        blob = self._blobs.put(_bytes_of(path))
+        result = self._jobs.run(Job("graph", {"path": str(self._blobs.path(blob))}, timeout_s=60))
+        try:
+            return ReadGraph(blob, msgspec.convert(result.manifest, GraphFound))
+        finally:
+            self._jobs.discard(result)
+
     def register_graph(
-        self, model_id: str, path: Path, *, by: str, reason: str, task: Task = "binary", threshold: float | None = None
+        self,
+        model_id: str,
+        graph: Path | ReadGraph,
+        *,
+        by: str,
+        reason: str,
+        task: Task = "binary",
+        threshold: float | None = None,
     ) -> Version:
         """Register an ONNX file as a version; a worker loads it first and says what it asks for.
 
@@ -162,12 +185,8 @@ class TrainingService:
         model without a declaration takes the graph's inputs as the request, and ``task`` as its task.
         """
         row = self._registry.model(None, model_id)
-        blob = self._blobs.put(_bytes_of(path))
-        result = self._jobs.run(Job("graph", {"path": str(self._blobs.path(blob))}, timeout_s=60))
-        try:
-            found = msgspec.convert(result.manifest, GraphFound)
-        finally:
-            self._jobs.discard(result)
+        read = self.read_graph(graph) if isinstance(graph, Path) else graph
+        blob, found = read.blob, read.found
         signature, views = self._signature(row, found, task)
         version = Version(
             id="",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 from mainspring import __version__
 from mainspring.edges.cli.asking import actor_name, ask, home_folder
 from mainspring.edges.cli.contents import Contents, Subject
+from mainspring.edges.cli.faults import debugging, told
 from mainspring.edges.verbs import GROUPS, VERBS
 from mainspring.edges.verbs.verb import Verb
 from mainspring.kernel.errors import InvalidInput, MainspringError
@@ -19,7 +21,8 @@ from mainspring.kernel.errors import InvalidInput, MainspringError
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code: 0, 1 for an error, 2 for a wrong use."""
-    as_json = "--json" in arguments
+    as_json, debug = "--json" in arguments, debugging(arguments)
+    arguments = [word for word in arguments if word != "--debug"]
     try:
         command_line().main(args=arguments, prog_name="mainspring", standalone_mode=False)
     except click.exceptions.Exit as end:
@@ -35,7 +38,18 @@ def run(arguments: list[str]) -> int:
         return _fail(error.as_dict(), as_json, 1)
     except BrokenPipeError:
         return 1
+    except Exception as error:
+        if debug:
+            raise
+        return _fail({"code": "fault", "message": told(error, arguments, _named_home(arguments))}, as_json, 1)
     return 0
+
+
+def _named_home(arguments: list[str]) -> Path | None:
+    """Return the home that was asked for, if there is one."""
+    after = [following for word, following in pairwise(arguments) if word == "--home"]
+    folder = home_folder(after[-1] if after else None)
+    return folder if (folder / "home.json").is_file() else None
 
 
 def _sentence(error: click.ClickException) -> str:
@@ -63,6 +77,7 @@ def command_line() -> Contents:
         params=[
             click.Option(["--home"], help="the home's folder [MAINSPRING_HOME, else ./mainspring-home]"),
             click.Option(["--by"], help="who asks [MAINSPRING_ACTOR, else the user's name]"),
+            click.Option(["--debug"], is_flag=True, expose_value=False, help="show tracebacks [MAINSPRING_DEBUG=1]"),
             click.Option(
                 ["--version"],
                 is_flag=True,

@@ -10,7 +10,15 @@ from mainspring.edges.cli.asking import home_folder
 from mainspring.kernel.errors import Refused
 
 _EXAMPLES = {"int": "1", "float": "1.0", "bool": "true", "str": '"a"', "time": '"2013-05-03T12:00Z"'}
-_PORT = click.IntRange(0, 65_535)
+
+
+class Whole(click.IntRange):
+    """A whole number in a range."""
+
+    name = "whole number"
+
+
+_PORT = Whole(0, 65_535)
 
 
 def _home_of(context: click.Context, home: str | None) -> Path:
@@ -21,7 +29,7 @@ def _home_of(context: click.Context, home: str | None) -> Path:
 @click.option("--home", help="the home's folder; made if there is none")
 @click.option("--port", type=_PORT, default=8080, show_default=True, help="where predictions are asked")
 @click.option("--control-port", type=_PORT, default=8081, show_default=True, help="where the page and the API are")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="gateway processes")
+@click.option("--workers", type=Whole(1, 64), default=1, show_default=True, help="gateway processes")
 @click.pass_context
 def up(context: click.Context, home: str | None, port: int, control_port: int, workers: int) -> None:
     """Run control, gateways and model processes of a home until Ctrl-C."""

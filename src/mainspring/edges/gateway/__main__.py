@@ -47,7 +47,7 @@ def main() -> None:
     try:
         asyncio.run(serve(Home(given.home), given.host, given.port, f"gateway-{given.worker}", given.workers))
     except MainspringError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import polars as pl
+from polars.exceptions import PolarsError
 
 from mainspring.adapters.runtimes.once import Run, running
 from mainspring.edges.gateway.snapshot import Sight, View
+from mainspring.kernel.clock import from_us, show_time
 from mainspring.kernel.errors import InvalidInput, nearest, unknown
 from mainspring.kernel.ids import PredictionIds, new_id
 from mainspring.kernel.schema import Column
@@ -61,18 +63,28 @@ def score(
     if chosen is None:
         raise unknown("champion", model, ())
     frame = _read(path)
-    moment_us = platform.clock.now_us() if at_us is None else at_us
+    moment_us = _moment(platform, at_us)
+    _refuse_place(out)
     ids = PredictionIds(new_id("batch"))
     with running(_route(chosen), platform.home.blobs) as run:
         scorer = _Scorer(platform, row, chosen, run, ids, by)
+        chunks = [scorer.read(chunk) for chunk in frame.iter_slices(CHUNK_ROWS)]
         spool = SpoolWriter(platform.home.spool, ids.boot, platform.disk, "durable")
         try:
-            pieces = [scorer.score(chunk, moment_us, spool) for chunk in frame.iter_slices(CHUNK_ROWS)]
+            pieces = [scorer.score(chunk, moment_us, spool) for chunk in chunks]
             spool.flush()
         finally:
             spool.close()
     pl.concat(pieces).write_parquet(out)
     return Batch(frame.height, chosen.number, ids.boot, str(out))
+
+
+class _Chunk(msgspec.Struct, frozen=True):
+    """Some rows of the file, and the request that they are."""
+
+    frame: pl.DataFrame
+    body: bytes
+    rows: Sequence[Row]
 
 
 class _Scorer:
@@ -96,22 +108,26 @@ class _Scorer:
         self._sight = Sight(_route(version), self._columns, self._views)
         self._entity, self._unit, self._subject = _places(spec, self._columns)
 
-    def score(self, chunk: pl.DataFrame, at_us: int, spool: SpoolWriter) -> pl.DataFrame:
-        """Return the chunk with its answers, and spool them."""
-        missing = [name for name in self._decoder.names if name not in chunk.columns]
+    def read(self, frame: pl.DataFrame) -> _Chunk:
+        """Return rows of the file as a request; nothing of the file is scored if some row of it is wrong."""
+        missing = [name for name in self._decoder.names if name not in frame.columns]
         if missing:
-            raise InvalidInput("is not in the file", field=missing[0], remedy=nearest(missing[0], chunk.columns))
-        body = msgspec.json.encode(list(chunk.select(self._decoder.names).iter_rows(named=True)))
-        rows, _ = self._decoder.decode(body)
+            raise InvalidInput("is not in the file", field=missing[0], remedy=nearest(missing[0], frame.columns))
+        body = msgspec.json.encode(list(frame.select(self._decoder.names).iter_rows(named=True)))
+        return _Chunk(frame, body, self._decoder.decode(body)[0])
+
+    def score(self, chunk: _Chunk, at_us: int, spool: SpoolWriter) -> pl.DataFrame:
+        """Return the chunk with its answers, and spool them."""
+        rows = chunk.rows
         id = self._ids.next()
-        for record in self._asked(id, body, rows, at_us):
+        for record in self._asked(id, chunk.body, rows, at_us):
             spool.append(record)
         found = [view.look_up(self._latest, rows, at_us) for view in self._views]
         looked: Sequence[Sequence[Looked]] = list(zip(*found, strict=True)) if found else [()] * len(rows)
         began_ns = time.perf_counter_ns()
         values = self._run([self._sight.row(row, seen) for row, seen in zip(rows, looked, strict=True)])
         spool.append(self._scored(id, values, looked, at_us, (time.perf_counter_ns() - began_ns) // 1_000))
-        return chunk.with_columns(
+        return chunk.frame.with_columns(
             pl.lit(id).alias("prediction_id"),
             pl.lit(self._version.number).alias("version"),
             pl.Series("value", values, pl.Float64),
@@ -182,11 +198,30 @@ def _texts(rows: Sequence[Row], place: int) -> tuple[str, ...]:
     return tuple("" if row[place] is None else str(row[place]) for row in rows)
 
 
+def _moment(platform: Platform, at_us: int | None) -> int:
+    now_us = platform.clock.now_us()
+    if at_us is not None and at_us > now_us:
+        shown = show_time(from_us(at_us))
+        raise InvalidInput("lies in the future", field="at", value=shown, remedy="state a time that has come")
+    return now_us if at_us is None else at_us
+
+
+def _refuse_place(out: Path) -> None:
+    if out.is_dir() or not out.parent.is_dir():
+        remedy = "name a new file in a folder that there is"
+        raise InvalidInput("cannot be written", field="out", value=str(out), remedy=remedy)
+
+
 def _read(path: Path) -> pl.DataFrame:
-    if path.suffix == ".parquet":
-        return pl.read_parquet(path)
-    if path.suffix == ".csv":
-        return pl.read_csv(path, try_parse_dates=False)
-    raise InvalidInput(
-        "is neither Parquet nor CSV", field="file", value=path.name, remedy="use a .parquet or .csv file"
-    )
+    if path.suffix not in (".parquet", ".csv"):
+        remedy = "use a .parquet or .csv file"
+        raise InvalidInput("is neither Parquet nor CSV", field="file", value=path.name, remedy=remedy)
+    try:
+        frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, try_parse_dates=False)
+    except (OSError, PolarsError) as error:
+        why = str(error).splitlines()[0]
+        remedy = "name a file of rows"
+        raise InvalidInput(f"cannot be read: {why}", field="file", value=str(path), remedy=remedy) from None
+    if frame.is_empty():
+        raise InvalidInput("holds no rows", field="file", value=str(path), remedy="name a file of rows")
+    return frame

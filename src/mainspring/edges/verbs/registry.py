@@ -11,7 +11,7 @@ from mainspring.edges.verbs.checks import OneVersion
 from mainspring.edges.verbs.naming import find_model, find_version
 from mainspring.edges.verbs.training import OneModel
 from mainspring.edges.verbs.verb import Change, Verb
-from mainspring.kernel.errors import NotFound, Refused
+from mainspring.kernel.errors import Conflict, NotFound, Refused
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
@@ -59,13 +59,21 @@ def register(platform: Platform, asked: Register, by: str) -> Any:
     from tempfile import TemporaryDirectory
 
     _refuse_code(asked.file)
-    model = _model_for(platform, asked, by)
+    _refuse_unknown(platform, asked)
     with TemporaryDirectory(dir=platform.home.staging) as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(asked.file)
-        return platform.training.register_graph(
-            model, path, by=by, reason=asked.reason, task=asked.task, threshold=asked.threshold
-        )
+        graph = platform.training.read_graph(path)
+    model = _model_for(platform, asked, by)
+    return platform.training.register_graph(
+        model, graph, by=by, reason=asked.reason, task=asked.task, threshold=asked.threshold
+    )
+
+
+def _refuse_unknown(platform: Platform, asked: Register) -> None:
+    """Refuse a model that there is not before its file is looked at; a new one is made after its file proved good."""
+    if not asked.new:
+        find_model(platform, asked.model)
 
 
 def _model_for(platform: Platform, asked: Register, by: str) -> str:
@@ -101,6 +109,9 @@ def version(platform: Platform, asked: OneVersion, by: str) -> Any:
 def set_alias(platform: Platform, asked: SetAlias, by: str) -> Any:
     model = find_model(platform, asked.model)
     chosen = find_version(platform, model, asked.version)
+    standing = platform.registry.alias(model.id, asked.alias)
+    if standing is not None and standing.id == chosen.id:
+        raise Conflict(f"stands at version {chosen.number} already", field="alias", value=asked.alias)
     with platform.store.begin(by) as tx:
         platform.registry.point(tx, model.id, asked.alias, chosen.id, asked.reason, {"version": chosen.number})
     platform.publisher.publish()

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from mainspring.kernel.errors import InvalidInput
+from mainspring.kernel.errors import InvalidInput, nearest
 
 Permission = Literal["read", "operate", "owner"]
 """``read`` changes nothing; ``operate`` changes state and is recorded with a reason; ``owner`` also names a path on
@@ -63,23 +63,28 @@ class Verb(msgspec.Struct, frozen=True, kw_only=True):
     def read(self, values: dict[str, Any], *, strict: bool = True) -> Any:
         """Return ``values`` as this verb's arguments; unknown, missing and mistyped ones are refused by name."""
         try:
-            return msgspec.convert(values, self.arguments, strict=strict)
+            asked = msgspec.convert(values, self.arguments, strict=strict)
         except msgspec.ValidationError as error:
-            raise argument_fault(error, self.arguments) from None
+            raise argument_fault(error, values, self.arguments) from None
+        if isinstance(asked, Change) and not asked.reason.strip():
+            raise InvalidInput("is empty", field="reason", remedy="say why in a few words; the ledger keeps it")
+        return asked
 
 
-def argument_fault(error: msgspec.ValidationError, arguments: type[msgspec.Struct]) -> InvalidInput:
+def argument_fault(
+    error: msgspec.ValidationError, values: dict[str, Any], arguments: type[msgspec.Struct]
+) -> InvalidInput:
     """Return a decoding error as one sentence with the argument's name and the nearest right word."""
-    from mainspring.kernel.errors import nearest
+    from mainspring.kernel.misfit import misfit
 
-    text, _, place = str(error).partition(" - at `$.")
+    text = str(error)
     known = arguments.__struct_fields__
     if text.startswith("Object contains unknown field"):
         word = text.split("`")[1]
         return InvalidInput("there is no such argument", field=word, remedy=nearest(word, known))
     if text.startswith("Object missing required field"):
         return InvalidInput("is missing", field=text.split("`")[1], remedy="give it a value")
-    return InvalidInput(text[:1].lower() + text[1:].replace("`", ""), field=place.rstrip("`") or None)
+    return misfit(error, values, arguments)
 
 
 def plain(result: Any) -> Any:

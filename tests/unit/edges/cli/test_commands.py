@@ -48,7 +48,7 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["release", "strat"], "error: there is no command 'strat'; did you mean 'start'?"),
         (["train"], "error: model: is missing; give it a value; see: mainspring train --help"),
         (["release", "hold", "late"], "error: reason: is missing; give it with --reason"),
-        (["ledger", "list", "--limit", "0"], "error: limit: expected int >= 1"),
+        (["ledger", "list", "--limit", "0"], "error: limit: must be a whole number >= 1 (got 0)"),
         (["ledger", "list", "--limt", "3"], "error: no such option '--limt'"),
         (["backtest", "late", "--origins", "x"], "error: invalid value for '--origins'"),
     ],

@@ -57,7 +57,7 @@ def test_reads_never_ask_for_a_reason() -> None:
     [
         ({"modle": "late", "version": "1"}, "modle: there is no such argument; did you mean 'model'?"),
         ({"model": "late"}, "version: is missing; give it a value"),
-        ({"model": 3, "version": "1"}, "model: expected str, got int"),
+        ({"model": 3, "version": "1"}, "model: must be text (got 3)"),
     ],
 )
 def test_a_wrong_argument_is_named_with_the_nearest_right_word(values: dict[str, Any], sentence: str) -> None:
