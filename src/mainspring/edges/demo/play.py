@@ -15,7 +15,7 @@ import msgspec
 from mainspring.adapters.home import Home
 from mainspring.adapters.routing import RoutingFile
 from mainspring.edges.cli.asking import ask
-from mainspring.edges.demo.script import ENTRANCES, MODEL, SETTLE, START, TURN, Entrance
+from mainspring.edges.demo.script import ENTRANCES, MODEL, SETTLE, SLICE, SLICED, START, TURN, Entrance
 from mainspring.edges.demo.traveller import Traveller
 from mainspring.edges.verbs import find
 from mainspring.kernel.clock import SimulatedClock
@@ -96,12 +96,12 @@ class Play:
         self._telling.close()
 
     async def _turn(self, since: datetime, turn_ends: datetime, until: datetime, already: Collection[str]) -> None:
-        self._clock.advance(max(turn_ends, self._clock.now()))
-        await self._tell_sources(since, turn_ends)
-        for body in self._traveller.outcomes(since, turn_ends):
-            await self._tell(f"/outcomes/{MODEL}", [body])
-        if since < until:
-            await self._ask_predictions(since, min(turn_ends, until), already)
+        length = SLICE if self._sliced() else TURN
+        while since < turn_ends:
+            slice_ends = min(since + length, turn_ends)
+            await self._slice(since, slice_ends, until, already)
+            since = slice_ends
+        self._asking.close()  # the loop may take a minute now, and a gateway hangs up on idle lines
         self._telling.close()
         for entrance in ENTRANCES:
             if entrance.at <= turn_ends and entrance.at <= until and entrance.recipe not in self._played.entered:
@@ -113,13 +113,27 @@ class Play:
             turn_ends, ", ".join(word for word in turned["actions"] if not word.startswith(("Evaluate", "Read")))
         )
 
-    async def _tell_sources(self, since: datetime, until: datetime) -> None:
+    async def _slice(self, since: datetime, slice_ends: datetime, until: datetime, already: Collection[str]) -> None:
+        self._clock.advance(max(slice_ends, self._clock.now()))
+        landed = await self._tell_sources(since, slice_ends)
+        for body in self._traveller.outcomes(since, slice_ends):
+            await self._tell(f"/outcomes/{MODEL}", [body])
+        if since < until:
+            await self._ask_predictions(since, min(slice_ends, until), already)
+        await self._tell("/sources/flights_as_scheduled", landed)
+
+    def _sliced(self) -> bool:
+        """Tell whether a challenger is running that reads a source whose known-at is not to be trusted."""
+        running = {release["id"] for release in self.verb("release list", model=MODEL, running=True)}
+        return any(self._played.challengers.get(recipe) in running for recipe in SLICED)
+
+    async def _tell_sources(self, since: datetime, until: datetime) -> list[bytes]:
         landed = self._traveller.landed(since, until)
         await self._tell("/sources/flights", landed)
-        await self._tell("/sources/flights_as_scheduled", landed)
         await self._tell("/sources/weather", self._traveller.observed(since, until))
         await self._flush()
         self.verb("loop ingest")
+        return landed
 
     async def _tell(self, path: str, bodies: list[bytes]) -> None:
         def check(index: int, status: int, answer: bytes) -> None:
@@ -136,7 +150,6 @@ class Play:
         self._played.sent += self._asking.sent - before[0]
         self._played.answered += self._asking.answered - before[1]
         self._played.failed += self._asking.failed - before[2]
-        self._asking.close()  # the loop may take a minute now, and a gateway hangs up on idle lines
         await self._drain()
 
     async def _drain(self) -> None:

@@ -16,6 +16,10 @@ MONTHS = (
 MODEL = "late"
 START = datetime(2013, 3, 1, 5, tzinfo=UTC)  # midnight in New York
 TURN = timedelta(hours=12)
+SLICE = timedelta(hours=1)
+# Whatever a source declares, its rows arrive when planes have landed. Where it says that they are known earlier, no
+# cut-off protects an answer from rows that arrive later in the same slice, so slices are short and rows come after it.
+SLICED = ("leaky",)
 SETTLE = timedelta(hours=42)  # the last outcomes of a month become known in this time
 PREDICT_BEFORE = timedelta(hours=2)
 
