@@ -36,7 +36,7 @@ OUTCOMES = ("entity", "value", "event_us", "known_us")
 class PredictionLog:
     """Answers from the tables what was asked, answered and came true. Moments are microseconds; ``until`` is exclusive.
 
-    Evidence, drift, quality, replay and rehearsal all read this.
+    Evidence, drift, quality and replay all read this.
     """
 
     def __init__(self, store: Store, tables: Tables) -> None:

@@ -72,7 +72,7 @@ def command_line() -> Contents:
     contents = Contents(
         name="mainspring",
         groups=(*GROUPS, "Demo"),
-        help="Keep machine-learning models healthy in production: releases that can be rehearsed, decide with a stated "
+        help="Keep machine-learning models healthy in production: releases that decide with a stated "
         "error, and can be explained to the last prediction.",
         params=[
             click.Option(["--home"], help="the home's folder [MAINSPRING_HOME, else ./mainspring-home]"),
