@@ -28,6 +28,7 @@ class LoopThread(threading.Thread):
         super().__init__(name="loop", daemon=True)
         self._platform = platform
         self._over = threading.Event()
+        self._trouble = ""
 
     def run(self) -> None:
         turn = 0
@@ -36,11 +37,20 @@ class LoopThread(threading.Thread):
                 self._platform.loop.ingest()
                 if turn % round(_STEP_EVERY_S / _INGEST_EVERY_S) == 0:
                     self._platform.loop.step(wait=False)
-            except MainspringError as error:
-                log.error("loop: %s", error)
-            except Exception:
-                log.exception("loop: a turn failed; the next one starts from what is stored")
+                self._trouble = ""
+            except Exception as error:
+                self._tell(error)
             turn += 1
+
+    def _tell(self, error: Exception) -> None:
+        """Log an error once, not ten times a second while it lasts."""
+        if str(error) == self._trouble:
+            return
+        self._trouble = str(error)
+        if isinstance(error, MainspringError):
+            log.error("loop: %s", error)
+        else:
+            log.error("loop: a turn failed; the next one starts from what is stored", exc_info=error)
 
     def stop(self) -> None:
         self._over.set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
 import msgspec
 import polars as pl
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
-from mainspring.kernel.errors import InvalidInput
+from mainspring.kernel.errors import InvalidInput, Unavailable
 from mainspring.kernel.ids import digest
 from mainspring.ledger.ports import Store
 from mainspring.log.frame import encode_group, encode_record
@@ -40,6 +41,7 @@ from mainspring.log.tally import add_tallies, tallies_of
 
 ACTOR = "log"
 MOST_RECORDS = 20_000
+_MERGE_AGAIN_S = 60.0
 
 
 class Ingested(msgspec.Struct, frozen=True):
@@ -56,6 +58,16 @@ class Ingested(msgspec.Struct, frozen=True):
     damaged: tuple[str, ...] = ()
     torn_bytes: int = 0
     lag_bytes: int = 0
+
+
+class Batch(msgspec.Struct):
+    """What was read and is not committed yet. While a disk is full it is kept, so that no part is written twice."""
+
+    readings: list[Reading]
+    ingested: Ingested
+    frames: dict[str, pl.DataFrame]
+    damaged: list[Damage]
+    written: dict[str, PartRef]
 
 
 class Ingest:
@@ -80,25 +92,29 @@ class Ingest:
         self._shapes = shapes
         self._most_records = most_records
         self._positions: dict[str, Position] | None = None
+        self._batch: Batch | None = None
         self._lag_bytes = 0
+        self._merge_not_before_s = 0.0
 
     def run(self) -> Ingested:
         """Bring what the gateways have written since the last run into the tables."""
         if self._positions is None:
             self._positions = self._recover()
-        readings = self._read(self._positions)
-        ingested, frames, damaged = self._convert(readings)
-        written = self._write(frames)
+        if self._batch is None:
+            self._batch = self._convert(self._read(self._positions))
+        batch = self._batch
+        self._write(batch)
         reached("ingest.after_parts")
-        moved = [reading for reading in readings if self._positions.get(reading.boot) != reading.position]
-        if moved or ingested.lag_bytes != self._lag_bytes:
-            self._commit(moved, written, damaged, ingested)
+        moved = [reading for reading in batch.readings if self._positions.get(reading.boot) != reading.position]
+        if moved or batch.ingested.lag_bytes != self._lag_bytes:
+            self._commit(moved, batch)
+        self._batch = None
         reached("ingest.after_commit")
         self._positions.update({reading.boot: reading.position for reading in moved})
-        self._lag_bytes = ingested.lag_bytes
-        self._clean(readings)
-        merge_one(self._store, self._tables, self._clock.now_us())
-        return ingested
+        self._lag_bytes = batch.ingested.lag_bytes
+        self._clean(batch.readings)
+        self._merge()
+        return batch.ingested
 
     def _recover(self) -> dict[str, Position]:
         with self._store.read() as connection:
@@ -115,7 +131,7 @@ class Ingest:
             left = max(0, left - len(readings[-1].records))
         return readings
 
-    def _convert(self, readings: Sequence[Reading]) -> tuple[Ingested, dict[str, pl.DataFrame], list[Damage]]:
+    def _convert(self, readings: list[Reading]) -> Batch:
         records = [record for reading in readings for record in reading.records]
         rows = rows_of(records)
         sources, refused = self._sources(rows.pushed)
@@ -131,7 +147,7 @@ class Ingest:
             torn_bytes=sum(reading.torn_bytes for reading in readings),
             lag_bytes=lag_bytes,
         )
-        return ingested, frames, damage
+        return Batch(readings, ingested, frames, damage, {})
 
     def _sources(self, pushed: dict[str, list[SourceRows]]) -> tuple[dict[str, pl.DataFrame], list[Record]]:
         frames: dict[str, pl.DataFrame] = {}
@@ -167,48 +183,50 @@ class Ingest:
         self._disk.write(self._spool / QUARANTINE / name, data)
         return name
 
-    def _write(self, frames: dict[str, pl.DataFrame]) -> list[tuple[PartRef, pl.DataFrame]]:
+    def _write(self, batch: Batch) -> None:
         """Write a part a table, side by side: most of the time is waiting for the disk."""
-        if not frames:
-            return []
-        with ThreadPoolExecutor(len(frames)) as pool:
-            return list(zip(pool.map(self._tables.write, frames.keys(), frames.values()), frames.values(), strict=True))
+        missing = [table for table in batch.frames if table not in batch.written]
+        if not missing:
+            return
+        with ThreadPoolExecutor(len(missing)) as pool:
+            writing = {table: pool.submit(self._tables.write, table, batch.frames[table]) for table in missing}
+        batch.written |= {table: one.result() for table, one in writing.items() if one.exception() is None}
+        for one in writing.values():
+            one.result()
 
-    def _commit(
-        self,
-        moved: Sequence[Reading],
-        written: Sequence[tuple[PartRef, pl.DataFrame]],
-        damage: Sequence[Damage],
-        ingested: Ingested,
-    ) -> None:
-        if not ingested.damaged:
+    def _commit(self, moved: Sequence[Reading], batch: Batch) -> None:
+        if not batch.ingested.damaged:
             with self._store.bookkeeping() as connection:
-                self._store_rows(connection, moved, written, ingested)
+                self._store_rows(connection, moved, batch)
                 reached("ingest.before_commit")
             return
         with self._store.begin(ACTOR) as tx:
-            self._store_rows(tx.connection, moved, written, ingested)
-            for name in ingested.damaged:
-                numbers = {"damage": [msgspec.structs.asdict(found) for found in damage], "file": name}
+            self._store_rows(tx.connection, moved, batch)
+            for name in batch.ingested.damaged:
+                numbers = {"damage": [msgspec.structs.asdict(found) for found in batch.damaged], "file": name}
                 tx.record(
                     "log.damaged", name, "bytes of the spool are not what was written; kept in quarantine", numbers
                 )
 
-    def _store_rows(
-        self,
-        connection: Connection,
-        moved: Sequence[Reading],
-        written: Sequence[tuple[PartRef, pl.DataFrame]],
-        ingested: Ingested,
-    ) -> None:
+    def _store_rows(self, connection: Connection, moved: Sequence[Reading], batch: Batch) -> None:
         now_us = self._clock.now_us()
+        written = [(batch.written[table], frame) for table, frame in batch.frames.items()]
         list_parts(connection, [(part, span_of(part.table, frame)) for part, frame in written], now_us)
         for reading in moved:
             _store_position(connection, reading.boot, reading.position)
         add_tallies(connection, (tally for part, frame in written for tally in tallies_of(part.table, frame)))
         connection.execute(delete(tallies).where(tallies.c.model == "", tallies.c.name == "spool"))
-        lag = {"model": "", "name": "spool", "rows": ingested.lag_bytes, "last_us": now_us}
+        lag = {"model": "", "name": "spool", "rows": batch.ingested.lag_bytes, "last_us": now_us}
         connection.execute(insert(tallies).values(lag))
+
+    def _merge(self) -> None:
+        """Merge small parts; where that fails, as on a full disk, the rows are there all the same."""
+        if monotonic() < self._merge_not_before_s:
+            return
+        try:
+            merge_one(self._store, self._tables, self._clock.now_us())
+        except Unavailable:
+            self._merge_not_before_s = monotonic() + _MERGE_AGAIN_S
 
     def _clean(self, readings: Sequence[Reading]) -> None:
         for reading in readings:

@@ -99,8 +99,13 @@ class Client(threading.Thread):
     def stop(self) -> None:
         self._over.set()
         self.join(20)
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
         if self._line is not None:
             self._line.close()
+            self._line = None
 
     def _turn(self, entity: str, number: int) -> None:
         shop, amount = SHOPS[number % 3], float(number % 100)

@@ -72,7 +72,7 @@ def until(condition: Callable[[], Any], limit_s: float = 20.0) -> None:
 
 def test_two_ups_of_one_home_are_refused_with_a_sentence(place: Path, up: Any) -> None:
     first, _ = up()
-    until(lambda: (place / "home" / "run" / "control.json").exists())
+    until((place / "home" / "run" / "control.json").exists)
     second, _ = up()
     said, complained = second.communicate(timeout=20)
     assert (second.returncode, said) == (1, "")

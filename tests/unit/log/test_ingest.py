@@ -115,12 +115,13 @@ def test_pushed_rows_that_cannot_be_typed_are_set_aside_and_do_not_stop_the_rest
 
 def test_a_full_disk_changes_nothing_and_the_next_run_takes_everything(bench):
     bench.write(request(1), assignment(1), scored(1))
-    for writes in range(3):
+    for writes in (0, 1, 1):
         with bench.disk.full(after_writes=writes), pytest.raises(Unavailable, match="disk is full"):
             bench.ingest.run()
         assert bench.log.counts()["predictions"] == 0
     assert bench.ingest.run().records == 3
     assert bench.log.counts()["predictions"] == 1
+    assert len(list((bench.spool.parent / "parts").glob("*/*.parquet"))) == 3, "no part was written twice"
 
 
 def test_parts_that_no_transaction_listed_are_swept_at_the_start(bench):

@@ -100,6 +100,10 @@ def _plain_errors() -> Iterator[None]:
             raise Unavailable(
                 "the disk is full; nothing was changed", field="home", remedy="free some space"
             ) from error
+        if "I/O" in text:
+            raise Unavailable(
+                "the disk does not take writes; nothing was changed", field="home", remedy="look at the disk"
+            ) from error
         if "locked" in text:
             raise Conflict("another process writes to this home", field="home") from error
         raise
