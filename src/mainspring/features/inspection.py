@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 
 from mainspring.features.rows import KNOWN, as_times, kind_of, missing_column, timed
-from mainspring.features.spec import PushReader, SourceSpec, SqlReader
+from mainspring.features.spec import CsvReader, PushReader, SourceSpec, SqlReader
 from mainspring.kernel.errors import InvalidInput, InvalidProject, MainspringError, nearest
 from mainspring.kernel.schema import Column
 
@@ -18,6 +18,9 @@ def inspected(spec: SourceSpec, rows: pl.DataFrame | None) -> SourceSpec:
     faults = declared_faults(spec)
     if rows is not None:
         faults.extend(_missing(spec, rows.columns))
+        if isinstance(spec.reader, CsvReader) and rows.is_empty() and not faults:
+            remedy = "add some rows: they tell the kinds of the columns"
+            faults.append(InvalidInput("holds no rows", field=f"Source({spec.name!r})", remedy=remedy))
         if not faults:
             spec = msgspec.structs.replace(spec, columns=tuple(_columns(spec, rows, faults)))
         if not faults:
@@ -87,7 +90,8 @@ def _rows(spec: SourceSpec, rows: pl.DataFrame) -> Iterator[MainspringError]:
     place = f"Source({spec.name!r})"
     for name in spec.key:
         if rows.get_column(name).null_count():
-            yield InvalidInput("is missing in some rows", field=f"{place}.key", value=name)
+            remedy = "leave rows without a key out"
+            yield InvalidInput("is missing in some rows", field=f"{place}.key", value=name, remedy=remedy)
     if rows.get_column(spec.time).null_count():
         remedy = "leave rows without a time out"
         yield InvalidInput("is missing in some rows", field=f"{place}.time", value=spec.time, remedy=remedy)

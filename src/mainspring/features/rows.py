@@ -84,8 +84,10 @@ def as_times(values: pl.Series, field: str) -> pl.Series:
     if values.dtype != pl.String:
         raise InvalidInput("is not a time", field=field, value=str(values.dtype), remedy=_EXAMPLE)
     bare = values.filter(~values.str.contains(_ZONE).fill_null(True))
-    if len(bare):
+    if len(bare) and bare.head(1).str.contains(r"^\s*\d{4}-").all():
         raise _without_zone(field, bare.head(1).to_list())
+    if len(bare):
+        raise InvalidInput("is not an ISO 8601 time", field=field, value=bare[0], remedy=_EXAMPLE)
     times = values.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
     wrong = values.filter(times.is_null() & values.is_not_null())
     if len(wrong):

@@ -28,14 +28,23 @@ def misfit(error: msgspec.ValidationError, values: Mapping[str, Any], kind: type
     ...     print(misfit(error, {"limit": "ten"}, Shown))
     limit: must be a whole number (got 'ten')
     """
-    text, _, path = str(error).partition(" - at `$")
-    field = path.rstrip("`").lstrip(".")
-    value = values.get(re.split(r"[.\[]", field)[0])
-    choices = _choices(kind, field)
-    if text.startswith("Invalid enum value") and choices:
+    field = str(error).partition(" - at `$")[2].rstrip("`").lstrip(".")
+    name = re.split(r"[.\[]", field)[0]
+    about = msgspec.inspect.type_info(kind)
+    assert isinstance(about, msgspec.inspect.StructType)  # noqa: S101  (it is by the argument's type)
+    wanted = next((one.type for one in about.fields if one.encode_name == name), None)
+    return mistyped(error, field, values.get(name), wanted)
+
+
+def mistyped(
+    error: msgspec.ValidationError, field: str, value: Any, wanted: msgspec.inspect.Type | None
+) -> InvalidInput:
+    """Return what is wrong with one value that is not of the type that is wanted."""
+    choices = _choices(wanted)
+    if str(error).startswith("Invalid enum value") and choices:
         remedy = f"use {' or '.join(choices)}" if len(choices) < 3 else nearest(str(value), choices)
         return InvalidInput("is not one of the known words", field=field, value=value, remedy=remedy)
-    return InvalidInput(_demand(text), field=field or None, value=value)
+    return InvalidInput(_demand(str(error).partition(" - at `$")[0]), field=field or None, value=value)
 
 
 def _demand(text: str) -> str:
@@ -46,11 +55,8 @@ def _demand(text: str) -> str:
     return f"must be {words}{' ' + found[2] if found[2] else ''}"
 
 
-def _choices(kind: type[msgspec.Struct], field: str) -> list[str]:
-    """Return the words that a field may hold; none if it may hold any."""
-    about = msgspec.inspect.type_info(kind)
-    assert isinstance(about, msgspec.inspect.StructType)  # noqa: S101  (it is by the argument's type)
-    found = next((one.type for one in about.fields if one.encode_name == field), None)
+def _choices(found: msgspec.inspect.Type | None) -> list[str]:
+    """Return the words that a value of a type may be; none if it may be any."""
     if isinstance(found, msgspec.inspect.Metadata):
         found = found.type
     inner = found.types if isinstance(found, msgspec.inspect.UnionType) else (found,)

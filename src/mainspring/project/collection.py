@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
 from mainspring.kernel.errors import InvalidInput, MainspringError, nearest
+from mainspring.kernel.misfit import misfit, mistyped
 
 
 class Collection:
@@ -97,16 +98,23 @@ def guarded(constructor: Callable[..., Any], word: str) -> Callable[..., Any]:
     """Return a constructor whose faults are collected like those of declarations."""
 
     def build(*args: Any, **kwargs: Any) -> Any:
-        try:
-            kwargs = _known_only(word, kwargs, _parameters(constructor))
-            return _typed(constructor(*args, **kwargs), word)
-        except InvalidInput as error:
-            report(InvalidInput(error.what, field=_inside(word, error.field), value=error.value, remedy=error.remedy))
-        except MainspringError as error:
-            report(error)
-        except (TypeError, ValueError, AttributeError) as error:
-            report(InvalidInput(str(error), field=word))
-        return Faulty()
+        kept = _known_only(word, kwargs, _parameters(constructor))
+        faults = 0
+        while True:
+            try:
+                built = _typed(constructor(*args, **kept), word)
+                return Faulty() if faults else built
+            except MainspringError as error:
+                wrong = error
+            except (TypeError, ValueError, AttributeError) as error:
+                wrong = _mistyped(constructor, kept) or InvalidInput(str(error), field=word)
+            name = (wrong.field or "").rpartition(".")[2]
+            if name in kept or not faults:  # what only follows from leaving an argument out is no fault
+                report(_placed(word, wrong))
+            if name not in kept:
+                return Faulty()
+            faults += 1
+            del kept[name]  # so that the other arguments are judged too
 
     build.__name__ = word
     build.__doc__ = constructor.__doc__
@@ -152,6 +160,28 @@ def _blank(kind: Any) -> Any:
 def _place(word: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
     name = args[0] if args else kwargs.get("name", "")
     return f"{word}({name!r})" if isinstance(name, str) and name else word
+
+
+def _placed(word: str, error: MainspringError) -> MainspringError:
+    if not isinstance(error, InvalidInput):
+        return error
+    return InvalidInput(error.what, field=_inside(word, error.field), value=error.value, remedy=error.remedy)
+
+
+def _mistyped(constructor: Callable[..., Any], given: dict[str, Any]) -> InvalidInput | None:
+    """Return the fault of the first argument whose type is not the one that the constructor asks for."""
+    try:
+        hints = get_type_hints(constructor)
+    except NameError:
+        return None
+    for name, value in given.items():
+        try:
+            msgspec.convert(msgspec.to_builtins(value), hints.get(name, Any))
+        except msgspec.ValidationError as error:
+            return mistyped(error, name, value, msgspec.inspect.type_info(hints[name]))
+        except TypeError:
+            continue  # a type that msgspec does not know
+    return None
 
 
 def _inside(word: str, field: str | None) -> str:
@@ -200,9 +230,6 @@ def _typed(built: Any, word: str) -> Any:
     try:
         return msgspec.convert(msgspec.to_builtins(built), type(built))
     except msgspec.ValidationError as error:
-        what, _, path = str(error).partition(" - at ")
-        field = path.strip("`").removeprefix("$").strip(".")
-        value = getattr(built, field, None) if field.isidentifier() else None
-        raise InvalidInput(what.replace("`", ""), field=field or None, value=value) from None
+        raise misfit(error, msgspec.structs.asdict(built), type(built)) from None
     except TypeError:
         return built  # a Struct with a field that msgspec cannot decode checks its own types

@@ -103,7 +103,10 @@ def _model(model: ModelSpec, sources: Mapping[str, SourceSpec]) -> Iterator[Inva
 def _told_in_advance(place: str, model: ModelSpec) -> Iterator[InvalidInput]:
     if model.source != model.outcome.source:
         return
-    told = pl.sql_expr(model.outcome.expression).meta.root_names() if model.outcome.expression else []
+    try:
+        told = pl.sql_expr(model.outcome.expression).meta.root_names() if model.outcome.expression else []
+    except PolarsError:
+        return  # told by the check of references
     for name in request_columns(model):
         if name in told and name != model.entity:
             what = "is what the outcome is made of, so nobody knows it when the model is asked"

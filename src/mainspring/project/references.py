@@ -10,8 +10,10 @@ from polars.exceptions import PolarsError
 from mainspring.features.spec import ViewSpec
 from mainspring.kernel.errors import InvalidInput, nearest, shorten
 from mainspring.project.collection import fault
-from mainspring.project.manifest import Revision
+from mainspring.project.manifest import ModelEntry, Revision
 from mainspring.registry.model import ModelSpec
+
+MONITORS = ("drift", "quality", "health", "silence")
 
 
 def check_references(revision: Revision, broken: Collection[str] = ()) -> None:
@@ -21,6 +23,7 @@ def check_references(revision: Revision, broken: Collection[str] = ()) -> None:
         _view(view, sources)
     for entry in revision.models:
         _model(entry.spec, revision, sources, broken)
+        _triggers(entry)
 
 
 def columns_of(expression: str) -> list[str]:
@@ -68,6 +71,13 @@ def _model(model: ModelSpec, revision: Revision, sources: Collection[str], broke
             if name not in views:
                 fault("no view has this name", field=f"{place}.{field}", value=name, remedy=nearest(name, views))
             _view_key(place, field, model, revision.view(name))
+
+
+def _triggers(entry: ModelEntry) -> None:
+    for name in (entry.retrain or {}).get("on", ()):
+        if name not in MONITORS:
+            field = f"Model({entry.spec.name!r}).retrain.on"
+            fault("no monitor has this name", field=field, value=name, remedy=nearest(str(name), MONITORS))
 
 
 def _request(model: ModelSpec, place: str) -> None:

@@ -63,7 +63,9 @@ def test_a_revision_is_no_repeated_key():
 
 
 def test_rows_without_key_or_time_are_refused():
-    assert faults(source(key=("x",), known_at="at")) == ["Source('sales').key: is missing in some rows (got 'x')"]
+    assert faults(source(key=("x",), known_at="at")) == [
+        "Source('sales').key: is missing in some rows (got 'x'); leave rows without a key out"
+    ]
     (fault,) = faults(source(), ROWS.with_columns(at=pl.lit(None, pl.String)))
     assert fault.startswith("Source('sales').time: is missing in some rows")
 
