@@ -96,22 +96,25 @@ def _rows(log: PredictionLog, record: Record, books: Books, now_us: int) -> Book
 
 def _pairs(log: PredictionLog, record: Record, books: Books, now_us: int) -> Books:
     terms = record.terms
-    until_us = now_us - terms.horizon_us
+    until_us = now_us - INGEST_LAG_US - terms.horizon_us
     if until_us - books.pairs_us < _pace_us(terms):
         return books
     versions = [record.champion, record.challenger, *([record.anchor] if record.anchor else [])]
     labelled = log.labelled(record.model, versions, books.pairs_us, until_us + 1, now_us)
     labelled = _counted(labelled, record, books.pairs_us, until_us)
-    books = count_pairs(books, terms, QUALITY, pairs(labelled, record.champion, record.challenger, terms.horizon_us))
-    if record.anchor is not None and terms.gate(ANCHOR) is not None:
-        books = count_pairs(books, terms, ANCHOR, pairs(labelled, record.anchor, record.challenger, terms.horizon_us))
+    for name, stable in ((QUALITY, record.champion), (ANCHOR, record.anchor)):
+        if stable is not None and (name == QUALITY or terms.gate(name) is not None):
+            counted = pairs(
+                labelled, stable, record.challenger, terms.horizon_us, absent_is_negative=terms.absent_is_negative
+            )
+            books = count_pairs(books, terms, name, counted)
     return msgspec.structs.replace(books, pairs_us=until_us)
 
 
 def _drawn(log: PredictionLog, record: Record, books: Books, units: pl.DataFrame, now_us: int) -> Gathered:
     terms = record.terms
     until_us = now_us - INGEST_LAG_US - terms.window_us
-    labels_until_us = now_us - terms.horizon_us - terms.window_us
+    labels_until_us = until_us - terms.horizon_us
     if until_us - books.drawn_us < _pace_us(terms):
         return Gathered(books, units)
     oldest_us = min(books.drawn_us, books.drawn_labels_us)
@@ -125,7 +128,10 @@ def _drawn(log: PredictionLog, record: Record, books: Books, units: pl.DataFrame
         (books.drawn_labels_us, labels_until_us, count_drawn_labels),
     ):
         rows = windows(assigned, units, since_us, end_us, terms.window_us, record.state.share_changes)
-        frame = drawn_rows(rows, labelled, record.champion, record.challenger, terms.horizon_us)
+        frame = drawn_rows(
+            rows, labelled, record.champion, record.challenger, terms.horizon_us,
+            absent_is_negative=terms.absent_is_negative,
+        )  # fmt: skip
         books = count(books, terms, drawn_units(frame, terms.loss, terms.label_cut))
     books = msgspec.structs.replace(
         books, drawn_us=until_us, drawn_labels_us=max(books.drawn_labels_us, labels_until_us)

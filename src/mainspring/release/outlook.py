@@ -11,7 +11,7 @@ import polars as pl
 from mainspring.kernel.duration import parse_duration
 from mainspring.registry.model import ModelSpec
 from mainspring.release.evidence.forecast import Forecast, units_needed
-from mainspring.release.evidence.frames import answers, by_horizon
+from mainspring.release.evidence.frames import answers, by_horizon, silence_as_negative
 from mainspring.release.evidence.losses import Loss, loss
 from mainspring.release.evidence.maturity import horizon_us
 from mainspring.release.policy import Canary, Shadow, deadline_of, steps_of
@@ -61,8 +61,10 @@ def look_back(
     rows = log.labelled(model, [champion] if champion else [], since_us, now_us + 1, now_us)
     rows = answers(rows, champion or "").filter("ok")
     delays = (rows["known_us"] - rows["decision_us"]).drop_nulls().to_numpy().astype(np.int64)
-    horizon = horizon_us(delays, declared)
+    horizon = declared if _silence_tells(spec) else horizon_us(delays, declared)
     mature = rows.filter(pl.col("decision_us") <= now_us - horizon)
+    if _silence_tells(spec):
+        mature = silence_as_negative(mature, horizon)
     known = mature.filter(by_horizon(horizon))
     outcome = known["value"].cast(pl.Float64).to_numpy()
     binary = spec is None or spec.outcome.kind == "bool"
@@ -109,6 +111,7 @@ def terms_of(policy: Shadow | Canary, spec: ModelSpec | None, past: Past, settin
         steps=steps,
         shadow_us=_span_us(policy.shadow),
         shadow_least_us=_span_us(policy.shadow_at_least),
+        absent_is_negative=_silence_tells(spec),
         hold_us=max(_span_us(policy.hold), window_us),  # shares react to matured units only
         horizon_us=past.horizon_us,
         window_us=window_us,
@@ -175,6 +178,10 @@ def forecast(
         labelled_share=past.labelled_share,
         difference_sd=past.difference_variance**0.5,
     )
+
+
+def _silence_tells(spec: ModelSpec | None) -> bool:
+    return spec is not None and spec.outcome.if_absent == "negative"
 
 
 def _planned(policy: Shadow | Canary, past: Past) -> int:

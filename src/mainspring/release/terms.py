@@ -22,8 +22,8 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``kind``: a refresh (same recipe) must be not worse, a new recipe better. ``horizon_us`` (H) is how long a row waits
     for its label, ``window_us`` (W) how long a unit is watched, 0 where a unit asks once; ``label_cut`` splits numeric
-    outcomes into high and low. ``shadow_least_us`` is how long rows are gathered in shadow before quality is judged.
-    ``deadline_us`` counts from the start.
+    outcomes into high and low; with ``absent_is_negative`` no outcome by then is the outcome 0. ``shadow_least_us`` is
+    how long rows are gathered in shadow before quality is judged. ``deadline_us`` counts from the start.
     """
 
     kind: Literal["refresh", "new_recipe"]
@@ -46,6 +46,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label_cut: float = 0.5
     challengers: int = 1
     shadow_least_us: int = 0
+    absent_is_negative: bool = False
 
     def gate(self, name: str) -> Gate | None:
         """Return the gate of that name."""

@@ -71,10 +71,24 @@ def by_horizon(horizon_us: int) -> pl.Expr:
     return (in_time & pl.col("value").cast(pl.Float64).is_finite()).fill_null(False)
 
 
-def pairs(labelled: pl.DataFrame, stable: str, challenger: str, horizon_us: int) -> Pairs:
+def silence_as_negative(rows: pl.DataFrame, horizon_us: int) -> pl.DataFrame:
+    """Return rows in which no outcome by the decision time + H is itself the outcome 0, known at that moment."""
+    told = by_horizon(horizon_us)
+    return rows.with_columns(
+        value=pl.when(told).then(pl.col("value").cast(pl.Float64)).otherwise(0.0),
+        known_us=pl.when(told).then(pl.col("known_us")).otherwise(pl.col("decision_us") + horizon_us),
+    )
+
+
+def pairs(
+    labelled: pl.DataFrame, stable: str, challenger: str, horizon_us: int, *, absent_is_negative: bool = False
+) -> Pairs:
     """Join both versions' answers on the rows that the stable one answered."""
     theirs = answers(labelled, challenger).select(*ROW, c_ok="ok", c_out=pl.col("output").cast(pl.Float64))
     rows = answers(labelled, stable).filter("ok").join(theirs, on=ROW, how="left")
+    newest_us = _newest(rows, "known_us")
+    if absent_is_negative:
+        rows = silence_as_negative(rows, horizon_us)
     met = rows.filter(pl.col("c_ok").is_not_null())
     known = met.filter(by_horizon(horizon_us)).sort(ORDER)
     return Pairs(
@@ -85,7 +99,7 @@ def pairs(labelled: pl.DataFrame, stable: str, challenger: str, horizon_us: int)
         rows=rows.height,
         paired=met.height,
         labelled=rows.filter(by_horizon(horizon_us)).height,
-        newest_label_us=_newest(rows, "known_us"),
+        newest_label_us=newest_us,
     )
 
 
@@ -127,7 +141,13 @@ def windows(
 
 
 def drawn_rows(
-    rows: pl.DataFrame, labelled: pl.DataFrame, stable: str, challenger: str, horizon_us: int
+    rows: pl.DataFrame,
+    labelled: pl.DataFrame,
+    stable: str,
+    challenger: str,
+    horizon_us: int,
+    *,
+    absent_is_negative: bool = False,
 ) -> pl.DataFrame:
     """Join what happened to each drawn row, in order of assignment; lost work counts as its arm's failure."""
     ours = answers(labelled, stable).select(*ROW, s_ok="ok", s_late="late", s_out=pl.col("output").cast(pl.Float64))
@@ -136,6 +156,8 @@ def drawn_rows(
     )
     labels = labelled.unique(ROW, keep="first").select(*ROW, "value", "known_us")
     frame = rows.join(ours, on=ROW, how="left").join(theirs, on=ROW, how="left").join(labels, on=ROW, how="left")
+    if absent_is_negative:
+        frame = silence_as_negative(frame, horizon_us)
     chosen = pl.col("arm").is_in([challenger, "challenger"])
     return frame.with_columns(
         chosen=chosen,

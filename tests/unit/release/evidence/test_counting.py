@@ -51,6 +51,18 @@ def test_pairs_are_rows_that_both_scored_and_that_were_labelled_in_time() -> Non
     assert counted.newest_label_us == 11 * HOUR
 
 
+def test_where_silence_is_a_negative_outcome_every_mature_row_has_a_label() -> None:
+    frame = scored(
+        ("p1", "v1", "served", "ok", 0.1, 2), ("p1", "v2", "shadow", "ok", 0.2, 2),
+        ("p2", "v1", "served", "ok", 0.3, 9), ("p2", "v2", "shadow", "ok", 0.4, 9),
+        ("p3", "v1", "served", "ok", 0.5, None), ("p3", "v2", "shadow", "ok", 0.6, None),
+    )  # fmt: skip
+    counted = pairs(frame, "v1", "v2", 5 * HOUR, absent_is_negative=True)
+    assert (counted.rows, counted.paired, counted.labelled) == (3, 3, 3)
+    assert counted.outcome.tolist() == [1.0, 0.0, 0.0]  # the second came too late to count
+    assert counted.newest_label_us == 11 * HOUR  # of an outcome that was told, so that a dead feed goes stale
+
+
 def test_a_fallback_pairs_the_stable_answer_with_the_challengers_failure() -> None:
     frame = scored(("p1", "v2", "served", "late", None, 1), ("p1", "v1", "fallback", "ok", 0.2, 1))
     counted = pairs(frame, "v1", "v2", HOUR)
