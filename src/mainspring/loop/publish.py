@@ -6,7 +6,7 @@ The version under the alias ``baseline`` stays in shadow for comparison, outside
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -113,9 +113,11 @@ class Publisher:
             if champion is None:
                 continue
             baseline = self._registry.alias(model.id, "baseline")
-            routes.append(_model_route(model, champion, baseline, running[model.id]))
+            needed = self._needed(champion, baseline, running[model.id])
+            able = {version.id: version for version in needed if _asked_alike(version, champion)}
+            routes.append(_model_route(model, champion, baseline, running[model.id], able))
             deadline_ms = routes[-1].deadline_ms
-            for version in self._needed(champion, baseline, running[model.id]):
+            for version in able.values():
                 loaded.setdefault(version.id, _version_route(version, champion, deadline_ms))
         digests = sorted({view for version in loaded.values() for view in version.views})
         return Routing(
@@ -159,17 +161,27 @@ class Publisher:
         )
 
 
+def _asked_alike(version: Version, champion: Version) -> bool:
+    """Tell whether requests to the champion carry all that the version needs; else it can answer none of them."""
+    carried = {column.name for column in champion.signature.requested}
+    return all(column.name in carried for column in version.signature.requested)
+
+
 def _model_route(
-    model: ModelRow, champion: Version, baseline: Version | None, running: Sequence[Release]
+    model: ModelRow, champion: Version, baseline: Version | None, running: Sequence[Release], able: Collection[str]
 ) -> ModelRoute:
     spec = model.spec
-    drawing = next((release for release in running if release.share > 0), None)
+    drawing = next((release for release in running if release.share > 0 and release.challenger in able), None)
     shadows = {
-        ShadowRoute(version, release.id) for release in running for version in release.shadows if version != champion.id
+        ShadowRoute(version, release.id)
+        for release in running
+        for version in release.shadows
+        if version != champion.id and version in able
     }
     if drawing is not None:  # rows that the challenger answers are scored by the champion too: the evidence is paired
         shadows.add(ShadowRoute(champion.id, drawing.id))
-    if baseline is not None and baseline.id not in {champion.id, *(shadow.version for shadow in shadows)}:
+    there = {champion.id, *(shadow.version for shadow in shadows)}
+    if baseline is not None and baseline.id in able and baseline.id not in there:
         shadows.add(ShadowRoute(baseline.id))
     return ModelRoute(
         project=model.project,

@@ -66,6 +66,7 @@ class World:
         self.answers: dict[str, Answer] = {}
         self.count = 0
         self.label_shift = 0.0
+        self.tells_negatives = True
         self.customers = 0  # where set, units are so many customers who come back
         self.model = "mod_late"
         with self.store.bookkeeping() as connection:
@@ -75,11 +76,11 @@ class World:
                 insert(models).values(id=self.model, project="prj_demo", name="late", spec=body, created_us=0)
             )
 
-    def version(self, answer: Answer, recipe: str = "default") -> Version:
+    def version(self, answer: Answer, recipe: str = "default", requested: tuple[Column, ...] = ()) -> Version:
         version = Version(
             id="", model=self.model, number=0, runtime="onnx",
             files={"model.onnx": self.blobs.put(new_id("x").encode())},
-            signature=Signature("binary", (Column("x", "float"),)), environment=capture([]),
+            signature=Signature("binary", (Column("x", "float"),), requested), environment=capture([]),
             lineage=Lineage(recipe=recipe),
         )  # fmt: skip
         with self.store.begin("test") as tx:
@@ -153,7 +154,7 @@ class World:
                  "draw": [one.draw for one in drawn], "arm": arms, "propensity": [one.propensity for one in drawn],
                  "decision_us": at}))  # fmt: skip
         self.put("scored", pl.concat(scored))
-        lands = self.random.random(n) < 0.972
+        lands = (self.random.random(n) < 0.972) & (happened | self.tells_negatives)
         self.put("outcomes", pl.DataFrame({"model": self.model, "entity": entities, "value": happened.astype(float),
                  "event_us": known, "known_us": known}).filter(pl.Series(lands)))  # fmt: skip
 
@@ -193,6 +194,16 @@ def affecting(tmp_path: Path) -> Iterator[World]:
     """A world whose outcomes are not declared free of the answers."""
     outcome = msgspec.structs.replace(MODEL.outcome, affected_by_answer=True)
     made = World(tmp_path, spec=msgspec.structs.replace(MODEL, outcome=outcome))
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Iterator[World]:
+    """A world in which nobody tells that nothing happened: no outcome in time is a negative one."""
+    outcome = msgspec.structs.replace(MODEL.outcome, if_absent="negative")
+    made = World(tmp_path, spec=msgspec.structs.replace(MODEL, outcome=outcome))
+    made.tells_negatives = False
     yield made
     made.store.close()
 

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, Refused
+from mainspring.kernel.schema import Column
 from mainspring.ledger.queries import verify_chain
 from mainspring.release.policy import Canary, Immediate, Shadow
 from mainspring.serving.routing import ModelRoute, ReleaseRoute, Routing, ShadowRoute
@@ -239,3 +240,36 @@ def test_what_a_shadow_of_another_recipe_showed_does_not_forecast_this_one(world
     world.play(3)
     assert world.releases.get(wild.id).over
     assert world.releases.forecast(world.model, Canary()).decidable is True
+
+
+def test_where_only_what_happened_is_told_a_challenger_that_always_cries_wolf_is_stopped(silent, model) -> None:
+    _, release = started(silent, model, bias=1.5)
+    assert release.terms.absent_is_negative
+    assert release.terms.horizon_us == 36 * 3_600_000_000
+    silent.play(5)
+    ended = silent.releases.get(release.id)
+    assert (ended.status, ended.reason) == ("rolled_back", "quality_worse")
+    assert ended.decision.labelled_share == 1.0
+
+
+def test_undoing_a_new_recipe_gives_the_anchor_back_to_the_version_that_had_it(world, model) -> None:
+    world.champion(model(0.35))
+    world.play(2)
+    for recipe, policy in (("default", QUICK), ("bold", Immediate())):
+        version = world.version(model(0.3), recipe)
+        release = world.releases.start(world.model, version.id, policy, by="ann", reason="next")
+        world.play(6)
+    assert [world.registry.alias(world.model, alias).number for alias in ("champion", "anchor")] == [3, 3]
+    world.releases.roll_back(release.id, by="ann", reason="too bold")
+    assert [world.registry.alias(world.model, alias).number for alias in ("champion", "anchor")] == [2, 1]
+
+
+def test_a_challenger_that_needs_more_than_requests_carry_is_refused(world, model) -> None:
+    carried = (Column("id", "str"), Column("x", "float"))
+    world.releases.first_champion(
+        world.model, world.version(model(0.3), requested=carried).id, by="test", reason="the start"
+    )
+    greedy = world.version(model(0.3), requested=(*carried, Column("age", "int")))
+    with pytest.raises(Refused, match="takes age, which requests to the champion do not carry"):
+        world.releases.start(world.model, greedy.id, QUICK, by="ann", reason="go")
+    assert world.releases.start(world.model, greedy.id, Immediate(), by="ann", reason="go").status == "promoted"
