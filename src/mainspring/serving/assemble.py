@@ -20,11 +20,6 @@ class Looked(msgspec.Struct, frozen=True, gc=False):
     known_us: int | None
 
 
-def absent(view: ViewSpec) -> Looked:
-    """Return the features of a key that was never seen: counts are 0, all else is missing."""
-    return Looked(tuple(0 if feature.kind == "count" else None for feature in view.features), None)
-
-
 class Assembly:
     """Where each input of a version comes from: a column of the request, or a feature of one of its views."""
 

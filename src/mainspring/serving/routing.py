@@ -15,6 +15,7 @@ from mainspring.kernel.schema import Column, Signature
 from mainspring.registry.version import Environment
 
 FORMAT = 1
+OLDEST_DECISION_US = 86_400_000_000  # the latest features are kept for a day of decision times
 
 
 class Package(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,7 +77,7 @@ class ModelRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcome_kind: Literal["bool", "float"] = "float"
     deadline_ms: int = 1_000
     max_rows: int = 1_000
-    oldest_decision_us: int = 86_400_000_000
+    oldest_decision_us: int = OLDEST_DECISION_US
 
 
 class ViewRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -179,24 +179,46 @@ def test_a_full_disk_refuses_with_a_retry_after_and_recovers(site: Any) -> None:
     site.wait(lambda: site.predict(ROW)[0] == 200)
 
 
-def test_features_are_looked_up_as_known_at_the_decision_and_logged(site: Any) -> None:
-    source = SourceSpec(
-        "weather", PushReader(), "at", ("carrier",), known_after_us=0,
-        columns=(Column("carrier", "str"), Column("at", "time"), Column("temp", "float", True)),
+WEATHER = SourceSpec(
+    "weather", PushReader(), "at", ("carrier",), known_after_us=0,
+    columns=(Column("carrier", "str"), Column("at", "time"), Column("temp", "float", True)),
+)  # fmt: skip
+WEATHER_NOW = ViewSpec("weather_now", "weather", ("carrier",), (Feature("temp", "last", "temp"),), 10 * 3_600_000_000)
+
+
+def serve_weather(site: Any) -> None:
+    digest = WEATHER_NOW.digest(WEATHER)
+    champion = onnx_version(
+        site.blobs, "ver_1", 1, linear_onnx({"temp": 1.0}), (Column("temp", "float", True),),
+        views=(digest,), features={"temp": "weather_now.temp"},
     )  # fmt: skip
-    view = ViewSpec("weather_now", "weather", ("carrier",), (Feature("temp", "last", "temp"),), 10 * 3_600_000_000)
+    routes = (ViewRoute(digest, "prj_1", WEATHER_NOW, "src_1"),)
+    site.publish(routing(1, model_route(champion), [champion], views=routes))
+
+
+def test_a_view_that_is_not_fed_yet_is_no_key_that_was_never_seen(site: Any) -> None:
+    serve_weather(site)
+    site.gateway()
+    time.sleep(0.5)
+    status, said, headers = site.ask("/predict/late", ROW)
+    assert (status, said["code"], headers["retry-after"]) == (503, "unavailable", "1")
+    assert site.ask("/ready")[0] == 503
+    nothing = pl.DataFrame(schema={column.name: pl.Null for column in WEATHER.columns})
+    LmdbLatest(site.home.latest).put(WEATHER_NOW.digest(WEATHER), WEATHER_NOW, WEATHER, nothing)
+    site.ready()
+    status, said = site.predict(ROW)  # now the key was never seen: this graph makes no number of a missing value
+    assert (status, said["code"]) == (500, "model_failed")
+
+
+def test_features_are_looked_up_as_known_at_the_decision_and_logged(site: Any) -> None:
+    source, view = WEATHER, WEATHER_NOW
     now_us = time.time_ns() // 1_000
     hour_us = 3_600_000_000
     moments = pl.Series([now_us - 3 * hour_us, now_us - hour_us], dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
     rows = pl.DataFrame({"carrier": ["UA", "UA"], "at": moments, "temp": [1.0, 2.0]})
     LmdbLatest(site.home.latest).put(view.digest(source), view, source, rows)
     digest = view.digest(source)
-    champion = onnx_version(
-        site.blobs, "ver_1", 1, linear_onnx({"temp": 1.0}), (Column("temp", "float", True),),
-        views=(digest,), features={"temp": "weather_now.temp"},
-    )  # fmt: skip
-    routes = (ViewRoute(digest, "prj_1", view, "src_1"),)
-    site.publish(routing(1, model_route(champion), [champion], views=routes))
+    serve_weather(site)
     site.gateway()
     site.ready()
     _, now = site.predict(ROW)

@@ -7,7 +7,7 @@ import pytest
 from mainspring.features.spec import Feature, ViewSpec
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.schema import Column, Signature
-from mainspring.serving.assemble import Assembly, Looked, absent, features_json, read_features
+from mainspring.serving.assemble import Assembly, Looked, features_json, read_features
 
 WEATHER = ViewSpec("weather", "w", ("origin",), (Feature("temp", "last", "temp"),))
 RECENT = ViewSpec("recent", "f", ("carrier",), (Feature("late", "share"), Feature("flights", "count")))
@@ -24,10 +24,6 @@ def test_a_version_sees_its_inputs_in_its_own_order() -> None:
     assembly = Assembly(SIGNATURE, COLUMNS, (WEATHER, RECENT))
     looked = [Looked((21.5,), 7), Looked((0.25, 4), 8)]
     assert assembly.row(("f1", 100.0), looked) == (4, 100.0, 21.5)
-
-
-def test_a_key_that_was_never_seen_counts_nothing_and_misses_the_rest() -> None:
-    assert absent(RECENT) == Looked((None, 0), None)
 
 
 def test_an_input_that_nothing_gives_is_refused() -> None:

@@ -24,7 +24,7 @@ from mainspring.registry.version import Version
 from mainspring.serving.assemble import Looked
 from mainspring.serving.decode import RowDecoder
 from mainspring.serving.ports import Row
-from mainspring.serving.routing import Package, VersionRoute, ViewRoute
+from mainspring.serving.routing import OLDEST_DECISION_US, Package, VersionRoute, ViewRoute
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
@@ -63,11 +63,12 @@ def score(
     if chosen is None:
         raise unknown("champion", model, ())
     frame = _read(path)
-    moment_us = _moment(platform, at_us)
+    moment_us = _moment(platform, at_us, chosen)
     _refuse_place(out)
     ids = PredictionIds(new_id("batch"))
     with running(_route(chosen), platform.home.blobs) as run:
         scorer = _Scorer(platform, row, chosen, run, ids, by)
+        scorer.warm()
         chunks = [scorer.read(chunk) for chunk in frame.iter_slices(CHUNK_ROWS)]
         spool = SpoolWriter(platform.home.spool, ids.boot, platform.disk, "durable")
         try:
@@ -98,6 +99,7 @@ class _Scorer:
         self._model = model
         self._version = version
         self._latest = platform.latest
+        self._now_us = platform.clock.now_us()
         self._ids = ids
         self._by = by
         self._run = run
@@ -107,6 +109,11 @@ class _Scorer:
         self._views = [View(route, self._columns) for route in routes]
         self._sight = Sight(_route(version), self._columns, self._views)
         self._entity, self._unit, self._subject = _places(spec, self._columns)
+
+    def warm(self) -> None:
+        """Refuse while a view is not fed yet, before anything is logged."""
+        for view in self._views:
+            view.warm(self._latest)
 
     def read(self, frame: pl.DataFrame) -> _Chunk:
         """Return rows of the file as a request; nothing of the file is scored if some row of it is wrong."""
@@ -139,7 +146,7 @@ class _Scorer:
         units = entities if self._unit is None else _texts(rows, self._unit)
         subjects = () if self._subject is None else _texts(rows, self._subject)
         model, many = self._model, len(rows)
-        yield Request(id, model.project, model.id, at_us, at_us, body, entities, units, subjects, self._by)
+        yield Request(id, model.project, model.id, at_us, self._now_us, body, entities, units, subjects, self._by)
         yield Assignment(
             prediction_id=id,
             model=model.id,
@@ -198,12 +205,17 @@ def _texts(rows: Sequence[Row], place: int) -> tuple[str, ...]:
     return tuple("" if row[place] is None else str(row[place]) for row in rows)
 
 
-def _moment(platform: Platform, at_us: int | None) -> int:
+def _moment(platform: Platform, at_us: int | None, version: Version) -> int:
     now_us = platform.clock.now_us()
-    if at_us is not None and at_us > now_us:
-        shown = show_time(from_us(at_us))
+    if at_us is None:
+        return now_us
+    shown = show_time(from_us(at_us))
+    if at_us > now_us:
         raise InvalidInput("lies in the future", field="at", value=shown, remedy="state a time that has come")
-    return now_us if at_us is None else at_us
+    if version.views and at_us < now_us - OLDEST_DECISION_US:
+        remedy = "state a time of the last 24 hours: features are looked up no further back"
+        raise InvalidInput("is too long ago", field="at", value=shown, remedy=remedy)
+    return at_us
 
 
 def _refuse_place(out: Path) -> None:

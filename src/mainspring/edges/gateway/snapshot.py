@@ -15,10 +15,10 @@ from mainspring.adapters.runtimes.process import ModelProcess
 from mainspring.adapters.runtimes.supervisor import broken_file
 from mainspring.edges.gateway.outcomes import outcome_decoder
 from mainspring.features.keys import encode_key
-from mainspring.features.ports import Latest
+from mainspring.features.ports import FeatureRow, Latest
 from mainspring.kernel.errors import InvalidInput, Unavailable, unknown
 from mainspring.kernel.schema import Column
-from mainspring.serving.assemble import Assembly, Looked, absent, features_json
+from mainspring.serving.assemble import Assembly, Looked, features_json
 from mainspring.serving.decode import RowDecoder
 from mainspring.serving.ports import Row, Runtime
 from mainspring.serving.routing import ModelRoute, ReleaseRoute, Routing, SourceRoute, VersionRoute, ViewRoute
@@ -110,12 +110,11 @@ class Arm(Sight):
 class View:
     """One view: where a request's key stands, and how its features are looked up."""
 
-    __slots__ = ("_absent", "_key", "digest", "spec")
+    __slots__ = ("_key", "digest", "spec")
 
     def __init__(self, route: ViewRoute, columns: Sequence[Column]) -> None:
         self.spec = route.spec
         self.digest = route.digest
-        self._absent = absent(route.spec)
         places = {column.name: place for place, column in enumerate(columns)}
         missing = [name for name in route.spec.key if name not in places]
         if missing:
@@ -123,14 +122,21 @@ class View:
         self._key = [places[name] for name in route.spec.key]
 
     def warm(self, latest: Latest) -> None:
-        """Open what the first look-up would open."""
-        latest.get(self.digest, [encode_key([""] * len(self._key))], 0)
+        """Open what the first look-up would open; raises ``Unavailable`` while the view is not fed."""
+        self._fed(latest.get(self.digest, [encode_key([""] * len(self._key))], 0))
 
     def look_up(self, latest: Latest, rows: Sequence[Row], at_us: int) -> list[Looked]:
         """Return the features of each row as known at ``at_us``."""
         keys = [encode_key([row[place] for place in self._key]) for row in rows]
-        found = latest.get(self.digest, keys, at_us)
-        return [self._absent if row is None else Looked(tuple(row.values), row.known_us) for row in found]
+        found = self._fed(latest.get(self.digest, keys, at_us))
+        return [Looked(tuple(row.values), row.known_us) for row in found]
+
+    def _fed(self, found: Sequence[FeatureRow | None]) -> list[FeatureRow]:
+        """Refuse to take a view that nobody feeds yet for one that has never seen the key."""
+        fed = [row for row in found if row is not None]
+        if len(fed) < len(found):
+            raise Unavailable("is not fed yet", field="view", value=self.spec.name, remedy="try again in a second")
+        return fed
 
 
 class Model:
