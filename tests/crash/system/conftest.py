@@ -35,7 +35,7 @@ from mainspring.platform import Platform, open_platform
 from mainspring.testing.models import linear_onnx
 
 SHOPS = ("north", "south", "west")
-STOCK = "item,at,left\n"
+STOCK = "item,at,left\ni0,2026-01-01T00:00Z,5\n"
 PROJECT = """
 import os
 import time
@@ -145,12 +145,12 @@ class Client(threading.Thread):
 class Site:
     """A home that is up. ``environment`` is what control is started with the next time."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, workers: int = 1) -> None:
         self.home = Home(root)
         self.environment = child_environment() | {"TMPDIR": str(root.parent / "tmp")}
         (root.parent / "tmp").mkdir(exist_ok=True)
         self.port = free_port()
-        self.up = Supervisor(self.home, host="127.0.0.1", port=self.port, control_port=free_port())
+        self.up = Supervisor(self.home, host="127.0.0.1", port=self.port, control_port=free_port(), workers=workers)
         at = ["--home", str(root), "--port", self.up.page.rsplit(":", 1)[1].strip("/")]
         self.up.control = Process("control", "mainspring.edges.control", at, self.home.run, self.environment)
         self.clients: list[Client] = []
@@ -377,9 +377,9 @@ def new_site(place: Path) -> Iterator[Callable[..., Site]]:
     """Return what brings the home up, with settings as written to ``settings.toml``."""
     made: list[Site] = []
 
-    def start(settings: str = 'acknowledgement = "durable"\n') -> Site:
+    def start(settings: str = 'acknowledgement = "durable"\n', workers: int = 1) -> Site:
         (place / "home" / "settings.toml").write_text(settings)
-        made.append(Site(place / "home"))
+        made.append(Site(place / "home", workers))
         made[-1].start()
         return made[-1]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +42,30 @@ def test_a_gateway_killed_under_traffic_is_started_again_and_loses_no_more_than_
     refused = {(status, code) for _, status, code in site.told.refused}
     assert refused <= {(0, ""), (503, "unavailable")}  # no answer came, or no routing was loaded yet
     check(site.home, site.told, may_lose=set() if policy == "durable" else in_window)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shares one port")
+def test_one_of_two_gateways_killed_leaves_the_other_answering(
+    new_site: Callable[..., Any], kill_process: Callable[[Process], None], check: Callable[..., None]
+) -> None:
+    site = new_site(workers=2)
+    acknowledged = site.home.routing / "acks"
+    site.wait(lambda: len(list(acknowledged.glob("*.json"))) == 2)
+    for _ in range(4):  # the kernel chooses a worker for each connection
+        site.client()
+    site.answers_more(40)
+    first, second = site.up.gateways
+    kill_process(first)
+    site.answers_more(40)
+    said = site.home.routing / "acks" / "gateway-1.json"
+    site.supervised_until(lambda: json.loads(said.read_bytes())["pid"] == first.pid)
+    kill_process(second)
+    site.supervised_until(site.ready)
+    site.answers_more(40)
+    site.stop()
+    refused = {(status, code) for _, status, code in site.told.refused}
+    assert refused <= {(0, ""), (503, "unavailable")}
+    check(site.home, site.told)
 
 
 def test_the_champions_process_killed_under_traffic_is_started_again(
