@@ -70,6 +70,10 @@ class FrameSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the digests of the views of these names, in their order."""
         return tuple(bound.digest for bound in self.bound(names))
 
+    def view_definitions(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the digests of what the views of these names say, whichever home it is."""
+        return tuple(bound.view.digest(bound.source) for bound in self.bound(names))
+
     def key(self) -> str:
         """Return a digest that is equal for frames of equal rows: the passing of time alone does not change it."""
         newest_us = max((source.newest_us for source in self.sources.values()), default=0)

@@ -20,7 +20,7 @@ from mainspring.features.tables import sources, views
 from mainspring.features.windows import horizon_us
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
-from mainspring.kernel.errors import InvalidInput, unknown
+from mainspring.kernel.errors import Conflict, InvalidInput, unknown
 from mainspring.ledger.ports import Store
 from mainspring.log.queries import PredictionLog
 from mainspring.log.tables import parts
@@ -117,6 +117,16 @@ class FeatureService:
             if digest not in known:
                 raise unknown("view", digest, known)
         return [known[digest] for digest in digests]
+
+    def demand_fed(self, connection: Connection, digests: Sequence[str]) -> None:
+        """Refuse a version whose views were let go while it was made; called in the transaction that registers it."""
+        known = set(connection.scalars(select(views.c.digest).where(views.c.digest.in_(digests))))
+        if not known.issuperset(digests):
+            raise Conflict(
+                "a view that it looks up is declared no more: the project was applied anew in the meantime",
+                field="views",
+                remedy="make it again",
+            )
 
     def inspect(self, spec: SourceSpec, project_root: Path) -> SourceSpec:
         """Return the source with its columns as they are found in its rows.

@@ -209,7 +209,10 @@ class Loop:
         self._advance(action, state, found.reason, msgspec.to_builtins(found))
 
     def _train(self, action: planned.Train) -> None:
-        run = self._trained_before(action) or self._training.train(action.model, by=ACTOR, reason=_WHY_TRAINED)
+        run = self._trained_before(action)
+        if run is None:
+            recipe = self._training.renewing(action.model)
+            run = self._training.train(action.model, recipe, by=ACTOR, reason=_WHY_TRAINED)
         self._advance(action, "trained", f"version {run.number} was made", {"run": run.id}, version=run.version)
 
     def _trained_before(self, action: planned.Train) -> Run | None:

@@ -116,7 +116,7 @@ class Registry:
         self._check_files(version)
         _check_environment(version)
         content = [version.files, msgspec.to_builtins(version.signature), msgspec.to_builtins(version.environment)]
-        content_digest = digest_of([*content, version.threshold, version.views])
+        content_digest = digest_of([*content, version.threshold, version.definitions])
         number = tx.connection.scalar(select(func.max(versions.c.number)).where(versions.c.model == version.model)) or 0
         stored = msgspec.structs.replace(
             version,

@@ -48,7 +48,8 @@ class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One version as the registry keeps it. ``files`` maps names in the package to digests of blobs.
 
-    ``views`` are digests of the views whose features it looks up. ``p999_ms`` is measured with one row at registration.
+    ``views`` are digests of the views whose features it looks up, in this home; ``definitions`` digests of what those
+    say, the same in every home. ``p999_ms`` is measured with one row at registration.
     """
 
     id: str
@@ -67,3 +68,4 @@ class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threshold: float | None = None
     created_us: int = 0
     digest: str = ""
+    definitions: tuple[str, ...] = ()

@@ -111,13 +111,18 @@ class TrainingService:
         job = Job("train", msgspec.to_builtins(order), timeout_s=chosen.timeout_s, on_progress=on_progress, id=run_id)
         try:
             result = self._jobs.run(job)
+            try:
+                return self._take(row, chosen, order, result, run_id, key, now_us, by=by, reason=reason)
+            finally:
+                self._jobs.discard(result)
         except MainspringError as error:
             self._failed(row, chosen, run_id, key, now_us, by=by, reason=reason, error=error)
             raise
-        try:
-            return self._take(row, chosen, order, result, run_id, key, now_us, by=by, reason=reason)
-        finally:
-            self._jobs.discard(result)
+
+    def renewing(self, model_id: str) -> str:
+        """Return the recipe of a retraining: the champion's, or the first where that is a rule or declared no more."""
+        row = self._registry.model(None, model_id)
+        return _renewed(row.declared(), self._registry.alias(row.id, CHAMPION)).name
 
     def backtest(
         self, model_id: str, origins: int = 6, *, by: str, on_progress: Progress | None = None
@@ -128,9 +133,7 @@ class TrainingService:
         champion = self._registry.alias(row.id, CHAMPION)
         if champion is None:
             raise Conflict("has no champion to compare with", field="model", value=row.name, remedy="train one first")
-        chosen = _recipe(spec, champion.lineage.recipe if spec.recipe(champion.lineage.recipe or None) else None)
-        if chosen.kind == "rule":
-            chosen = _recipe(spec, None)
+        chosen = _renewed(spec, champion)
         now_us = self._clock.now_us()
         whole = msgspec.structs.replace(chosen, window="expanding")  # each origin takes its own window from it
         frame, comparable = self._frame(row, spec, whole, now_us)
@@ -187,7 +190,7 @@ class TrainingService:
         row = self._registry.model(None, model_id)
         read = self.read_graph(graph) if isinstance(graph, Path) else graph
         blob, found = read.blob, read.found
-        signature, views = self._signature(row, found, task)
+        signature, views, definitions = self._signature(row, found, task)
         version = Version(
             id="",
             model=row.id,
@@ -198,11 +201,13 @@ class TrainingService:
             environment=capture(("onnxruntime",)),
             lineage=Lineage(recipe="file", source_digest=blob),
             views=views,
+            definitions=definitions,
             plain_graph=found.plain_graph,
             p999_ms=found.p999_ms,
             threshold=threshold if row.spec is None else row.spec.threshold,
         )
         with self._store.begin(by) as tx:
+            self._features.demand_fed(tx.connection, version.views)
             return self._registry.register(tx, version, reason)
 
     def runs(self, model_id: str) -> list[Run]:
@@ -256,15 +261,17 @@ class TrainingService:
                     return wide, champion
         return self._features.frame(spec, chosen, row.project, until_us=now_us, since_us=since_us), None
 
-    def _signature(self, row: ModelRow, found: GraphFound, task: Task) -> tuple[Signature, tuple[str, ...]]:
+    def _signature(
+        self, row: ModelRow, found: GraphFound, task: Task
+    ) -> tuple[Signature, tuple[str, ...], tuple[str, ...]]:
         if row.spec is None:
-            return Signature(task=task, inputs=found.inputs, requested=found.inputs), ()
+            return Signature(task=task, inputs=found.inputs, requested=found.inputs), (), ()
         recipe = _recipe(row.spec, None)
         frame = self._features.frame(row.spec, recipe, row.project, until_us=self._clock.now_us())
         bound = [BoundSpec(view.view, view.source) for view in frame.bound(recipe.features)]
         signature = signature_for(found, signature_of(row.spec, recipe, bound))
         used = sorted({feature.partition(".")[0] for feature in signature.features.values()})
-        return signature, frame.view_digests(used)
+        return signature, frame.view_digests(used), frame.view_definitions(used)
 
     def _files(self, row: ModelRow) -> dict[str, str]:
         if row.revision is None:
@@ -316,6 +323,7 @@ class TrainingService:
             environment=manifest.environment,
             lineage=self._lineage(row, chosen, order, manifest, run_id, held_out),
             views=order.frame.view_digests(chosen.features),
+            definitions=order.frame.view_definitions(chosen.features),
             metrics=manifest.metrics,
             parity=manifest.parity,
             plain_graph=manifest.plain_graph,
@@ -331,6 +339,7 @@ class TrainingService:
             "p999_ms": manifest.p999_ms,
         }
         with self._store.begin(by) as tx:
+            self._features.demand_fed(tx.connection, version.views)
             registered = self._registry.register(tx, version, reason)
             numbers["number"] = registered.number
             self._insert(tx, row, chosen, run_id, key, started_us, "done", reason, numbers, registered.id)
@@ -440,6 +449,11 @@ def _recipe(spec: ModelSpec, name: str | None) -> Recipe:
     if found is None:
         raise unknown("recipe", name or "", (recipe.name for recipe in spec.recipes))
     return found
+
+
+def _renewed(spec: ModelSpec, champion: Version | None) -> Recipe:
+    own = spec.recipe(champion.lineage.recipe) if champion is not None and champion.lineage.recipe else None
+    return own if own is not None and own.kind == "trainer" else _recipe(spec, None)
 
 
 def _run(row: Row[Any]) -> Run:

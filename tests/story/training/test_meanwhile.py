@@ -1,0 +1,49 @@
+"""What is applied or promoted while versions are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from mainspring.kernel.errors import Conflict
+
+from .conftest import PROJECT, Shop, open_shop, write_project
+
+
+@pytest.fixture
+def own_shop(tmp_path: Path) -> Iterator[Shop]:
+    made = open_shop(tmp_path / "home", write_project(tmp_path / "project"))
+    with closing(made.platform):
+        yield made
+
+
+def test_a_version_whose_view_was_redefined_while_it_was_trained_is_not_registered(
+    own_shop: Shop, tmp_path: Path
+) -> None:
+    platform = own_shop.platform
+
+    def redefine(share: float, words: str) -> None:
+        if words.startswith("fitting on"):
+            (tmp_path / "project" / "project.py").write_text(PROJECT.replace('over="3d"', 'over="5d"'))
+            platform.projects.apply(tmp_path / "project", by="ben")
+
+    with pytest.raises(Conflict, match="a view that it looks up is declared no more"):
+        platform.training.train(own_shop.model.id, by="ann", on_progress=redefine)
+    assert platform.registry.versions(own_shop.model.id) == []
+    (failed,) = platform.training.runs(own_shop.model.id)
+    assert (failed.status, failed.numbers["code"]) == ("failed", "conflict")
+
+    again = platform.training.train(own_shop.model.id, by="ann")
+    assert again.status == "done"
+
+
+def test_a_retraining_follows_the_recipe_of_the_champion_and_never_a_rule(own_shop: Shop) -> None:
+    training, model = own_shop.platform.training, own_shop.model.id
+    assert training.renewing(model) == "default"
+    for recipe, renewed in (("random", "random"), ("rule", "default")):
+        run = training.train(model, recipe, by="ann")
+        own_shop.champion(run.version or "")
+        assert training.renewing(model) == renewed
