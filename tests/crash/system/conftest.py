@@ -76,6 +76,7 @@ class Told:
         self.outcomes: dict[str, float] = {}
         self.pushed: dict[str, float] = {}
         self.asked = 0
+        self.version = 0  # that answered last
         self.refused: Counter[tuple[str, int, str]] = Counter()
 
 
@@ -114,6 +115,7 @@ class Client(threading.Thread):
         if status == 200:
             self.told.answers[said["id"]] = (entity, said["value"])
             self.told.answered_s[said["id"]] = time.monotonic()
+            self.told.version = said["version"]
         if number % 2 == 0:
             value = number % 4 == 0
             if self.post("/outcomes/late", {"order_id": entity, "value": value})[0] == 202:

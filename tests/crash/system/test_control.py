@@ -33,14 +33,8 @@ def test_control_killed_at_random_moments_loses_and_doubles_nothing(
 
 GROUPS = {
     "taking in": ("ingest.after_parts:3", "ingest.before_commit:3", "ingest.after_commit:3", "ingest.after_remove:3"),
-    "parts": ("tables.after_write:4", "disk.before_rename:4", "disk.after_rename:4", "merge.after_write"),
-    "merging": ("merge.before_commit", "merge.after_commit", "publish.before_write", "publish.before_write:2"),
-    "features": (
-        "latest.before_commit:2",
-        "features.before_mark:2",
-        "features.before_commit",
-        "features.before_mark:4",
-    ),
+    "parts": ("tables.after_write:4", "disk.after_rename:4", "merge.before_commit", "merge.after_commit"),
+    "features": ("latest.before_commit:2", "features.before_mark:2", "features.before_commit", "publish.before_write"),
 }
 
 
