@@ -54,7 +54,7 @@ def _source(source: Source, views: Iterable[FeatureView]) -> SourceSpec:
         used = [column for view in views if view.source == source.name for column in view.key]
         key = tuple(dict.fromkeys([*used, source.time])) if used else ()
     if not key:
-        fault("needs a key", field=f"Source({source.name!r})", remedy="name the columns that identify a row: key='id'")
+        fault("needs a key", field=f"Source({source.name!r}).key", remedy="name the columns that identify a row")
     return SourceSpec(
         source.name, source.reader, source.time, key, source.known_at, source.known_after_us, tuple(source.columns)
     )

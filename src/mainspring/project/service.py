@@ -169,7 +169,7 @@ class ProjectService:
         forecasts = [] if faults else self._forecasts(revision, evaluated.rows_per_day)
         faults.extend(_undecidable(entry, seen) for entry, seen in forecasts if seen.decidable is False)
         if faults:
-            raise InvalidProject(faults)
+            raise InvalidProject(list({fault.sentence(): fault for fault in faults}.values()))
         return revision, tuple(Expected(entry.spec.name, seen.days, seen.reason) for entry, seen in forecasts)
 
     def _other_questions(self, revision: Revision) -> list[InvalidInput]:
