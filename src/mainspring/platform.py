@@ -123,6 +123,7 @@ class Platform:
             acknowledged=self.acknowledged,
             clock=self.clock,
             read_every_us=parse_duration(self.settings.read_sources_every) // timedelta(microseconds=1),
+            watch_every_us=parse_duration(self.settings.watch_every) // timedelta(microseconds=1),
         )
 
     def acknowledged(self) -> Acknowledged:

@@ -23,7 +23,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``acknowledgement`` says when a prediction is answered: once it is on disk (``durable``), within milliseconds of
     being so (``batched``), or whenever (``best_effort``). ``webhook_url`` gets alarms, signed with ``webhook_secret``;
-    only ``webhook_hosts`` are reached; private addresses and plain HTTP must be allowed on purpose.
+    only ``webhook_hosts`` are reached; private addresses and plain HTTP must be allowed on purpose. Monitors are looked
+    at ``watch_every`` so often.
 
     >>> Settings(acknowledgement="durable").read_sources_every
     '15m'
@@ -31,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     acknowledgement: Literal["durable", "batched", "best_effort"] = "batched"
     read_sources_every: str = "15m"
+    watch_every: str = "5m"
     webhook_url: str = ""
     webhook_hosts: tuple[str, ...] = ()
     webhook_secret: str = ""
@@ -38,7 +40,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook_allow_plain: bool = False
 
     def __post_init__(self) -> None:
-        parse_duration(self.read_sources_every, field="read_sources_every")
+        for name in ("read_sources_every", "watch_every"):
+            parse_duration(getattr(self, name), field=name)
         if self.webhook_url and not self.webhook_secret:
             raise InvalidInput(
                 "is needed to sign alarms",

@@ -34,9 +34,10 @@ class LoopThread(threading.Thread):
         turn = 0
         while not self._over.wait(_INGEST_EVERY_S):
             try:
-                self._platform.loop.ingest()
                 if turn % round(_STEP_EVERY_S / _INGEST_EVERY_S) == 0:
                     self._platform.loop.step(wait=False)
+                else:
+                    self._platform.loop.ingest()
                 self._trouble = ""
             except Exception as error:
                 self._tell(error)

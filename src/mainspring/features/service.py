@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -20,7 +20,7 @@ from mainspring.features.tables import sources, views
 from mainspring.features.windows import horizon_us
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
-from mainspring.kernel.errors import Conflict, InvalidInput, unknown
+from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, unknown
 from mainspring.ledger.ports import Store
 from mainspring.log.queries import PredictionLog
 from mainspring.log.tables import parts
@@ -137,33 +137,43 @@ class FeatureService:
             return inspected(spec, None)
         return inspected(spec, self._reader(spec).read(spec, project_root).frame)
 
-    def ingest(self, project: str, now_us: int) -> dict[str, pl.DataFrame]:
+    def ingest(
+        self, project: str, now_us: int, *, on_fault: Callable[[MainspringError], None] | None = None
+    ) -> dict[str, pl.DataFrame]:
         """Store rows of files and queries that are known by now and not stored yet; return the new ones by source.
 
-        They are durable when this returns; ``feed`` takes them to the views.
+        They are durable when this returns; ``feed`` takes them to the views. With ``on_fault`` a source that cannot be
+        read is told, and the others are read all the same.
         """
         found = {}
         for source_id, spec in self.sources(project):
-            if not isinstance(spec.reader, PushReader):
+            if isinstance(spec.reader, PushReader):
+                continue
+            try:
                 rows = self._read(source_id, spec, now_us)
-                if not rows.is_empty():
-                    found[source_id] = rows
+            except MainspringError as fault:
+                if on_fault is None:
+                    raise
+                on_fault(fault)
+                continue
+            if not rows.is_empty():
+                found[source_id] = rows
         return found
 
     def feed(self, frames: Mapping[str, pl.DataFrame]) -> None:
-        """Take stored rows to the views of their sources. What a crash leaves out ``catch_up`` makes good."""
+        """Take stored rows to the views of their sources; a view that has missed others is built again from all."""
         with self._feeding:
             for source_id, frame in frames.items():
                 spec, fed, total = self._reading(source_id)
                 rows = timed(spec, frame)
                 for view in fed:
                     before = self._latest.position(view.digest)
-                    if before == "":
+                    if before == "" or int(before) + frame.height < total:
                         self._feed_all(view, spec, total)
                         continue
                     self._latest.put(view.digest, view.spec, spec, rows)
                     reached("features.before_mark")
-                    self._latest.mark(view.digest, str(int(before) + frame.height))
+                    self._latest.mark(view.digest, str(total))
 
     def catch_up(self) -> list[str]:
         """Bring every view up to its source's stored rows, new views from nothing; return those that were behind."""

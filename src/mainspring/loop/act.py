@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -68,6 +69,7 @@ class Loop:
         acknowledged: Callable[[], Acknowledged],
         clock: Clock,
         read_every_us: int,
+        watch_every_us: int = 300_000_000,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -87,12 +89,14 @@ class Loop:
             checks=checks,
             monitoring=monitoring,
             read_every_us=read_every_us,
+            watch_every_us=watch_every_us,
         )
         self._turning = threading.Lock()
         self._jobs: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="job")
         self._stopping = False
         self._behind = False
+        self._stuck_since_s: float | None = None  # since when no records could be taken in, by the machine's clock
 
     def recover(self) -> None:
         """Make good what a crash left undone: rows not yet fed to the latest store, a routing not yet published."""
@@ -108,8 +112,18 @@ class Loop:
 
     def step(self, *, wait: bool = True) -> Turn:
         """Take in new records, then plan and act until nothing more is due. With ``wait`` jobs are run to their end."""
+        try:
+            return self._turn(wait=wait)
+        finally:
+            self._monitoring.deliver()
+
+    def _turn(self, *, wait: bool) -> Turn:
         with self._turning:
-            records = self._take_in()
+            try:
+                records = self._take_in()
+            except Exception:
+                self._watch()
+                raise
             now_us = self._clock.now_us()
             done: list[str] = []
             for _ in range(_MOST_ROUNDS):
@@ -119,9 +133,7 @@ class Loop:
                 for action in fresh:
                     done.append(_name(action))
                     self._act(action, wait=wait)
-            turn = Turn(now_us, records, tuple(done), self._publisher.publish().generation)
-        self._monitoring.deliver()
-        return turn
+            return Turn(now_us, records, tuple(done), self._publisher.publish().generation)
 
     def stop_jobs(self) -> None:
         """Start no more jobs, and let those that are ended now be planned again after the next start."""
@@ -132,7 +144,22 @@ class Loop:
         self.stop_jobs()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def _watch(self) -> None:
+        """Look at the monitors alone: nothing is decided while records cannot be taken in, but alarms must ring."""
+        for action in planned.plan(self._read(), self._clock.now_us()):
+            if isinstance(action, planned.EvaluateMonitors):
+                self._guarded(action)
+
     def _take_in(self) -> int:
+        try:
+            records = self._take_all_in()
+        except BaseException:
+            self._stuck_since_s = self._stuck_since_s or time.monotonic()
+            raise
+        self._stuck_since_s = None
+        return records
+
+    def _take_all_in(self) -> int:
         if self._behind:
             self._features.catch_up()
             self._behind = False
@@ -194,10 +221,12 @@ class Loop:
     def _read_sources(self, action: planned.ReadSources) -> None:
         self._facts.sources_read(action.project, self._clock.now_us())
         with self._storing():
-            self._features.feed(self._features.ingest(action.project, self._clock.now_us()))
+            read = self._features.ingest(action.project, self._clock.now_us(), on_fault=_tell)
+            self._features.feed(read)
 
     def _evaluate(self, action: planned.EvaluateMonitors) -> None:
-        self._monitoring.evaluate(action.model)
+        lag_s = 0.0 if self._stuck_since_s is None else time.monotonic() - self._stuck_since_s
+        self._monitoring.evaluate(action.model, lag_s=lag_s)
         self._facts.evaluated(action.model, self._clock.now_us())
 
     def _propose(self, action: planned.ProposeRetraining) -> None:
@@ -260,6 +289,10 @@ _ACTS: dict[type[Any], Callable[[Loop, Any], None]] = {
     planned.StartRelease: Loop._start_release,
     planned.Finish: Loop._finish,
 }
+
+
+def _tell(fault: MainspringError) -> None:
+    log.warning("a source was not read: %s", fault)
 
 
 def _name(action: planned.Action) -> str:

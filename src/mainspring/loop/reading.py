@@ -28,6 +28,7 @@ class FactsReader:
         checks: CheckService,
         monitoring: MonitoringService,
         read_every_us: int,
+        watch_every_us: int,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -37,6 +38,7 @@ class FactsReader:
         self._evaluated_us: dict[str, int] = {}
         self._read_us: dict[str, int] = {}
         self._read_every_us = read_every_us
+        self._watch_every_us = watch_every_us
 
     def evaluated(self, model: str, at_us: int) -> None:
         """Remember when a model's monitors were looked at; forgotten at a restart, when they are looked at again."""
@@ -52,6 +54,7 @@ class FactsReader:
             models=tuple(self._model(row, row.id in busy) for row in self._registry.models()),
             projects=tuple(ProjectFacts(row.id, self._read_us.get(row.id)) for row in self._registry.projects()),
             read_every_us=self._read_every_us,
+            evaluate_every_us=self._watch_every_us,
         )
 
     def _model(self, row: ModelRow, busy: bool) -> ModelFacts:

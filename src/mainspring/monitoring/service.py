@@ -47,6 +47,7 @@ GRACE_US = 300_000_000  # rows of a window are still on their way from the spool
 LOOK_BACK_US = 60 * 86_400_000_000  # how far a new champion's own shadow rows are looked for
 MOST_WINDOWS = 48  # read at once while catching up
 MOST_ATTEMPTS = 10
+DELIVERING_S = 2.0
 
 
 class MonitorState(msgspec.Struct, frozen=True):
@@ -125,9 +126,14 @@ class MonitoringService:
         return shown
 
     def deliver(self) -> int:
-        """Send notices that wait, each at most once a back-off, and return how many arrived. May block for seconds."""
-        delivered = 0
+        """Send notices that wait, each at most once a back-off, and return how many arrived. May block for seconds.
+
+        Where that takes long the others wait for the next call: whoever calls has more to do.
+        """
+        delivered, ends_s = 0, time.monotonic() + DELIVERING_S
         for notice, name, attempts in self._waiting():
+            if time.monotonic() >= ends_s:
+                break
             if time.monotonic() >= self._not_before_s.get((notice.id, name), 0.0):
                 delivered += self._send(notice, name, attempts)
         return delivered

@@ -107,3 +107,12 @@ def test_nothing_new_costs_next_to_nothing(world):
     for _ in range(10):
         world.monitoring.evaluate("mod_1")
     assert (time.monotonic() - start_s) / 10 < 0.05
+
+
+def test_a_slow_receiver_holds_up_whoever_delivers_for_seconds_at_most(world, monkeypatch):
+    monkeypatch.setattr("mainspring.monitoring.service.DELIVERING_S", 0.0)
+    world.play(2)
+    world.play(1, failing=5)
+    assert world.monitoring.deliver() == 0
+    monkeypatch.setattr("mainspring.monitoring.service.DELIVERING_S", 2.0)
+    assert world.monitoring.deliver() == 1

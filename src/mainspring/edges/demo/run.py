@@ -34,8 +34,8 @@ from mainspring.kernel.clock import to_us
 from mainspring.kernel.errors import Conflict, MainspringError, NotFound
 from mainspring.platform import open_platform
 
-# The files hold only what was known when the play begins; everything later is pushed.
-_SETTINGS = 'read_sources_every = "365d"\n'
+# The files hold only what was known when the play begins; everything later is pushed. Monitors look at whole days.
+_SETTINGS = 'read_sources_every = "365d"\nwatch_every = "1d"\n'
 
 
 def run(

@@ -10,6 +10,7 @@ from msgspec import Meta
 from mainspring.edges.verbs.naming import find_project, find_source
 from mainspring.edges.verbs.project import OneProject
 from mainspring.edges.verbs.verb import Verb
+from mainspring.kernel.errors import MainspringError
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
@@ -49,8 +50,11 @@ def sources(platform: Platform, asked: OneProject, by: str) -> Any:
 
 def ingest(platform: Platform, asked: OneProject, by: str) -> Any:
     project, name = find_project(platform, asked.project)
-    read = platform.features.ingest(project, platform.clock.now_us())
+    faults: list[MainspringError] = []
+    read = platform.features.ingest(project, platform.clock.now_us(), on_fault=faults.append)
     platform.features.feed(read)
+    if faults:
+        raise faults[0]
     return [
         {"project": name, "source": spec.name, "rows": read[id].height if id in read else 0}
         for id, spec in platform.features.sources(project)
