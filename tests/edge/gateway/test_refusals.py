@@ -199,3 +199,12 @@ def test_a_port_that_another_program_holds_is_refused(tmp_path: Path, served: An
     done = subprocess.run(command, capture_output=True, check=False, timeout=20)
     assert done.returncode == 1
     assert b"port: the port cannot be used" in done.stderr
+
+
+@pytest.mark.parametrize("path", ["/predict/late", "/outcomes/late", "/sources/weather"])
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "http://127.0.0.1"])
+def test_a_page_in_somebodys_browser_may_not_ask(served: Any, path: str, origin: str) -> None:
+    before = len(served.records())
+    status, said, _ = served.ask(path, ROW, origin=origin, content_type="text/plain")
+    assert (status, said["code"], said["field"]) == (403, "refused", "origin")
+    assert len(served.records()) == before

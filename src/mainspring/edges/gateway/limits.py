@@ -98,7 +98,14 @@ def problem(error: BaseException) -> tuple[int, list[tuple[str, str]], bytes]:
 
 
 async def read_body(scope: Any, proto: Any) -> bytes:
-    """Return the body, refusing one that is too long or compressed as early as it can be known."""
+    """Return the body, refusing one that is too long or compressed, or a browser's, as early as it can be known.
+
+    Only browsers say an origin. Whoever reaches the gateway is trusted, and a page that somebody happens to visit must
+    not reach it through them.
+    """
+    origin = scope.headers.get("origin")
+    if origin is not None:
+        raise Refused("pages may not ask here", field="origin", value=origin, remedy="ask from a server of yours")
     encoding = scope.headers.get("content-encoding")
     if encoding not in (None, "identity"):
         remedy = "send the body as it is"
