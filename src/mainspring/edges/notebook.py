@@ -14,12 +14,14 @@ import polars as pl
 
 from mainspring.adapters.home import HomeLock, create_home
 from mainspring.features.rows import DTYPES, kind_of
-from mainspring.kernel.errors import InvalidInput
+from mainspring.kernel.errors import InvalidInput, nearest
 from mainspring.kernel.schema import Column, Signature, Task
 from mainspring.platform import Platform, open_platform
 from mainspring.registry.version import Lineage, Version
 from mainspring.training.environment import environment_of
+from mainspring.training.inputs import to_pandas
 from mainspring.training.package import Packed, pack_estimator
+from mainspring.training.usercode import checked_scores, estimator_scores
 
 DEFAULT_HOME = "mainspring-home"
 FEWEST_ROWS = 2
@@ -58,6 +60,7 @@ def register(
     """
     rows, columns = _sample(sample)
     signature = Signature(task=_task(estimator), inputs=columns, requested=columns)
+    _check_answers(estimator, rows, signature)
     actor = by or os.environ.get("MAINSPRING_ACTOR") or getpass.getuser()
     place = create_home(Path(home or os.environ.get("MAINSPRING_HOME") or DEFAULT_HOME))
     with tempfile.TemporaryDirectory(prefix="mainspring-") as folder:
@@ -101,6 +104,25 @@ def _store(platform: Platform, version: Version, name: str, by: str, reason: str
         return platform.registry.register(tx, msgspec.structs.replace(version, model=model), reason)
 
 
+def _check_answers(estimator: Any, rows: pl.DataFrame, signature: Signature) -> None:
+    """Refuse an estimator that does not answer its own sample; nothing is made of it."""
+    try:
+        raw = estimator_scores(estimator, to_pandas(rows), signature)
+    except Exception as error:  # an estimator may raise anything
+        fitted = [str(name) for name in getattr(estimator, "feature_names_in_", rows.columns)]
+        if missing := [name for name in fitted if name not in rows.columns]:
+            what = "lacks a column that the estimator was fitted on"
+            remedy = nearest(missing[0], rows.columns)
+            raise InvalidInput(what, field="sample", value=missing[0], remedy=remedy) from error
+        if extra := [name for name in rows.columns if name not in fitted]:
+            what = "has a column that the estimator was not fitted on"
+            raise InvalidInput(what, field="sample", value=extra[0], remedy="take it out") from error
+        what = f"does not answer the sample: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        remedy = "fit it, and give rows as it takes them"
+        raise InvalidInput(what, field="estimator", value=type(estimator).__name__, remedy=remedy) from error
+    checked_scores(raw, rows.height, signature, "estimator")
+
+
 def _sample(sample: Any) -> tuple[pl.DataFrame, tuple[Column, ...]]:
     if isinstance(sample, pl.DataFrame):
         frame = sample
@@ -110,7 +132,8 @@ def _sample(sample: Any) -> tuple[pl.DataFrame, tuple[Column, ...]]:
         remedy = "give some rows as a pandas or Polars DataFrame"
         raise InvalidInput("is not a DataFrame", field="sample", value=type(sample).__name__, remedy=remedy)
     if frame.height < FEWEST_ROWS:
-        raise InvalidInput("has too few rows to prove anything on", field="sample", value=frame.height)
+        remedy = f"give at least {FEWEST_ROWS}"
+        raise InvalidInput("has too few rows to prove anything on", field="sample", value=frame.height, remedy=remedy)
     columns = tuple(_column(column) for column in frame.iter_columns())
     return frame.select(pl.col(column.name).cast(DTYPES[column.kind]) for column in columns), columns
 

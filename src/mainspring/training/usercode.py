@@ -141,6 +141,5 @@ def _demand_estimator(made: Any, signature: Signature, place: str) -> None:
 def _raised(error: Exception, place: str, what: str) -> WorkerFailed:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/code/" in frame.filename]
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return WorkerFailed(
-        f"{what} {type(error).__name__}{where}: {str(error)[:400]}", field=place, remedy="mend it and apply again"
-    )
+    words = " ".join(str(error).split())[:400]
+    return WorkerFailed(f"{what} {type(error).__name__}{where}: {words}", field=place, remedy="mend it and apply again")

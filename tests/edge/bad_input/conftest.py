@@ -89,8 +89,8 @@ def trips(count: int = 2_000) -> list[str]:
     lines = ["trip,place,price,start,end,minutes"]
     for number in range(count):
         start = datetime(2026, 2, 1 + number // 200, tzinfo=UTC) + timedelta(minutes=7 * (number % 200))
-        lines.append(f"t{number},{'ab'[number % 2]},{number % 9}.5,{start:%Y-%m-%dT%H:%M:%SZ},2026-02-20T00:00:00Z,"
-                     f"{number % 50}")  # fmt: skip
+        times = f"{start:%Y-%m-%dT%H:%M:%SZ},{start + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+        lines.append(f"t{number},{'ab'[number % 2]},{number % 9}.5,{times},{number % 50}")
     return lines
 
 

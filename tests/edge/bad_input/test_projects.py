@@ -84,7 +84,7 @@ PROJECTS: dict[str, tuple[str, list[str] | None, list[str]]] = {
         PROJECT, ZONELESS,
         [
             "Source('trips').start: holds times without a zone (got '2026-02-01T00:00:00'); append Z for UTC",
-            "Source('trips').end: holds times without a zone (got '2026-02-20T00:00:00'); append Z for UTC",
+            "Source('trips').end: holds times without a zone (got '2026-02-01T01:00:00'); append Z for UTC",
         ],
     ),
     "keys that repeat or are missing": (
