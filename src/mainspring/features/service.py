@@ -189,6 +189,17 @@ class FeatureService:
                         behind.append(view.digest)
         return behind
 
+    def fed(self) -> set[str]:
+        """Return the digests of the views that are to be fed."""
+        with self._store.read() as connection:
+            return set(connection.scalars(select(views.c.digest)))
+
+    def let_go(self, digests: Iterable[str]) -> None:
+        """Forget the rows of views that are neither declared any more nor needed by a version."""
+        with self._feeding:
+            for digest in digests:
+                self._latest.drop(digest)
+
     def frame(
         self, model: Asked, recipe: Wanted, project: str, *, until_us: int, since_us: int | None = None
     ) -> FrameSpec:

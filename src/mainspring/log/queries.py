@@ -156,10 +156,6 @@ class PredictionLog:
         """Return the first decision time of a model's requests."""
         return self._tally(model, "requests").first_us
 
-    def last_decision_us(self, model: str) -> int | None:
-        """Return the last decision time of a model's requests."""
-        return self._tally(model, "requests").last_us
-
     def last_outcome_us(self, model: str) -> int | None:
         """Return the last moment at which an outcome of the model became known."""
         return self._tally(model, "outcomes").last_us

@@ -26,7 +26,6 @@ from mainspring.project.fit import misfits, with_columns
 from mainspring.project.manifest import Evaluated, ModelEntry, Revision
 from mainspring.project.rows import undeclared_model, write_rows
 from mainspring.project.tables import revisions
-from mainspring.project.template import write_template
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.tables import projects as project_rows
 from mainspring.release.evidence.forecast import Forecast
@@ -109,6 +108,7 @@ class ProjectService:
         result = self._jobs.run(
             Job("apply", {"root": str(root), "file": file, "project": project}, timeout_s=timeout_s)
         )
+        fed = self._features.fed()
         try:
             revision, expected = self._checked(root, result)
             last = self._last(project)
@@ -121,11 +121,8 @@ class ProjectService:
             self._jobs.discard(result)
         if changed and not dry_run:
             self._features.catch_up()
+            self._features.let_go(fed - self._features.fed())
         return Applied(project, revision.digest(), changed, dry_run, changes, expected, tuple(_warnings(revision)))
-
-    def init(self, path: Path, name: str | None = None, kind: str = "binary") -> list[str]:
-        """Write a small project of one's own with data, a model and tests; return the files written."""
-        return write_template(path, _project_name(name or path.resolve().name), kind)
 
     def revisions(self, project: str) -> list[RevisionLine]:
         """Return every application of a project's revisions, newest first."""

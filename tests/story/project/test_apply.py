@@ -6,6 +6,7 @@ from sqlalchemy import select
 from mainspring.features.tables import sources, views
 from mainspring.kernel.errors import Conflict, InvalidProject, NotFound, WorkerFailed
 from mainspring.ledger import queries
+from mainspring.project.template import write_template
 from mainspring.registry.tables import models
 
 
@@ -143,8 +144,11 @@ def test_a_missing_file_is_a_fault_and_not_a_crash(place, trips):
 
 def test_a_view_that_changed_is_a_new_view_and_the_old_one_goes_when_no_version_needs_it(place, trips):
     place.projects.apply(trips, by="ada")
+    (old,) = place.features.fed()
+    assert place.latest.position(old) == "0"
     edit(trips, 'over="3h"', 'over="6h"')
     place.projects.apply(trips, by="ada")
+    assert place.latest.position(old) == ""  # what was kept of it online is gone too
     with place.store.read() as connection:
         specs = list(connection.scalars(select(views.c.spec)))
     assert len(specs) == 1
@@ -185,6 +189,6 @@ def test_a_folder_without_a_declaring_file_is_not_a_project(place, tmp_path):
         place.projects.apply(tmp_path, by="ada")
 
 
-def test_init_refuses_a_folder_with_other_things_in_it(place, trips):
+def test_init_refuses_a_folder_with_other_things_in_it(trips):
     with pytest.raises(Conflict):
-        place.projects.init(trips)
+        write_template(trips, "trips", "binary")

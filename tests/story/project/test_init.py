@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from mainspring.project.template import write_template
 from mainspring.training.service import TrainingService
 
 
 @pytest.mark.parametrize(("kind", "recipe"), [("binary", "default"), ("regression", "rule")])
 def test_a_new_project_is_applied_read_and_trained(place, tmp_path, kind, recipe):
     place.clock.advance(datetime.now(UTC))
-    files = place.projects.init(tmp_path / "post", None, kind)
+    files = write_template(tmp_path / "post", "post", kind)
     assert files == [
         "README.md",
         "conftest.py",
@@ -45,8 +46,8 @@ def test_a_new_project_is_applied_read_and_trained(place, tmp_path, kind, recipe
 
 
 @pytest.mark.parametrize("kind", ["binary", "regression"])
-def test_the_projects_own_tests_pass(place, tmp_path, kind):
-    place.projects.init(tmp_path / "post", None, kind)
+def test_the_projects_own_tests_pass(tmp_path, kind):
+    write_template(tmp_path / "post", "post", kind)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     ran = subprocess.run(command, cwd=tmp_path / "post", capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

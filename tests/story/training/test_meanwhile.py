@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from mainspring.edges.verbs import find
+from mainspring.edges.verbs.verb import plain
 from mainspring.kernel.errors import Conflict
+from mainspring.loop.retrainings import advance, propose
 
 from .conftest import PROJECT, Shop, open_shop, write_project
 
@@ -47,3 +50,12 @@ def test_a_retraining_follows_the_recipe_of_the_champion_and_never_a_rule(own_sh
         run = training.train(model, recipe, by="ann")
         own_shop.champion(run.version or "")
         assert training.renewing(model) == renewed
+
+
+def test_what_the_loop_set_out_to_retrain_can_be_listed(own_shop: Shop) -> None:
+    platform, model = own_shop.platform, own_shop.model
+    first = propose(platform.store, model.id, "schedule", "it is old", project=model.project)
+    advance(platform.store, first, "dropped", "the past says no", {}, project=model.project)
+    verb = find("retrainings")
+    (line,) = plain(verb.call(platform, verb.read({"model": "slow"}), "ann"))
+    assert (line["trigger"], line["state"], line["reason"]) == ("schedule", "dropped", "the past says no")

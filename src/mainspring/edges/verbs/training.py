@@ -51,6 +51,18 @@ def backtest(platform: Platform, asked: Backtest, by: str) -> Any:
     return platform.training.backtest(model.id, origins=asked.origins, by=by)
 
 
+def backtests(platform: Platform, asked: OneModel, by: str) -> Any:
+    return platform.training.backtests(find_model(platform, asked.model).id)
+
+
+def retrainings(platform: Platform, asked: OneModel, by: str) -> Any:
+    from mainspring.loop.retrainings import retrainings_of
+
+    model = find_model(platform, asked.model)
+    with platform.store.read() as connection:
+        return retrainings_of(connection, model.id)
+
+
 def runs(platform: Platform, asked: OneModel, by: str) -> Any:
     return platform.training.runs(find_model(platform, asked.model).id)
 
@@ -79,6 +91,24 @@ VERBS = (
         permission="operate",
         positional=("model",),
         long_running=True,
+    ),
+    Verb(
+        name="backtests",
+        group="Training",
+        summary="List what the past said of retraining, with its numbers",
+        arguments=OneModel,
+        call=backtests,
+        positional=("model",),
+        columns=("id", "recipe", "verdict", "reason"),
+    ),
+    Verb(
+        name="retrainings",
+        group="Training",
+        summary="List what the loop set out to retrain, why, and how far it came",
+        arguments=OneModel,
+        call=retrainings,
+        positional=("model",),
+        columns=("id", "trigger", "state", "proposed_us", "changed_us", "release", "reason"),
     ),
     Verb(
         name="runs",
