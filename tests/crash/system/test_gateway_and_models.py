@@ -17,7 +17,7 @@ import pytest
 from mainspring.adapters.home import Home
 from mainspring.edges.processes import Process
 
-WINDOW_S = 0.25  # a batch of 5 ms, and the fsync of the one before it on a busy machine
+WINDOW_S = 0.5  # a batch of 5 ms, and the fsync of the one before it on a busy machine
 
 
 @pytest.mark.parametrize("policy", ["durable", "batched"])
