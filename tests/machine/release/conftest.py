@@ -67,6 +67,7 @@ class World:
         self.count = 0
         self.label_shift = 0.0
         self.tells_negatives = True
+        self.worth = 1.0  # the outcome's value where it happens
         self.customers = 0  # where set, units are so many customers who come back
         self.model = "mod_late"
         with self.store.bookkeeping() as connection:
@@ -155,7 +156,7 @@ class World:
                  "decision_us": at}))  # fmt: skip
         self.put("scored", pl.concat(scored))
         lands = (self.random.random(n) < 0.972) & (happened | self.tells_negatives)
-        self.put("outcomes", pl.DataFrame({"model": self.model, "entity": entities, "value": happened.astype(float),
+        self.put("outcomes", pl.DataFrame({"model": self.model, "entity": entities, "value": happened * self.worth,
                  "event_us": known, "known_us": known}).filter(pl.Series(lands)))  # fmt: skip
 
     def put(self, table: str, frame: pl.DataFrame) -> None:
@@ -204,6 +205,16 @@ def silent(tmp_path: Path) -> Iterator[World]:
     outcome = msgspec.structs.replace(MODEL.outcome, if_absent="negative")
     made = World(tmp_path, spec=msgspec.structs.replace(MODEL, outcome=outcome))
     made.tells_negatives = False
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def amounts(tmp_path: Path) -> Iterator[World]:
+    """A world whose outcome is an amount, thirty or nothing, that versions estimate."""
+    outcome = msgspec.structs.replace(MODEL.outcome, expression="delay", kind="float")
+    made = World(tmp_path, spec=msgspec.structs.replace(MODEL, task="regression", outcome=outcome))
+    made.worth = 30.0
     yield made
     made.store.close()
 

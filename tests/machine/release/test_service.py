@@ -273,3 +273,27 @@ def test_a_challenger_that_needs_more_than_requests_carry_is_refused(world, mode
     with pytest.raises(Refused, match="takes age, which requests to the champion do not carry"):
         world.releases.start(world.model, greedy.id, QUICK, by="ann", reason="go")
     assert world.releases.start(world.model, greedy.id, Immediate(), by="ann", reason="go").status == "promoted"
+
+
+def estimates(world, model, **how):
+    """Return a version's answers as amounts."""
+    chances = model(**how)
+    return lambda chance, random: world.worth * chances(chance, random)
+
+
+ERRORS = Canary(shadow="14d", steps=[0.5], metric="squared_error", bound=900.0, margin=20.0, hold="12h")
+
+
+@pytest.mark.parametrize(
+    ("bias", "status", "reason"), [(0.0, "promoted", "not_worse"), (2.0, "rolled_back", "quality_worse")]
+)
+def test_estimates_are_judged_by_a_bounded_error(amounts, model, bias, status, reason) -> None:
+    amounts.champion(estimates(amounts, model, sd=0.35))
+    amounts.play(2)
+    version = amounts.version(estimates(amounts, model, sd=0.3, bias=bias))
+    release = amounts.releases.start(amounts.model, version.id, ERRORS, by="ann", reason="a newer one")
+    assert (release.terms.estimator, release.terms.loss.bound) == ("paired", 900.0)
+    amounts.play(7)
+    ended = amounts.releases.get(release.id)
+    assert (ended.status, ended.reason) == (status, reason)
+    assert ended.decision.measured[0].winsorised == 0
