@@ -35,7 +35,7 @@ demand = ms.Model(
     task="regression",
     checks=[ms.checks.metric("mae", at_most=15.0), ms.checks.not_worse_than_champion("mae", margin=0.5)],
     release=ms.Canary(shadow="21d", steps=[0.2, 0.5], metric="absolute_error", bound=60.0, margin=2.0),
-    monitors=[ms.Quality("absolute_error", bound=60.0, margin=1.0), ms.Silence()],
+    monitors=[ms.Quality("absolute_error", bound=60.0, margin=1.0), ms.Health(), ms.Silence()],
     retrain=ms.Retrain(every="30d", on=["quality"]),
 )
 

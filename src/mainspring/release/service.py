@@ -78,6 +78,8 @@ class ReleaseService:
             _check_asked_alike(challenger, champion)
         record = self._new(model, challenger, champion, policy, by, reason)
         with self._store.begin(by) as tx:
+            present = self._check_start(model, challenger, self._registry.alias(model_id, CHAMPION))
+            _check_unchanged(present, champion.id)
             self._insert(tx, record)
             if not isinstance(policy, Immediate):
                 self._registry.point(tx, model_id, CHALLENGER, version_id, reason)
@@ -117,6 +119,8 @@ class ReleaseService:
             self._wait(record, changes, books, decision, counted=counted)
             return decision
         with self._store.begin(by) as tx:
+            if decision.kind in ("advance", "promote"):
+                _check_unchanged(self._registry.alias(record.model, CHAMPION), record.champion)
             self._save_books(tx.connection, record.id, _after_books(books, decision))
             self._act(tx, record, decision, found, changes)
         return decision
@@ -174,16 +178,20 @@ class ReleaseService:
     def first_champion(self, model_id: str, version_id: str, *, by: str, reason: str) -> None:
         """Make a version the first champion; there is nothing to compare it with, and the ledger says so."""
         model = self._registry.model(None, model_id)
-        if self._registry.alias(model_id, CHAMPION) is not None:
-            raise Conflict("has a champion already", field="model", value=model.name, remedy="start a release")
+        self._check_none(model)
         version = self._registry.version(version_id)
         self._check_fit(model, version)
         numbers = {"model": model.name, "version": version.number, "comparison": None, "metrics": version.metrics}
         with self._store.begin(by) as tx:
+            self._check_none(model)
             entry_reason = f"{reason}: the first champion, nothing to compare it with"
             tx.record("release.first_champion", version_id, entry_reason, numbers, project=model.project)
             self._registry.point(tx, model_id, CHAMPION, version_id, entry_reason)
             self._registry.point(tx, model_id, ANCHOR, version_id, entry_reason)
+
+    def _check_none(self, model: ModelRow) -> None:
+        if self._registry.alias(model.id, CHAMPION) is not None:
+            raise Conflict("has a champion already", field="model", value=model.name, remedy="start a release")
 
     def _check_start(self, model: ModelRow, challenger: Version, champion: Version | None) -> Version:
         self._check_fit(model, challenger)
@@ -452,6 +460,12 @@ class ReleaseService:
             query = query.where(active if running else ~active)
         with self._store.read() as connection:
             return [msgspec.json.decode(row.body, type=Record) for row in connection.execute(query)]
+
+
+def _check_unchanged(present: Version | None, compared_with: str) -> None:
+    """Refuse what was decided about a champion that somebody has replaced meanwhile; called in the transaction."""
+    if present is None or present.id != compared_with:
+        raise Conflict("was replaced at the same time", field="champion", remedy="try again")
 
 
 def _check_asked_alike(challenger: Version, champion: Version) -> None:

@@ -6,6 +6,7 @@ import pytest
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, Refused
 from mainspring.kernel.schema import Column
 from mainspring.ledger.queries import verify_chain
+from mainspring.release.engine import decide
 from mainspring.release.policy import Canary, Immediate, Shadow
 from mainspring.serving.routing import ModelRoute, ReleaseRoute, Routing, ShadowRoute
 
@@ -297,3 +298,22 @@ def test_estimates_are_judged_by_a_bounded_error(amounts, model, bias, status, r
     ended = amounts.releases.get(release.id)
     assert (ended.status, ended.reason) == (status, reason)
     assert ended.decision.measured[0].winsorised == 0
+
+
+def test_a_champion_that_is_replaced_by_hand_at_that_moment_is_not_promoted_over(world, model, monkeypatch) -> None:
+    _, release = started(world, model)
+    other = world.version(model(0.3))
+
+    def slow(terms, state, evidence, facts, now_us):
+        decision = decide(terms, state, evidence, facts, now_us)
+        if decision.kind == "promote":
+            with world.store.begin("ben") as tx:
+                world.registry.point(tx, world.model, "champion", other.id, "by hand")
+        return decision
+
+    monkeypatch.setattr("mainspring.release.service.decide", slow)
+    with pytest.raises(Conflict, match="champion: was replaced at the same time"):
+        world.play(6)
+    assert world.registry.alias(world.model, "champion").id == other.id
+    assert world.releases.step(release.id).reason == "champion_changed"
+    assert world.releases.get(release.id).status == "returned"
