@@ -27,6 +27,7 @@ from mainspring.platform import Platform, open_platform
 from mainspring.testing.models import linear_onnx
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAYS = 12
 ROW = {"trip": "t1", "place": "a", "price": 1.5}
 PROJECT = """
 import mainspring as ms
@@ -179,7 +180,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A home with one model whose champion is a small graph, and a log of a few labelled predictions."""
     folder = tmp_path_factory.mktemp("bad_input")
     project = write_project(folder / "trips")
-    home = create_home(folder / "home", simulated_from=NOW - timedelta(days=4))
+    home = create_home(folder / "home", simulated_from=NOW - timedelta(days=DAYS))
     with closing(open_platform(home)) as platform:
         _fill(platform, project, folder)
     up = Running(home.root, project, free_port(), free_port())
@@ -215,16 +216,16 @@ def _fill(platform: Platform, project: Path, folder: Path) -> None:
 
 
 def _log_some(up: Running) -> None:
-    """Log four days of ten labelled predictions each: too few for any release to be decided in time."""
+    """Log twelve days of 25 labelled predictions a day: too few for a release to be decided in time."""
     clock = SimulatedClock(up.home / "clock", writable=True)
     _await_ready(up)
-    for day in range(5):
-        clock.advance(NOW - timedelta(days=4 - day))
-        for number in range(10):
-            trip = f"d{day}n{number}"
-            assert up.gateway("POST", "/predict/slow", json.dumps({**ROW, "trip": trip}).encode())[0] == 200
-            came = json.dumps({"trip": trip, "value": number % 3 == 0}).encode()
-            assert up.gateway("POST", "/outcomes/slow", came)[0] == 202
+    for day in range(DAYS + 1):
+        clock.advance(NOW - timedelta(days=DAYS - day))
+        names = [f"d{day}n{number}" for number in range(25)]
+        asked = json.dumps([{**ROW, "trip": name} for name in names]).encode()
+        assert up.gateway("POST", "/predict/slow", asked)[0] == 200
+        came = json.dumps([{"trip": name, "value": name[-1] in "147"} for name in names]).encode()
+        assert up.gateway("POST", "/outcomes/slow", came)[0] == 202
 
 
 def _begin_slowly(up: Running) -> socket.socket:
