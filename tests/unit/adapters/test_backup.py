@@ -25,10 +25,12 @@ def bench(home):
 
 
 def test_a_restored_home_has_every_row_blob_and_what_was_still_in_the_spool(home, bench, tmp_path):
+    (home.root / "settings.toml").write_text('acknowledgement = "durable"\n')
     made = backup(home.root, tmp_path / "backup", bench.store)
     restored = restore(tmp_path / "backup", tmp_path / "other")
     assert restored.digest == made.digest
     assert Home(tmp_path / "other").file == home.file
+    assert (tmp_path / "other" / "settings.toml").read_text() == 'acknowledgement = "durable"\n'
     again = LogBench(tmp_path / "other")
     assert again.ingest.run().records == 1
     assert again.log.requests("mod_1")["entity"].to_list() == ["e1", "e2"]

@@ -188,8 +188,12 @@ class Play:
         raise Unavailable("the gateway did not take up the routing", field="demo", remedy="see run/*.log in the home")
 
     def _enter(self, entrance: Entrance) -> None:
-        """Train, check and release a challenger, as a person would by command."""
+        """Train, check and release a challenger, as a person would by command; not again after an interruption."""
         self._played.entered.append(entrance.recipe)
+        for release in self.verb("release list", model=MODEL):
+            if release["recipe"] == entrance.recipe:
+                self._played.challengers[entrance.recipe] = release["id"]
+                return
         try:
             run = self.verb("train", model=MODEL, recipe=entrance.recipe, reason=entrance.reason)
             number = str(run["number"])
