@@ -13,6 +13,7 @@ from mainspring.ledger.ports import Store
 from mainspring.ledger.transaction import Transaction
 from mainspring.loop.facts import OPEN_STATES, Retraining, RetrainingState
 from mainspring.loop.tables import retrainings
+from mainspring.registry.tables import models
 
 ACTOR = "loop"
 
@@ -23,7 +24,8 @@ def propose(store: Store, model: str, trigger: str, reason: str, *, project: str
     with store.begin(ACTOR) as tx:
         row = {"id": id, "model": model, "trigger": trigger, "state": "proposed", "reason": reason}
         tx.connection.execute(insert(retrainings).values(**row, proposed_us=tx.at_us, changed_us=tx.at_us))
-        tx.record("retraining.proposed", id, reason, {"model": model, "trigger": trigger}, project=project)
+        name = tx.connection.scalar(select(models.c.name).where(models.c.id == model))
+        tx.record("retraining.proposed", id, reason, {"model": name, "trigger": trigger}, project=project)
     return id
 
 

@@ -11,6 +11,7 @@ import pytest
 from mainspring.edges.verbs import find
 from mainspring.edges.verbs.verb import plain
 from mainspring.kernel.errors import Conflict
+from mainspring.ledger.queries import entries
 from mainspring.loop.retrainings import advance, propose
 
 from .conftest import PROJECT, Shop, open_shop, write_project
@@ -58,4 +59,7 @@ def test_what_the_loop_set_out_to_retrain_can_be_listed(own_shop: Shop) -> None:
     advance(platform.store, first, "dropped", "the past says no", {}, project=model.project)
     verb = find("retrainings")
     (line,) = plain(verb.call(platform, verb.read({"model": "slow"}), "ann"))
+    with platform.store.read() as connection:
+        (proposed,) = entries(connection, kind="retraining.proposed")
+    assert proposed.numbers == {"model": "slow", "trigger": "schedule"}  # names are the same in every home
     assert (line["trigger"], line["state"], line["reason"]) == ("schedule", "dropped", "the past says no")
