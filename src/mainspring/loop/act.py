@@ -235,7 +235,8 @@ class Loop:
     def _backtest(self, action: planned.Backtest) -> None:
         found = self._training.backtest(action.model, origins=action.origins, by=ACTOR)
         state = "worthwhile" if found.verdict == "helps" else "dropped"
-        self._advance(action, state, found.reason, msgspec.to_builtins(found))
+        numbers = {**msgspec.to_builtins(found), "champion": self._registry.version(found.champion).number}
+        self._advance(action, state, found.reason, numbers)
 
     def _train(self, action: planned.Train) -> None:
         run = self._trained_before(action)
