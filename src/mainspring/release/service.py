@@ -452,14 +452,16 @@ class ReleaseService:
         return Gathered(msgspec.json.decode(row.body, type=Books), units)
 
     def _records(self, model_id: str | None, running: bool | None) -> builtins.list[Record]:
-        query = select(releases.c.body).order_by(releases.c.started_us, releases.c.id)
+        query = select(releases.c.body)
         if model_id is not None:
             query = query.where(releases.c.model == model_id)
         if running is not None:
             active = releases.c.status.in_(["running", "held"])
             query = query.where(active if running else ~active)
         with self._store.read() as connection:
-            return [msgspec.json.decode(row.body, type=Record) for row in connection.execute(query)]
+            records = [msgspec.json.decode(row.body, type=Record) for row in connection.execute(query)]
+        # Of two that started at one moment, ids would say at random which steps first: version numbers do not.
+        return sorted(records, key=lambda record: (record.state.started_us, record.challenger_number))
 
 
 def _check_unchanged(present: Version | None, compared_with: str) -> None:

@@ -126,7 +126,8 @@ class World:
         if drawing:
             shadows.add(champion.id)
         scored = []
-        for version in {champion.id, *shadows, *arms}:
+        asked = {champion.id, *shadows, *arms}
+        for version in [one for one in self.answers if one in asked]:  # in one order, so that seeds repeat
             output = self.answers[version](chance, self.random)
             served = arms == version
             if version not in shadows:
