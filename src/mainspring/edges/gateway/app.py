@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -14,9 +14,9 @@ import msgspec
 from mainspring.adapters.home import Home
 from mainspring.adapters.routing import RoutingFile
 from mainspring.edges.gateway.health import Counters, drained, live, metrics, ready
-from mainspring.edges.gateway.limits import MOST_IN_FLIGHT, WrongMethod, problem
+from mainspring.edges.gateway.limits import JSON, MOST_IN_FLIGHT, WrongMethod, problem
 from mainspring.edges.gateway.outcomes import outcomes
-from mainspring.edges.gateway.predict import HEADERS, predict
+from mainspring.edges.gateway.predict import predict
 from mainspring.edges.gateway.shadow import Shadows
 from mainspring.edges.gateway.snapshot import Loader, Snapshot
 from mainspring.edges.gateway.sources import sources
@@ -32,6 +32,7 @@ from mainspring.serving.routing import Routing
 LOOK_EVERY_S = 0.1
 _RETRY_S = 1.0
 _SPOOL_ANSWERS_S = 1.0
+_POLICY = {policy: ("x-mainspring-acknowledgement", policy) for policy in ("durable", "batched", "best_effort")}
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -99,9 +100,9 @@ class Gateway:
             return error.sentence()
         return None
 
-    def respond(self, proto: Any, body: bytes, status: int = 200) -> int:
-        """Send an answer to what stands in the spool, and return its status."""
-        proto.response_bytes(status, HEADERS[self.acknowledgement], body)
+    def respond(self, proto: Any, body: bytes, status: int = 200, headers: Sequence[tuple[str, str]] = (JSON,)) -> int:
+        """Send an answer to what stands in the spool, saying by which policy, and return its status."""
+        proto.response_bytes(status, [*headers, _POLICY[self.acknowledgement]], body)
         return status
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:

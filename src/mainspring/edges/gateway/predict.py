@@ -1,4 +1,4 @@
-"""The hot path: parse, limits, draw, spool the assignment, look up, run, answer; shadows come after the answer."""
+"""The hot path, for every protocol: decode, limits, draw, spool the assignment, look up, run, encode; then shadows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mainspring.edges.gateway.limits import JSON, Late, ModelFailed, check_rows, decision_time, read_body, read_query
+from mainspring.edges.gateway.limits import Late, ModelFailed, check_rows, decision_time, read_body, read_query
+from mainspring.edges.gateway.protocols.codec import Codec, Given
 from mainspring.edges.gateway.snapshot import Arm, Local, Model
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Unavailable, unknown
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 LATE = "late"
 INVALID = "invalid"
 AWAY = "failed: its process is away"
-_encode = msgspec.json.Encoder().encode
 
 
 class Asked(msgspec.Struct, gc=False):
@@ -37,7 +37,7 @@ class Asked(msgspec.Struct, gc=False):
     generation: int
     decision_us: int
     began_ns: int
-    rows: list[Row]
+    rows: Sequence[Row]
     pinned: Arm | None = None
     looked: Sequence[Sequence[Looked]] = ()
 
@@ -73,30 +73,42 @@ class Answers:
         self.given: list[tuple[Arm, float] | None] = [None] * count
         self.met: list[set[str]] = [set() for _ in range(count)]
 
+    def said(self) -> Given:
+        """Return who answered each row, and what."""
+        return [one for one in self.given if one is not None]
+
 
 async def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Answer ``POST /predict/{model}``: one object or a list of them."""
     began_ns = time.perf_counter_ns()
     query = read_query(scope, "project", "version")
-    snapshot = gateway.snapshot()
-    model = snapshot.model(name, query.get("project"))
+    model = gateway.snapshot().model(name, query.get("project"))
+    return await answer(gateway, scope, proto, model, model.native, query.get("version"), began_ns)
+
+
+async def answer(
+    gateway: Gateway, scope: Any, proto: Any, model: Model, codec: Codec, version: str | None, began_ns: int
+) -> int:
+    """Answer a request in the words of a codec; every protocol comes through here and differs in nothing else."""
+    pinned = None if version is None else _pinned(model, version)
     body = await read_body(scope, proto)
-    rows, several = model.decoder.decode(body)
-    if several:
+    headers = scope.headers
+    decoded = codec.decode(body, headers)
+    rows = decoded.rows
+    if decoded.several:
         check_rows(len(rows), model.route.max_rows)
     now_us = gateway.clock.now_us()
-    headers = scope.headers
     at_us = decision_time(headers.get("x-mainspring-at"), now_us, model.route.oldest_decision_us)
-    pinned = _pinned(model, query["version"]) if "version" in query else None
-    asked = Asked(gateway.ids.next(), model, snapshot.generation, at_us, began_ns, rows, pinned)
-    drawn = _spool_request(gateway, asked, body, now_us, headers)
+    asked = Asked(gateway.ids.next(), model, model.generation, at_us, began_ns, rows, pinned)
+    drawn = _spool_request(gateway, asked, decoded.listed, now_us, headers)
     reached("gateway.after_assignment")
     asked.looked = model.look_up(rows, at_us)
     answers = await _answer(gateway, asked, drawn)
     if gateway.acknowledgement == "durable":
         await gateway.spool.durable()
     reached("gateway.before_answer")
-    status = gateway.respond(proto, _said(asked, answers, several))
+    said, encoded = codec.encode(decoded, asked.id, answers.said())
+    status = gateway.respond(proto, encoded, headers=said)
     reached("gateway.after_answer")
     gateway.counters.took(model.route.name, (time.perf_counter_ns() - began_ns) / 1e9)
     if model.shadows:
@@ -297,18 +309,3 @@ def _record(
         decisions=() if threshold is None else tuple([None if v is None else v >= threshold for v in values]),
         release=part.release,
     )
-
-
-def _said(asked: Asked, answers: Answers, several: bool) -> bytes:
-    said = []
-    for arm, value in filter(None, answers.given):
-        one: dict[str, Any] = {"version": arm.number, "value": value}
-        if arm.threshold is not None:
-            one["decision"] = value >= arm.threshold
-        said.append(one)
-    if several:
-        return _encode({"id": asked.id, "predictions": said})
-    return _encode({"id": asked.id, **said[0]})
-
-
-HEADERS = {policy: [JSON, ("x-mainspring-acknowledgement", policy)] for policy in ("durable", "batched", "best_effort")}

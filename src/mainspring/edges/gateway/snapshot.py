@@ -14,6 +14,8 @@ from mainspring.adapters.runtimes.package import load_onnx
 from mainspring.adapters.runtimes.process import ModelProcess
 from mainspring.adapters.runtimes.supervisor import broken_file
 from mainspring.edges.gateway.outcomes import outcome_decoder
+from mainspring.edges.gateway.protocols.codec import Codec
+from mainspring.edges.gateway.protocols.native import Native
 from mainspring.features.keys import encode_key
 from mainspring.features.ports import FeatureRow, Latest
 from mainspring.kernel.errors import InvalidInput, Unavailable, unknown
@@ -143,14 +145,16 @@ class Model:
     """All that is needed to answer requests to one model."""
 
     __slots__ = (
-        "_latest", "arms", "challenger", "champion", "decoder", "entity", "outcomes", "pinned", "release", "route",
-        "shadows", "subject", "unit", "views",
+        "_latest", "arms", "challenger", "champion", "entity", "generation", "native", "outcomes", "pinned", "release",
+        "route", "shadows", "subject", "unit", "views",
     )  # fmt: skip
 
     def __init__(self, route: ModelRoute, routing: Routing, engines: dict[str, Engine], latest: Latest | None) -> None:
         self.route = route
-        self.decoder = RowDecoder(route.columns)
-        places = {name: place for place, name in enumerate(self.decoder.names)}
+        self.generation = routing.generation
+        decoder = RowDecoder(route.columns)
+        self.native: Codec = Native(decoder)
+        places = {name: place for place, name in enumerate(decoder.names)}
         self.entity = _place(places, route.entity) if route.entity else None
         entity = Column(PREDICTION, "str") if self.entity is None else route.columns[self.entity]
         self.outcomes = outcome_decoder(entity, route.outcome_kind)
