@@ -10,7 +10,11 @@ from mainspring.kernel.schema import Signature
 
 
 class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Proof that the ONNX build answers as the estimator does: largest difference and flips on ``rows`` rows."""
+    """Proof that the ONNX build answers as the estimator does: largest difference and flips on ``rows`` rows.
+
+    ``edge_rows`` of them were chosen to break it: missing values, unseen categories, extremes, values beside splits.
+    Where it is not ``equal``, or there is no build, ``reason`` says why, and the version runs in a process of its own.
+    """
 
     rows: int
     largest_difference: float
@@ -18,6 +22,9 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flips: int
     equal: bool
     reason: str = ""
+    edge_rows: int = 0
+    edge_largest_difference: float = 0.0
+    edge_flips: int = 0
 
 
 class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

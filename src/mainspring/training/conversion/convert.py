@@ -1,4 +1,7 @@
-"""Which estimators become graphs: trees and linear models by hand, the rest through skl2onnx where that works."""
+"""Which estimators become graphs: trees and linear models by hand, the rest through skl2onnx where that works.
+
+Trees are those of scikit-learn's histogram boosting, of XGBoost and of LightGBM.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,12 @@ import onnx
 from onnx import TensorProto, helper
 
 from mainspring.kernel.schema import Signature
+from mainspring.training.conversion.ensemble import Ensemble
 from mainspring.training.conversion.graph import OUTPUT, CannotConvert, GraphWriter, Tensor, input_tensors
+from mainspring.training.conversion.lightgbm import ZERO, LightGbmTrees
 from mainspring.training.conversion.steps import transform
 from mainspring.training.conversion.trees import boosted_trees
+from mainspring.training.conversion.xgboost import xgboost_trees
 
 BOOSTED = frozenset({"HistGradientBoostingClassifier", "HistGradientBoostingRegressor"})
 LINEAR = frozenset({"LinearRegression", "Ridge", "Lasso", "ElasticNet", "RidgeCV", "LassoCV", "ElasticNetCV"})
@@ -33,25 +39,24 @@ def to_onnx(estimator: Any, signature: Signature) -> bytes:
         return _by_skl2onnx(estimator, signature, refusal)
 
 
-def splits(estimator: Any, signature: Signature, most: int = 5) -> dict[str, list[float]]:
-    """Return some thresholds of the trees for each input that reaches them as it is: the hardest rows."""
+def splits(estimator: Any, signature: Signature, most: int = 20) -> dict[str, list[float]]:
+    """Return thresholds of the trees, spread over all, for each input that reaches them as it is: the hardest rows."""
     steps, last = _taken_apart(estimator)
-    if type(last).__name__ not in BOOSTED:
-        return {}
     graph = GraphWriter()
     try:
         columns = list(input_tensors(signature).values())
         for step in steps:
             columns = transform(graph, step, columns)
+        thresholds = _ensemble(last)[0].thresholds
     except CannotConvert:
         return {}
     names = [column.name for column in columns for _ in range(column.width)]
+    known = {column.name for column in signature.inputs}
     found: dict[str, list[float]] = {column.name: [] for column in signature.inputs}
-    for tree in last._predictors:
-        for node in tree[0].nodes:
-            values = found.get(names[node["feature_idx"]])
-            if values is not None and not node["is_leaf"] and len(values) < most:
-                values.append(float(node["num_threshold"]))
+    for feature, values in thresholds.items():
+        if names[feature] in known:
+            distinct = sorted(set(values))
+            found[names[feature]] += distinct[:: max(1, len(distinct) // most)][:most]
     return found
 
 
@@ -66,7 +71,11 @@ def _by_hand(estimator: Any, signature: Signature) -> bytes:
         columns = transform(graph, step, columns)
     if any(column.text for column in columns):
         raise CannotConvert("text reaches the last step")
-    return graph.finish(signature.inputs, _answer(graph, last, graph.joined(columns)))
+    inputs = graph.joined(columns)
+    sparse = _is_sparse(steps)
+    if sparse and _library(last) == "xgboost":
+        inputs = _zeros_missing(graph, inputs)  # in a sparse matrix XGBoost takes a zero for a missing value
+    return graph.finish(signature.inputs, _answer(graph, last, inputs, sparse=sparse))
 
 
 def _taken_apart(estimator: Any) -> tuple[list[Any], Any]:
@@ -75,15 +84,16 @@ def _taken_apart(estimator: Any) -> tuple[list[Any], Any]:
     return [step for _, step in estimator.steps[:-1]], estimator.steps[-1][1]
 
 
-def _answer(graph: GraphWriter, last: Any, inputs: Tensor) -> str:
+def _answer(graph: GraphWriter, last: Any, inputs: Tensor, *, sparse: bool) -> str:
     name = type(last).__name__
-    if not type(last).__module__.startswith("sklearn."):
-        raise CannotConvert(f"{name} is not an estimator of scikit-learn")
-    if name in BOOSTED:
-        raw = graph.add("Cast", [boosted_trees(graph, last, inputs)], to=TensorProto.DOUBLE)
-        if name.endswith("Classifier"):
-            return graph.add("Sigmoid", [raw])
-        return graph.add("Exp", [raw]) if last.loss in EXPONENTIAL else raw
+    if _library(last) == "lightgbm":
+        return _lightgbm(graph, last, inputs, sparse=sparse)
+    if _library(last) not in ("sklearn", "xgboost"):
+        raise CannotConvert(f"{name} is not an estimator of scikit-learn, XGBoost or LightGBM")
+    if name in BOOSTED or _library(last) == "xgboost":
+        ensemble, base, operator = _ensemble(last)
+        raw = ensemble.write(graph, inputs.name, base)
+        return raw if operator == "Identity" else graph.add(operator, [raw])
     if name in LINEAR or name in LOGISTIC:
         coefficients = np.atleast_2d(np.asarray(last.coef_, dtype=np.float64))
         if coefficients.shape[0] != 1:
@@ -93,6 +103,73 @@ def _answer(graph: GraphWriter, last: Any, inputs: Tensor) -> str:
         raw = graph.add("Add", [raw, graph.constant(intercept)])
         return graph.add("Sigmoid", [raw]) if name in LOGISTIC else raw
     raise CannotConvert(f"{name} has no graph nodes here")
+
+
+def _library(estimator: Any) -> str:
+    return type(estimator).__module__.partition(".")[0]
+
+
+def _ensemble(last: Any) -> tuple[Ensemble, float, str]:
+    """Return the trees of an estimator, what their sum begins with, and the operator that follows it."""
+    name = type(last).__name__
+    if name in BOOSTED and _library(last) == "sklearn":
+        ensemble, base = boosted_trees(last)
+        if name.endswith("Classifier"):
+            return ensemble, base, "Sigmoid"
+        return ensemble, base, "Exp" if last.loss in EXPONENTIAL else "Identity"
+    if _library(last) == "xgboost" and hasattr(last, "get_booster"):
+        return xgboost_trees(last)
+    if _library(last) == "lightgbm" and hasattr(last, "booster_"):
+        trees = LightGbmTrees(last)
+        return trees.ensemble, 0.0, trees.last
+    raise CannotConvert(f"{name} has no trees that are written as a graph here")
+
+
+def _lightgbm(graph: GraphWriter, last: Any, inputs: Tensor, *, sparse: bool) -> str:
+    trees = LightGbmTrees(last)
+    name = inputs.name
+    if trees.none:
+        unseen = graph.add("And", [graph.add("IsNaN", [name]), _mask(graph, inputs, trees.none)])
+        name = graph.add("Where", [unseen, graph.constant(np.zeros((1, 1))), name])
+    if trees.zero or (trees.splits_at_zero and not sparse):
+        small = graph.constant(np.full((1, 1), ZERO))
+        zero = graph.add("LessOrEqual", [graph.add("Abs", [name]), small])
+        if sparse:  # there LightGBM takes numbers as they are, except where zero stands for missing
+            zero = graph.add("And", [zero, _mask(graph, inputs, trees.zero)])
+        meant = np.zeros((1, inputs.width))
+        meant[0, trees.zero] = np.nan
+        name = graph.add("Where", [zero, graph.constant(meant), name])
+    raw = trees.ensemble.write(graph, name, 0.0)
+    if trees.scale != 1.0:
+        raw = graph.add("Mul", [raw, graph.constant(np.full((1, 1), trees.scale))])
+    return raw if trees.last == "Identity" else graph.add(trees.last, [raw])
+
+
+def _mask(graph: GraphWriter, inputs: Tensor, features: list[int]) -> str:
+    mask = np.zeros((1, inputs.width), dtype=np.bool_)
+    mask[0, features] = True
+    return graph.constant(mask)
+
+
+def _is_sparse(steps: list[Any]) -> bool:
+    """Say whether the last step receives a sparse matrix, as the fitted steps before it tell."""
+    for step in reversed(steps):
+        name = type(step).__name__
+        if name == "ColumnTransformer":
+            return bool(step.sparse_output_)
+        if name == "OneHotEncoder":
+            return bool(step.sparse_output)
+        if name == "Pipeline":
+            return _is_sparse([part for _, part in step.steps])
+        if name not in ("StandardScaler", "str"):
+            return False
+    return False
+
+
+def _zeros_missing(graph: GraphWriter, inputs: Tensor) -> Tensor:
+    zero = graph.add("Equal", [inputs.name, graph.constant(np.zeros((1, 1)))])
+    missing = graph.constant(np.full((1, 1), np.nan))
+    return Tensor(graph.add("Where", [zero, missing, inputs.name]), inputs.width)
 
 
 def _by_skl2onnx(estimator: Any, signature: Signature, refusal: CannotConvert) -> bytes:

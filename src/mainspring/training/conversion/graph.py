@@ -94,7 +94,12 @@ def is_plain(model: bytes) -> bool:
     loaded = onnx.load_model_from_string(model)
     if loaded.functions or any(opset.domain not in PLAIN_DOMAINS for opset in loaded.opset_import):
         return False
-    return all(node.op_type not in NOT_PLAIN and node.domain in PLAIN_DOMAINS for node in loaded.graph.node)
+    return all(
+        node.op_type not in NOT_PLAIN
+        and node.domain in PLAIN_DOMAINS
+        and not any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+        for node in loaded.graph.node
+    )
 
 
 def _type(column: Column) -> int:

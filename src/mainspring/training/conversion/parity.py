@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,13 +21,18 @@ MOST_ROWS = 20_000
 
 
 def edge_rows(inputs: pl.DataFrame, signature: Signature, thresholds: dict[str, Any] | None = None) -> pl.DataFrame:
-    """Return rows with a missing value, an unseen category, an extreme, and values beside the splits, a column each."""
-    base = inputs.head(50)
-    made = [base]
+    """Return rows with a missing value, an unseen category, an extreme, and values beside the splits, a column each.
+
+    Each such value is put into a few rows of ``inputs``, other ones each time, so that many branches are reached.
+    """
+    made = [inputs.head(50)]
+    start = 0
     for column in signature.inputs:
         for value in _edges(inputs.get_column(column.name), column.nullable, (thresholds or {}).get(column.name)):
             literal = pl.lit(value, dtype=inputs.schema[column.name])
-            made.append(base.head(4).with_columns(literal.alias(column.name)))
+            chosen = inputs.slice(start, 4) if start + 4 <= inputs.height else inputs.head(4)
+            start = 0 if start + 8 > inputs.height else start + 4
+            made.append(chosen.with_columns(literal.alias(column.name)))
     return pl.concat(made)
 
 
@@ -36,7 +42,8 @@ def prove(graph: Scorer, estimator: Scorer, inputs: pl.DataFrame, edges: pl.Data
 
     The tolerance is absolute for probabilities, and relative to the spread of the answers for estimates.
     """
-    rows = pl.concat([inputs.head(MOST_ROWS), edges])
+    ordinary = inputs.head(MOST_ROWS)
+    rows = pl.concat([ordinary, edges])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the rows are chosen to be strange
@@ -45,13 +52,25 @@ def prove(graph: Scorer, estimator: Scorer, inputs: pl.DataFrame, edges: pl.Data
         return Parity(rows.height, 0.0, TOLERANCE, 0, equal=False, reason=f"a row raised: {str(error)[:200]}")
     spread = 1.0 if signature.task == "binary" else max(1.0, float(np.std(theirs)))
     tolerance = TOLERANCE * spread
-    difference = np.abs(ours - theirs)
-    largest = float(difference.max()) if np.isfinite(difference).all() else float("inf")
+    difference = np.where(np.isfinite(ours) & np.isfinite(theirs), np.abs(ours - theirs), np.inf)
+    largest = float(difference.max())
     cut = 0.5 if threshold is None else threshold
-    flips = int(((ours >= cut) != (theirs >= cut)).sum()) if signature.task == "binary" or threshold is not None else 0
+    decides = signature.task == "binary" or threshold is not None
+    flipped = (ours >= cut) != (theirs >= cut) if decides else np.zeros(rows.height, dtype=np.bool_)
     equal = largest <= tolerance
+    flips = int(flipped.sum())
     reason = "" if equal else f"differs by up to {largest:.3g} where {tolerance:.3g} is allowed, {flips} decisions flip"
-    return Parity(rows.height, min(largest, 1e300), tolerance, flips, equal=equal, reason=reason)
+    return Parity(
+        rows.height,
+        min(largest, 1e300),
+        tolerance,
+        flips,
+        equal=equal,
+        reason=reason,
+        edge_rows=edges.height,
+        edge_largest_difference=min(float(difference[ordinary.height :].max(initial=0.0)), 1e300),
+        edge_flips=int(flipped[ordinary.height :].sum()),
+    )
 
 
 def _edges(values: pl.Series, nullable: bool, thresholds: Any) -> Iterator[Any]:
@@ -67,9 +86,18 @@ def _edges(values: pl.Series, nullable: bool, thresholds: Any) -> Iterator[Any]:
     low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
     extremes = [low - 1, high + 1, low - 10 * (high - low) - 1, high + 10 * (high - low) + 1]
     splits = [] if thresholds is None else [t for one in thresholds for t in _beside(one)]
-    for value in (*extremes, *splits):
-        yield int(value) if values.dtype == pl.Int64 else value
+    if values.dtype == pl.Int64:
+        yield from dict.fromkeys(side for value in (*extremes, *splits) for side in _whole(value))
+    else:
+        yield from (*extremes, *splits)
 
 
-def _beside(split: float) -> tuple[float, float, float]:
-    return float(np.nextafter(split, -np.inf)), split, float(np.nextafter(split, np.inf))
+def _beside(split: float) -> tuple[float, ...]:
+    """Return the split, and its neighbours in double and in single precision: libraries compare in one or the other."""
+    single = np.float32(split)
+    singles = [float(np.nextafter(single, np.float32(to))) for to in (-np.inf, np.inf)]
+    return float(np.nextafter(split, -np.inf)), split, float(np.nextafter(split, np.inf)), float(single), *singles
+
+
+def _whole(value: float) -> tuple[int, ...]:
+    return math.floor(value), math.ceil(value)
