@@ -6,24 +6,23 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
-
-import msgspec
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from mainspring.adapters.home import Home
 from mainspring.adapters.routing import RoutingFile
 from mainspring.edges.gateway.health import Counters, drained, live, metrics, ready
-from mainspring.edges.gateway.limits import JSON, MOST_IN_FLIGHT, WrongMethod, problem
+from mainspring.edges.gateway.limits import JSON, MOST_IN_FLIGHT, problem
 from mainspring.edges.gateway.outcomes import outcomes
 from mainspring.edges.gateway.predict import predict
+from mainspring.edges.gateway.routes import Route, RouteTable
 from mainspring.edges.gateway.shadow import Shadows
 from mainspring.edges.gateway.snapshot import Loader, Snapshot
 from mainspring.edges.gateway.sources import sources
 from mainspring.edges.gateway.tripwires import Tripwires
 from mainspring.features.ports import Latest
 from mainspring.kernel.clock import Clock
-from mainspring.kernel.errors import MainspringError, NotFound, Unavailable, nearest
+from mainspring.kernel.errors import MainspringError, Unavailable
 from mainspring.kernel.ids import PredictionIds
 from mainspring.log.ports import Disk
 from mainspring.log.spool import Acknowledgement, SpoolWriter
@@ -33,17 +32,6 @@ LOOK_EVERY_S = 0.1
 _RETRY_S = 1.0
 _SPOOL_ANSWERS_S = 1.0
 _POLICY = {policy: ("x-mainspring-acknowledgement", policy) for policy in ("durable", "batched", "best_effort")}
-
-
-class Route(msgspec.Struct, frozen=True):
-    """One line of the route table; ``named`` routes carry a name after the first segment.
-
-    A handler answers by itself and returns the status that it answered with.
-    """
-
-    method: Literal["GET", "POST"]
-    handler: Callable[[Gateway, Any, Any, str], Awaitable[int]]
-    named: bool = False
 
 
 class Gateway:
@@ -106,22 +94,18 @@ class Gateway:
         return status
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
-        first, _, name = scope.path[1:].partition("/")
         self.in_flight += 1
+        route: Route | None = None
         try:
-            route = ROUTES.get(first)
-            if route is None or route.named != bool(name) or "/" in name:
-                raise NotFound("there is no such route", field="path", value=scope.path, remedy=_nearest_route(first))
-            if scope.method != route.method:
-                raise WrongMethod(scope.method, route.method)
-            if self.in_flight > MOST_IN_FLIGHT and route.named:
+            route, arguments = ROUTES.find(scope.method, scope.path)
+            if self.in_flight > MOST_IN_FLIGHT and not route.spared:
                 raise Unavailable("too many requests at once", field="gateway", remedy="try again in a second")
-            self.counters.answered(first, await route.handler(self, scope, proto, name))
+            self.counters.answered(route.label, await route.handler(self, scope, proto, *arguments))
         except Exception as error:  # this is the one place where errors become answers
-            status, headers, body = problem(error)
+            status, headers, body = (route.problem if route else problem)(error)
             code = error.as_dict()["code"] if isinstance(error, MainspringError) else "internal"
             self.counters.problems[code] = self.counters.problems.get(code, 0) + 1
-            self.counters.answered(first if first in ROUTES else "other", status)
+            self.counters.answered(route.label if route else "other", status)
             proto.response_bytes(status, headers, body)
         finally:
             self.in_flight -= 1
@@ -192,17 +176,14 @@ class Gateway:
         self._routing.acknowledge(self._worker, self.generation, pid=os.getpid(), disabled=self.tripwires.disabled)
 
 
-def _nearest_route(word: str) -> str:
-    known = {f"/{first}/{{name}}" if route.named else f"/{first}": first for first, route in ROUTES.items()}
-    return next((f"ask {shown}" for shown, first in known.items() if first == word), nearest(f"/{word}", known))
-
-
-ROUTES: dict[str, Route] = {
-    "predict": Route("POST", predict, named=True),
-    "outcomes": Route("POST", outcomes, named=True),
-    "sources": Route("POST", sources, named=True),
-    "live": Route("GET", live),
-    "ready": Route("GET", ready),
-    "metrics": Route("GET", metrics),
-    "drained": Route("GET", drained),
-}
+ROUTES = RouteTable(
+    (
+        Route("POST", "/predict/{name}", predict, "predict"),
+        Route("POST", "/outcomes/{name}", outcomes, "outcome"),
+        Route("POST", "/sources/{name}", sources, "outcome"),
+        Route("GET", "/live", live, "open", spared=True),
+        Route("GET", "/ready", ready, "open", spared=True),
+        Route("GET", "/metrics", metrics, "operate", spared=True),
+        Route("GET", "/drained", drained, "operate", spared=True),
+    )
+)

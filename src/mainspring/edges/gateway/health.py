@@ -62,12 +62,12 @@ def _label(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-async def live(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
+async def live(gateway: Gateway, scope: Any, proto: Any) -> int:
     """Say that the process turns."""
     return _respond(proto, b'{"live":true}')
 
 
-async def ready(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
+async def ready(gateway: Gateway, scope: Any, proto: Any) -> int:
     """Say whether a snapshot is loaded and the spool takes writes."""
     why = await gateway.not_ready()
     generation = gateway.generation
@@ -75,7 +75,7 @@ async def ready(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     return _respond(proto, body, 200 if why is None else 503)
 
 
-async def metrics(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
+async def metrics(gateway: Gateway, scope: Any, proto: Any) -> int:
     """Tell Prometheus."""
     shadows = gateway.shadows
     lines = gateway.counters.lines()
@@ -93,7 +93,7 @@ async def metrics(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     return 200
 
 
-async def drained(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
+async def drained(gateway: Gateway, scope: Any, proto: Any) -> int:
     """Say how many rows are left for the shadows; a simulation waits for ``waiting`` to be 0."""
     shadows = gateway.shadows
     counts = {"queued": shadows.queued, "done": shadows.done, "dropped": shadows.dropped, "waiting": shadows.waiting}
