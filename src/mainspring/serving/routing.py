@@ -41,8 +41,19 @@ class VersionRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     environment: Environment | None = None
 
 
+class ArmRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One more challenger of a release that draws among several, and its share of the units."""
+
+    version: str
+    share: float
+
+
 class ReleaseRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A running release that draws units: ``share`` of them to ``challenger`` by a hash salted per epoch."""
+    """A running release that draws units: ``share`` of them to ``challenger`` by a hash salted per epoch.
+
+    Where it draws among several versions, ``others`` are those beside the first. ``per`` says what is drawn: a unit,
+    which meets the same version as long as shares stay, or each request for itself.
+    """
 
     id: str
     epoch: int
@@ -50,13 +61,31 @@ class ReleaseRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     challenger: str
     share: float
     planned_requests: int = 20_000
+    others: tuple[ArmRoute, ...] = ()
+    per: Literal["unit", "request"] = "unit"
+
+    @property
+    def challengers(self) -> tuple[str, ...]:
+        """Return every version that it draws beside the champion."""
+        return (self.challenger, *(arm.version for arm in self.others))
+
+
+class HoldoutRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A share of units that always meets the champion, whatever is released; its salt never changes."""
+
+    share: float
+    salt: str
 
 
 class ShadowRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A version that scores rows after the answer. ``release`` is empty for one that stays for comparison."""
+    """A version that scores rows after the answer. ``release`` is empty for one that stays for comparison.
+
+    It scores a ``sample`` of the rows, chosen by a hash of the prediction.
+    """
 
     version: str
     release: str = ""
+    sample: float = 1.0
 
 
 class ModelRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +101,7 @@ class ModelRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: tuple[Column, ...]
     champion: str
     release: ReleaseRoute | None = None
+    holdout: HoldoutRoute | None = None
     shadows: tuple[ShadowRoute, ...] = ()
     pinned: tuple[str, ...] = ()
     outcome_kind: Literal["bool", "float"] = "float"

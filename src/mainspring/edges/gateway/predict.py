@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,8 +18,9 @@ from mainspring.kernel.errors import Unavailable, unknown
 from mainspring.log.records import Assignment, Request, Role, Scored, Status
 from mainspring.log.spool import SpoolWriter
 from mainspring.serving.assemble import Looked
-from mainspring.serving.draw import Drawn, assign
+from mainspring.serving.draw import HELD_OUT, Drawn, assign, probabilities
 from mainspring.serving.ports import Row
+from mainspring.serving.routing import ReleaseRoute
 
 if TYPE_CHECKING:
     from mainspring.edges.gateway.app import Gateway
@@ -128,11 +129,20 @@ def _spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, hea
     """Draw every row and spool what was asked and drawn, before any model code runs."""
     model, route, rows, pinned = asked.model, asked.model.route, asked.rows, asked.pinned
     release = None if pinned or gateway.tripwires.tripped(model.release) else model.release
+    holdout = None if pinned else route.holdout
     stable = pinned.id if pinned else route.champion
     own = _names(asked.id, len(rows)) if model.unit is None or model.entity is None else ()
     units = own if model.unit is None else _texts(rows, model.unit)
     entities = own if model.entity is None else units if model.entity == model.unit else _texts(rows, model.entity)
-    drawn = [assign(release, stable, unit) for unit in units]
+    out = gateway.tripwires.disabled
+    if release is not None and release.per == "request":
+        keys = _names(asked.id, len(rows))
+        drawn = [
+            assign(release, stable, unit, key=key, holdout=holdout, out=out)
+            for unit, key in zip(units, keys, strict=True)
+        ]
+    else:
+        drawn = [assign(release, stable, unit, holdout=holdout, out=out) for unit in units]
     request = Request(
         prediction_id=asked.id,
         project=route.project,
@@ -146,22 +156,38 @@ def _spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, hea
         caller=headers.get("x-mainspring-caller", "")[:100],
         idempotency_key=headers.get("idempotency-key", "")[:200],
     )
-    assignment = Assignment(
+    gateway.spool.append(request)
+    if holdout is None:
+        gateway.spool.append(_assignment(asked, release, range(len(drawn)), drawn, out))
+        return drawn
+    for held in (False, True):  # who is held out is logged under a draw of its own, not as drawn by the release
+        places = [place for place, one in enumerate(drawn) if one.held_out is held]
+        if places:
+            gateway.spool.append(_assignment(asked, None if held else release, places, drawn, out))
+    return drawn
+
+
+def _assignment(
+    asked: Asked, release: ReleaseRoute | None, places: Sequence[int], drawn: Sequence[Drawn], out: Collection[str]
+) -> Assignment:
+    route = asked.model.route
+    held = route.holdout if release is None and drawn[places[0]].held_out else None
+    several = probabilities(release, route.champion, out) if release is not None and release.others else {}
+    return Assignment(
         prediction_id=asked.id,
         model=route.model,
         generation=asked.generation,
-        release=release.id if release else "",
+        release=release.id if release else HELD_OUT if held else "",
         epoch=release.epoch if release else 0,
-        salt=release.salt if release else "",
-        rows=tuple(range(len(rows))),
-        draws=tuple([one.draw for one in drawn]),
-        arms=tuple([one.arm for one in drawn]),
-        propensities=tuple([one.propensity for one in drawn]),
+        salt=release.salt if release else held.salt if held else "",
+        rows=tuple(places),
+        draws=tuple([drawn[place].draw for place in places]),
+        arms=tuple([drawn[place].arm for place in places]),
+        propensities=tuple([drawn[place].propensity for place in places]),
         decision_us=asked.decision_us,
+        action_set=tuple(several),
+        action_propensities=tuple(several.values()),
     )
-    gateway.spool.append(request)
-    gateway.spool.append(assignment)
-    return drawn
 
 
 def _names(id: str, count: int) -> tuple[str, ...]:
@@ -180,15 +206,17 @@ def _text(value: Any) -> str:
 async def _answer(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn]) -> Answers:
     """Let both arms answer; whatever the challenger leaves open the stable version answers in its place."""
     answers = Answers(len(asked.rows))
-    challenger = asked.model.challenger
-    tried = [] if challenger is None else [place for place, one in enumerate(drawn) if one.arm == challenger.id]
+    tried: dict[str, list[int]] = {}
+    if asked.model.challengers:
+        for place, one in enumerate(drawn):
+            if one.arm in asked.model.challengers:
+                tried.setdefault(one.arm, []).append(place)
     if asked.pinned is not None or not tried:
         role: Role = "served" if asked.pinned is None else "pinned"
         await _stable(gateway, asked, answers, range(len(drawn)), role)
         return answers
-    chosen = set(tried)
-    rest = [place for place in range(len(drawn)) if place not in chosen]
-    challenging = asyncio.ensure_future(_challenge(gateway, asked, answers, tried))
+    rest = [place for place, one in enumerate(drawn) if one.arm not in tried]
+    challenging = asyncio.gather(*[_challenge(gateway, asked, answers, arm, tried[arm]) for arm in tried])
     if rest:
         try:
             await _stable(gateway, asked, answers, rest, "served")
@@ -196,20 +224,20 @@ async def _answer(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn]) -> Ans
             challenging.cancel()
             raise
     await challenging
-    left = [place for place in tried if answers.given[place] is None]
+    left = [place for places in tried.values() for place in places if answers.given[place] is None]
     if left:
         await _stable(gateway, asked, answers, left, "fallback")
     return answers
 
 
-async def _challenge(gateway: Gateway, asked: Asked, answers: Answers, places: Sequence[int]) -> None:
-    arm, release = asked.model.challenger, asked.model.release
-    if arm is None or release is None:
+async def _challenge(gateway: Gateway, asked: Asked, answers: Answers, version: str, places: Sequence[int]) -> None:
+    arm, release = asked.model.challengers[version], asked.model.release
+    if release is None:
         return
     budget_s = asked.remaining_s() - asked.model.champion.engine.latency.p99_us / 1e6
     ran = await run(arm, asked, places, budget_s)
     spool_scored(gateway.spool, Part(asked, arm, "served", places, release.id), ran)
-    gateway.tripwires.challenger_answered(release, bool(ran.faults), next(iter(ran.faults.values()), ""))
+    gateway.tripwires.challenger_answered(release, version, bool(ran.faults), next(iter(ran.faults.values()), ""))
     _take(answers, arm, places, ran)
 
 

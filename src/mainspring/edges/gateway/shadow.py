@@ -12,6 +12,7 @@ from mainspring.edges.gateway.predict import AWAY, INVALID, LATE, Asked, Part, R
 from mainspring.edges.gateway.snapshot import Arm, Local
 from mainspring.kernel.errors import Unavailable
 from mainspring.log.spool import SpoolWriter
+from mainspring.serving.draw import draw
 from mainspring.serving.ports import Row, Runtime
 
 BATCH_ROWS = 256
@@ -40,8 +41,10 @@ class Shadows:
 
     def offer(self, asked: Asked, met: Sequence[set[str]]) -> None:
         """Queue the rows of a request for every shadow that has not met them already."""
-        for version, (arm, release) in asked.model.shadows.items():
+        for version, (arm, release, sample) in asked.model.shadows.items():
             places = [place for place, versions in enumerate(met) if version not in versions]
+            if sample < 1.0:
+                places = [place for place in places if draw(asked.id, str(place)) < sample]
             if not places:
                 continue
             if self.waiting + len(places) > self._most_rows:

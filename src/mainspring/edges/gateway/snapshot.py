@@ -145,8 +145,8 @@ class Model:
     """All that is needed to answer requests to one model."""
 
     __slots__ = (
-        "_latest", "arms", "challenger", "champion", "entity", "generation", "native", "outcomes", "pinned", "release",
-        "route", "shadows", "subject", "unit", "views",
+        "_latest", "arms", "challengers", "champion", "entity", "generation", "native", "outcomes", "pinned",
+        "release", "route", "shadows", "subject", "unit", "views",
     )  # fmt: skip
 
     def __init__(self, route: ModelRoute, routing: Routing, engines: dict[str, Engine], latest: Latest | None) -> None:
@@ -175,11 +175,13 @@ class Model:
         self.arms = {id: Arm(version, engines[id], route.columns, self.views) for id, version in versions.items()}
         self.champion = self.arms[route.champion]
         self.release: ReleaseRoute | None = route.release
-        self.challenger = self.arms[route.release.challenger] if route.release else None
-        self.shadows: dict[str, tuple[Arm, str]] = {}
+        self.challengers = {id: self.arms[id] for id in route.release.challengers} if route.release else {}
+        self.shadows: dict[str, tuple[Arm, str, float]] = {}
         for shadow in route.shadows:
-            if shadow.version not in self.shadows or not self.shadows[shadow.version][1]:
-                self.shadows[shadow.version] = (self.arms[shadow.version], shadow.release)
+            before = self.shadows.get(shadow.version)
+            release = shadow.release if before is None or not before[1] else before[1]
+            sample = shadow.sample if before is None else max(shadow.sample, before[2])
+            self.shadows[shadow.version] = (self.arms[shadow.version], release, sample)
         self.pinned = {self.arms[id].number: self.arms[id] for id in route.pinned}
 
     def look_up(self, rows: Sequence[Row], at_us: int) -> list[Sequence[Looked]]:
@@ -296,7 +298,7 @@ def _load_and_warm(version: VersionRoute, get: Callable[[str], bytes]) -> Runtim
 
 
 def _versions(route: ModelRoute) -> list[str]:
-    drawn = [route.release.challenger] if route.release else []
+    drawn = route.release.challengers if route.release else ()
     return list(dict.fromkeys([route.champion, *drawn, *route.pinned, *(shadow.version for shadow in route.shadows)]))
 
 

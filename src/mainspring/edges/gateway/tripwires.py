@@ -10,27 +10,28 @@ from mainspring.serving.tripwire import Tripwire
 
 
 class Tripwires:
-    """One tripwire a release, kept across snapshots. ``disabled`` is ``{version: reason}``."""
+    """One tripwire a challenger, kept across snapshots. ``disabled`` is ``{version: reason}``."""
 
     def __init__(self, tell: Callable[[], None]) -> None:
         self._tell = tell
-        self._wires: dict[str, Tripwire] = {}
+        self._wires: dict[str, dict[str, Tripwire]] = {}
         self.disabled: dict[str, str] = {}
 
     def tripped(self, release: ReleaseRoute | None) -> bool:
-        """Return whether the release's challenger was taken out."""
-        return release is not None and release.challenger in self.disabled
+        """Return whether every challenger of the release was taken out."""
+        return release is not None and all(version in self.disabled for version in release.challengers)
 
     def stable_answered(self, release: ReleaseRoute, failed: bool) -> None:
         """Count an answer of the stable version beside a running release."""
-        self._wire(release).stable_answered(failed, time.monotonic())
+        for wire in self._of(release).values():
+            wire.stable_answered(failed, time.monotonic())
 
-    def challenger_answered(self, release: ReleaseRoute, failed: bool, fault: str) -> None:
-        """Count an answer of the challenger, and take it out if that was one failure too many."""
-        wire = self._wire(release)
-        if wire.challenger_answered(failed, time.monotonic()) and not self.tripped(release):
+    def challenger_answered(self, release: ReleaseRoute, version: str, failed: bool, fault: str) -> None:
+        """Count an answer of a challenger, and take it out if that was one failure too many."""
+        wire = self._of(release)[version]
+        if wire.challenger_answered(failed, time.monotonic()) and version not in self.disabled:
             last = f", the last one: {fault}" if fault else ""
-            self.disabled[release.challenger] = f"{wire.failures} of {wire.requests} requests failed{last}"
+            self.disabled[version] = f"{wire.failures} of {wire.requests} requests failed{last}"
             self._tell()
 
     def keep(self, releases: set[str], versions: set[str]) -> None:
@@ -38,8 +39,9 @@ class Tripwires:
         self._wires = {id: wire for id, wire in self._wires.items() if id in releases}
         self.disabled = {id: reason for id, reason in self.disabled.items() if id in versions}
 
-    def _wire(self, release: ReleaseRoute) -> Tripwire:
-        wire = self._wires.get(release.id)
-        if wire is None:
-            wire = self._wires[release.id] = Tripwire(release.planned_requests)
-        return wire
+    def _of(self, release: ReleaseRoute) -> dict[str, Tripwire]:
+        wires = self._wires.setdefault(release.id, {})
+        for version in release.challengers:
+            if version not in wires:
+                wires[version] = Tripwire(release.planned_requests)
+        return wires
