@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainspring.log.frame import encode_group, encode_record, read_groups
+from mainspring.log.frame import encode_group, encode_set, read_groups
 from mainspring.log.records import Outcomes, SourceRows
 
 numbers = st.integers(-(2**53), 2**53)
@@ -16,7 +16,7 @@ groups = st.lists(st.lists(outcomes | pushed, min_size=1, max_size=4), min_size=
 
 
 def written(group):
-    return encode_group([encode_record(record) for record in group])
+    return encode_group([encode_set([record]) for record in group], len(group))
 
 
 @given(groups)

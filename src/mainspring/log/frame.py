@@ -49,17 +49,18 @@ class Scan(msgspec.Struct, frozen=True):
     resume: int = 0
 
 
-def encode_record(record: Record) -> bytes:
-    """Return a record's bytes."""
-    return _encoder.encode(record)
-
-
-def encode_group(records: Sequence[bytes]) -> bytes:
-    """Return a group of encoded records as it lies on disk."""
-    body = bytearray(_BODY.pack(FORMAT, len(records)))
+def encode_set(records: Sequence[Record]) -> bytes:
+    """Return records as they lie in a group, one after the other: what goes into one group together or not at all."""
+    pieces = []
     for record in records:
-        body += _LENGTH.pack(len(record))
-        body += record
+        data = _encoder.encode(record)
+        pieces += (_LENGTH.pack(len(data)), data)
+    return b"".join(pieces)
+
+
+def encode_group(sets: Sequence[bytes], count: int) -> bytes:
+    """Return the group of ``count`` records in these encoded sets as it lies on disk."""
+    body = b"".join((_BODY.pack(FORMAT, count), *sets))
     return _HEAD.pack(len(body), zlib.crc32(body)) + body
 
 

@@ -20,11 +20,11 @@ from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import InvalidInput, Unavailable
 from mainspring.kernel.ids import digest
 from mainspring.ledger.ports import Store
-from mainspring.log.frame import encode_group, encode_record
+from mainspring.log.frame import encode_group, encode_set
 from mainspring.log.parts import list_parts, listed, merge_one, span_of
 from mainspring.log.ports import Disk, PartRef, SourceShapes, Tables
 from mainspring.log.pushed import frame_of
-from mainspring.log.records import Record, SourceRows
+from mainspring.log.records import Record, SourceRows, Stopped
 from mainspring.log.rows import rows_of
 from mainspring.log.segments import (
     QUARANTINE,
@@ -36,8 +36,9 @@ from mainspring.log.segments import (
     remove_spent,
     segment_path,
 )
+from mainspring.log.tables import boots as known_boots
 from mainspring.log.tables import positions, tallies
-from mainspring.log.tally import add_tallies, tallies_of
+from mainspring.log.tally import Tally, add_tallies, tallies_of, under_policies
 
 ACTOR = "log"
 MOST_RECORDS = 20_000
@@ -67,6 +68,7 @@ class Batch(msgspec.Struct):
     ingested: Ingested
     frames: dict[str, pl.DataFrame]
     damaged: list[Damage]
+    stops: tuple[Stopped, ...]
     written: dict[str, PartRef]
 
 
@@ -94,10 +96,20 @@ class Ingest:
         self._positions: dict[str, Position] | None = None
         self._batch: Batch | None = None
         self._lag_bytes = 0
+        self._policies: dict[str, str] | None = None
+        self._failing_since_s: float | None = None
         self._merge_not_before_s = 0.0
 
     def run(self) -> Ingested:
         """Bring what the gateways have written since the last run into the tables."""
+        try:
+            return self._run()
+        except Unavailable:
+            if self._failing_since_s is None:
+                self._failing_since_s = monotonic()
+            raise
+
+    def _run(self) -> Ingested:
         if self._positions is None:
             self._positions = self._recover()
         if self._batch is None:
@@ -108,6 +120,7 @@ class Ingest:
         moved = [reading for reading in batch.readings if self._positions.get(reading.boot) != reading.position]
         if moved or batch.ingested.lag_bytes != self._lag_bytes:
             self._commit(moved, batch)
+            self._failing_since_s = None
         self._batch = None
         reached("ingest.after_commit")
         self._positions.update({reading.boot: reading.position for reading in moved})
@@ -147,7 +160,7 @@ class Ingest:
             torn_bytes=sum(reading.torn_bytes for reading in readings),
             lag_bytes=lag_bytes,
         )
-        return Batch(readings, ingested, frames, damage, {})
+        return Batch(readings, ingested, frames, damage, rows.stops, {})
 
     def _sources(self, pushed: dict[str, list[SourceRows]]) -> tuple[dict[str, pl.DataFrame], list[Record]]:
         frames: dict[str, pl.DataFrame] = {}
@@ -175,7 +188,7 @@ class Ingest:
     def _set_aside(self, refused: Sequence[Record]) -> list[str]:
         if not refused:
             return []
-        data = encode_group([encode_record(record) for record in refused])
+        data = encode_group([encode_set(refused)], len(refused))
         return [self._keep(f"refused-{digest(data)[:16]}.seg", data)]
 
     def _keep(self, name: str, data: bytes) -> str:
@@ -195,7 +208,8 @@ class Ingest:
             one.result()
 
     def _commit(self, moved: Sequence[Reading], batch: Batch) -> None:
-        if not batch.ingested.damaged:
+        late = self._failing_since_s is not None
+        if not (batch.ingested.damaged or batch.stops or late):
             with self._store.bookkeeping() as connection:
                 self._store_rows(connection, moved, batch)
                 reached("ingest.before_commit")
@@ -207,17 +221,45 @@ class Ingest:
                 tx.record(
                     "log.damaged", name, "bytes of the spool are not what was written; kept in quarantine", numbers
                 )
+            for stop in batch.stops:
+                numbers = {"lasted_ms": stop.lasted_ms, "refused": stop.refused}
+                tx.record("log.stopped", stop.boot, f"a gateway's log took nothing: {stop.why}", numbers)
+            if self._failing_since_s is not None:
+                waited = {"lasted_ms": round((monotonic() - self._failing_since_s) * 1_000)}
+                tx.record("log.delayed", ACTOR, "records could not be taken in: no room was left to write", waited)
+            reached("ingest.before_commit")
 
     def _store_rows(self, connection: Connection, moved: Sequence[Reading], batch: Batch) -> None:
         now_us = self._clock.now_us()
+        self._store_policies(connection, batch.readings, now_us)
         written = [(batch.written[table], frame) for table, frame in batch.frames.items()]
         list_parts(connection, [(part, span_of(part.table, frame)) for part, frame in written], now_us)
         for reading in moved:
             _store_position(connection, reading.boot, reading.position)
-        add_tallies(connection, (tally for part, frame in written for tally in tallies_of(part.table, frame)))
+        counted = [tally for part, frame in written for tally in tallies_of(part.table, frame)]
+        add_tallies(connection, [*counted, *self._under(batch)])
         connection.execute(delete(tallies).where(tallies.c.model == "", tallies.c.name == "spool"))
         lag = {"model": "", "name": "spool", "rows": batch.ingested.lag_bytes, "last_us": now_us}
         connection.execute(insert(tallies).values(lag))
+
+    def _store_policies(self, connection: Connection, readings: Sequence[Reading], now_us: int) -> None:
+        if self._policies is None:
+            stored = connection.execute(select(known_boots.c.boot, known_boots.c.acknowledgement))
+            self._policies = {row.boot: row.acknowledgement for row in stored}
+        fresh = {reading.boot: reading.policy for reading in readings if reading.boot not in self._policies}
+        if fresh:
+            connection.execute(
+                insert(known_boots),
+                [
+                    {"boot": b, "acknowledgement": p.acknowledgement, "batch_ms": p.batch_ms, "seen_us": now_us}
+                    for b, p in fresh.items()
+                ],
+            )
+            self._policies |= {boot: policy.acknowledgement for boot, policy in fresh.items()}
+
+    def _under(self, batch: Batch) -> list[Tally]:
+        asked = batch.frames.get("requests")
+        return [] if asked is None else under_policies(asked, self._policies or {})
 
     def _merge(self) -> None:
         """Merge small parts; where that fails, as on a full disk, the rows are there all the same."""

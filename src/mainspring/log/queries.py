@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from mainspring.kernel.errors import NotFound
 from mainspring.ledger.ports import Store
@@ -16,7 +16,8 @@ from mainspring.log.parts import list_parts, listed, span_of
 from mainspring.log.ports import Tables
 from mainspring.log.pushed import KNOWN, plain_types
 from mainspring.log.rows import SCHEMAS, TIMES
-from mainspring.log.tally import Tally, read_tallies
+from mainspring.log.tables import boots
+from mainspring.log.tally import BOOT_OF, Tally, read_tallies
 
 REQUESTS = (
     *("prediction_id", "row", "entity", "unit", "subject", "decision_us", "receipt_us", "body", "caller"),
@@ -133,6 +134,7 @@ class PredictionLog:
         came = self.outcomes(asked["model"][0]).join(asked.select("entity").unique(), on="entity", how="semi")
         return {
             "id": prediction_id,
+            "acknowledgement": self._policy_of(prediction_id),
             **{table: frame.rows(named=True) for table, frame in found.items()},
             "outcomes": came.rows(named=True),
         }
@@ -148,9 +150,28 @@ class PredictionLog:
         counted: dict[str, int] = {"predictions": _total(mine, "requests"), "assignments": _total(mine, "assignments")}
         for name in sorted({tally.name for tally in mine if tally.name.startswith("scored:")}):
             counted[name.removeprefix("scored:")] = _total(mine, name)
+        for name in sorted({tally.name for tally in mine if tally.name.startswith("under:")}):
+            counted[name.replace(":", "_")] = _total(mine, name)
         counted["outcomes"], counted["parked"] = self._outcome_counts(model)
         counted["spool_lag_bytes"] = _total([tally for tally in tallies if not tally.model], "spool")
         return counted
+
+    def too_late(self, model: str, since_us: int, known_since_us: int, known_until_us: int, horizon_us: int) -> int:
+        """Count rows decided from ``since_us`` on whose outcome became known in that span, after their horizon."""
+        came = self._rows("outcomes", ("entity", "known_us"), model, known_since_us, known_until_us + 1)
+        if not came.height:
+            return 0
+        asked = self._rows("requests", ("entity", "decision_us"), model, since_us)
+        met = asked.join(came.group_by("entity").agg(pl.col("known_us").min()), on="entity", how="inner")
+        return met.filter(pl.col("known_us") - pl.col("decision_us") > horizon_us).height
+
+    def firm(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of predictions that were not logged under ``best_effort``: a crash may bias what is left."""
+        with self._store.read() as connection:
+            weak = connection.scalars(select(boots.c.boot).where(boots.c.acknowledgement == "best_effort")).all()
+        if not weak:
+            return rows
+        return rows.filter(~pl.col("prediction_id").str.replace(BOOT_OF, "").is_in(list(weak)))
 
     def first_decision_us(self, model: str) -> int | None:
         """Return the first decision time of a model's requests."""
@@ -159,6 +180,12 @@ class PredictionLog:
     def last_outcome_us(self, model: str) -> int | None:
         """Return the last moment at which an outcome of the model became known."""
         return self._tally(model, "outcomes").last_us
+
+    def _policy_of(self, prediction_id: str) -> str:
+        boot = prediction_id.rpartition("-")[0]
+        with self._store.read() as connection:
+            said = connection.scalar(select(boots.c.acknowledgement).where(boots.c.boot == boot))
+        return said or "batched"
 
     def _of_prediction(self, table: str, prediction_id: str) -> pl.DataFrame:
         """Look in the column of ids first: the parts that do not hold the prediction are never read whole."""

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 
 Role = Literal["served", "shadow", "fallback", "pinned", "batch", "external"]
 Status = Literal["ok", "failed", "late", "invalid", "refused"]
@@ -95,4 +95,13 @@ class SourceRows(msgspec.Struct, frozen=True, array_like=True, tag="source_rows"
     body: bytes
 
 
-Record = Request | Assignment | Scored | Outcomes | SourceRows
+class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
+    """A spool that took nothing for a while, told by its writer once it writes again: how long, what was refused."""
+
+    boot: str
+    why: str
+    lasted_ms: int
+    refused: int
+
+
+Record = Request | Assignment | Scored | Outcomes | SourceRows | Stopped

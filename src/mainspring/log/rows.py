@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from mainspring.log.records import Assignment, Outcomes, Record, Request, Scored, SourceRows
+from mainspring.log.records import Assignment, Outcomes, Record, Request, Scored, SourceRows, Stopped
 
 _TEXT, _INT, _FLOAT = pl.String(), pl.Int64(), pl.Float64()
 
@@ -86,6 +86,7 @@ class Rows(msgspec.Struct, frozen=True):
     frames: dict[str, pl.DataFrame]
     pushed: dict[str, list[SourceRows]]
     refused: tuple[Record, ...] = ()
+    stops: tuple[Stopped, ...] = ()
 
 
 def rows_of(records: Iterable[Record]) -> Rows:
@@ -93,6 +94,7 @@ def rows_of(records: Iterable[Record]) -> Rows:
     found: dict[str, list[Row]] = {name: [] for name in SCHEMAS}
     pushed: dict[str, list[SourceRows]] = {}
     refused: list[Record] = []
+    stops: list[Stopped] = []
     for record in records:
         try:
             match record:
@@ -106,10 +108,12 @@ def rows_of(records: Iterable[Record]) -> Rows:
                     found["outcomes"].extend(_outcome_rows(record))
                 case SourceRows():
                     pushed.setdefault(record.source, []).append(record)
+                case Stopped():
+                    stops.append(record)
         except (ValueError, msgspec.MsgspecError):
             refused.append(record)
     frames = {name: _frame(name, rows) for name, rows in found.items() if rows}
-    return Rows(frames, pushed, tuple(refused))
+    return Rows(frames, pushed, tuple(refused), tuple(stops))
 
 
 def _frame(table: str, rows: Sequence[Row]) -> pl.DataFrame:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from mainspring.kernel.errors import NotFound
 from mainspring.log.frame import read_groups
 from mainspring.log.ports import Disk
 from mainspring.log.records import Record
-from mainspring.log.spool import LOCK
+from mainspring.log.spool import LOCK, POLICY, Policy
 
 QUARANTINE = "quarantine"
 _SEGMENT = ".seg"
@@ -46,6 +47,7 @@ class Reading(msgspec.Struct, frozen=True):
     damage: tuple[Damage, ...] = ()
     torn_bytes: int = 0
     left_bytes: int = 0
+    policy: Policy = Policy("batched", 0)
 
 
 def boots(disk: Disk, spool: Path) -> list[str]:
@@ -86,7 +88,8 @@ def read_boot(disk: Disk, spool: Path, boot: str, positions: Mapping[str, Positi
             continue
         spent.append(number)
     done = ended and len(spent) == len(numbers)
-    return Reading(boot, tuple(records), position, tuple(spent), done, tuple(damage), torn_bytes, left_bytes)
+    policy = _policy(disk, folder)
+    return Reading(boot, tuple(records), position, tuple(spent), done, tuple(damage), torn_bytes, left_bytes, policy)
 
 
 def segment_numbers(disk: Disk, folder: Path) -> list[int]:
@@ -104,8 +107,16 @@ def remove_spent(disk: Disk, spool: Path, reading: Reading) -> None:
     for number in reading.spent:
         disk.remove(segment_path(spool, reading.boot, number))
     if reading.ended:
+        disk.remove(spool / reading.boot / POLICY)
         disk.remove(spool / reading.boot / LOCK)
         disk.remove(spool / reading.boot)
+
+
+def _policy(disk: Disk, folder: Path) -> Policy:
+    try:
+        return msgspec.json.decode(disk.read(folder / POLICY), type=Policy)
+    except (NotFound, msgspec.MsgspecError):  # of a boot before policies were written down, when this was the default
+        return Policy("batched", 5)
 
 
 def _ended(disk: Disk, folder: Path) -> bool:

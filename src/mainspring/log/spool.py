@@ -1,8 +1,9 @@
 """The writing side of the spool: one writer per boot of a gateway worker, in a folder of its own.
 
-``append`` puts a record into memory; a thread writes what has gathered every few milliseconds as one group. How much a
-crash may take is the acknowledgement policy: ``durable`` (nothing that was acknowledged: ``durable()`` waits for the
-fsync of the group), ``batched`` (the last ``batch_ms``), ``best_effort`` (what the operating system had not written).
+``append`` puts records into memory; a thread writes what has gathered every few milliseconds as one group. Records that
+are appended together are in the log together or not at all. How much a crash may take is the acknowledgement policy:
+``durable`` (nothing that was acknowledged: ``durable()`` waits for the fsync of the group), ``batched`` (the last
+``batch_ms``), ``best_effort`` (what the operating system had not written).
 """
 
 from __future__ import annotations
@@ -11,20 +12,34 @@ import asyncio
 import threading
 from contextlib import suppress
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Literal
+
+import msgspec
 
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, Unavailable
-from mainspring.log.frame import MOST_BYTES, MOST_RECORDS, encode_group, encode_record
+from mainspring.log.frame import MOST_BYTES, MOST_RECORDS, encode_group, encode_set
 from mainspring.log.ports import AppendFile, Disk, Lock
-from mainspring.log.records import Record
+from mainspring.log.records import Record, Stopped
 
 Acknowledgement = Literal["durable", "batched", "best_effort"]
 
 LOCK = "lock"
+POLICY = "policy"  # a file beside the segments: under which policy this boot acknowledges
 RETRY_S = 0.1
 MOST_WAITING_BYTES = 64 * 1_024 * 1_024
+
+
+Set = tuple[bytes, int]  # records that stay together, encoded, and how many they are
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Under which policy a boot acknowledges, and how many milliseconds ``batched`` may lose."""
+
+    acknowledgement: Acknowledgement
+    batch_ms: int
+    version: int = 1
 
 
 def segment_name(number: int) -> str:
@@ -56,11 +71,14 @@ class SpoolWriter:
         self._acknowledgement = acknowledgement
         self._batch_s = batch_ms / 1_000
         self._rotate_bytes = rotate_bytes
-        self._waiting: list[bytes] = []
+        self._waiting: list[Set] = []
         self._waiting_bytes = 0
-        self._unwritten: list[bytes] = []
-        self._appended = self._written = self._kept = 0  # records, of all that were ever appended
+        self._unwritten: list[Set] = []
+        self._appended = self._written = self._kept = 0  # sets, of all that were ever appended
         self._failure: MainspringError | None = None
+        self._boot = boot
+        self._failing_since_s = 0.0
+        self._refused = 0
         self._closing = False
         self._number = 1
         self._turn = threading.Lock()
@@ -69,6 +87,7 @@ class SpoolWriter:
         self._listeners: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         hidden = _begin(folder, boot, disk)
         self._lock = _lock(hidden, boot, disk)
+        disk.write(hidden / POLICY, msgspec.json.encode(Policy(acknowledgement, batch_ms)))
         self._segment: AppendFile = disk.append(hidden / segment_name(1))
         disk.rename(hidden, folder / boot)
         self._folder = folder / boot
@@ -80,19 +99,30 @@ class SpoolWriter:
         """Return the stated policy."""
         return self._acknowledgement
 
-    def append(self, record: Record) -> None:
-        """Take a record to be written; raises ``Unavailable`` while the disk is full, and then takes nothing."""
+    @property
+    def waiting_bytes(self) -> int:
+        """Return the bytes that were taken and are not in the segment yet."""
+        return self._waiting_bytes
+
+    @property
+    def failing_s(self) -> float:
+        """Return for how many seconds nothing could be written; 0 while all is well."""
+        return monotonic() - self._failing_since_s if self._failure is not None else 0.0
+
+    def append(self, *records: Record) -> None:
+        """Take records to be written together; raises ``Unavailable`` while the disk is full, and then takes none."""
         if self._failure is not None:
+            self._refused += 1
             raise self._failure
         if self._closing:
             raise Unavailable("the spool is closed", field="spool")
         if self._waiting_bytes > MOST_WAITING_BYTES:
             raise Unavailable("the disk is slower than the requests", field="spool", remedy="try again in a second")
-        data = encode_record(record)
+        data = encode_set(records)
         with self._turn:
             self._waiting_bytes += len(data)
             self._appended += 1
-            self._waiting.append(data)
+            self._waiting.append((data, len(records)))
         if not self._work.is_set():
             self._work.set()
 
@@ -164,15 +194,15 @@ class SpoolWriter:
             failure.__cause__ = error
             self._tell(failure)
 
-    def _write_group(self, records: list[bytes]) -> None:
+    def _write_group(self, sets: list[Set]) -> None:
         if self._segment.size >= self._rotate_bytes:
             self._rotate()
         reached("spool.before_write")
-        self._segment.write(encode_group(records))
-        del self._unwritten[: len(records)]  # written: a failing fsync must not write it twice
-        self._written += len(records)
+        self._segment.write(encode_group([data for data, _ in sets], sum(count for _, count in sets)))
+        del self._unwritten[: len(sets)]  # written: a failing fsync must not write it twice
+        self._written += len(sets)
         with self._turn:
-            self._waiting_bytes -= sum(map(len, records))
+            self._waiting_bytes -= sum(len(data) for data, _ in sets)
         reached("spool.after_write")
 
     def _keep(self) -> None:
@@ -180,6 +210,17 @@ class SpoolWriter:
             self._segment.sync()
             reached("spool.after_sync")
         self._kept = self._written
+
+    def _note_stop(self, failure: MainspringError) -> None:
+        """Put the stop itself into the log, so that the ledger can tell of it."""
+        lasted_ms = round((monotonic() - self._failing_since_s) * 1_000)
+        data = encode_set([Stopped(self._boot, failure.sentence(), lasted_ms, self._refused)])
+        self._refused = 0
+        with self._turn:
+            self._waiting_bytes += len(data)
+            self._appended += 1
+            self._waiting.append((data, 1))
+        self._work.set()
 
     def _rotate(self) -> None:
         self._segment.sync()
@@ -190,6 +231,10 @@ class SpoolWriter:
         reached("spool.rotated")
 
     def _tell(self, failure: MainspringError | None) -> None:
+        if failure is not None and self._failure is None:
+            self._failing_since_s = monotonic()
+        elif failure is None and self._failure is not None:
+            self._note_stop(self._failure)
         with self._progress:
             self._failure = failure
             done = [item for item in self._listeners if failure is not None or item[0] <= self._kept]
@@ -218,15 +263,16 @@ def _lock(hidden: Path, boot: str, disk: Disk) -> Lock:
     return taken
 
 
-def _fitting(records: list[bytes]) -> int:
-    """Return how many of the records go into the next group: at least one."""
-    count = size = 0
-    for record in records:
-        size += len(record)
-        if count == MOST_RECORDS or (count and size > MOST_BYTES):
+def _fitting(sets: list[Set]) -> int:
+    """Return how many of the sets go into the next group: at least one."""
+    fitting = records = size = 0
+    for data, count in sets:
+        size += len(data)
+        records += count
+        if fitting and (records > MOST_RECORDS or size > MOST_BYTES):
             break
-        count += 1
-    return count
+        fitting += 1
+    return fitting
 
 
 def _settle(future: asyncio.Future[None], failure: MainspringError | None) -> None:

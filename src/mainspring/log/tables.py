@@ -32,6 +32,16 @@ positions = Table(
     Column("offset", BigInteger, nullable=False),
 )
 
+# Which boots of gateways have written, and under which policy they acknowledged.
+boots = Table(
+    "boots",
+    metadata,
+    Column("boot", String(40), primary_key=True),
+    Column("acknowledgement", String(20), nullable=False),
+    Column("batch_ms", Integer, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+)
+
 # Sums over whole tables that pages ask for often: rows of a table, or scored rows of a role.
 tallies = Table(
     "tallies",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import polars as pl
@@ -10,6 +10,8 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from mainspring.log.rows import TIMES
 from mainspring.log.tables import tallies
+
+BOOT_OF = r"-[0-9a-f]+$"  # what a prediction's id has after its boot
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -31,6 +33,13 @@ def tallies_of(table: str, frame: pl.DataFrame) -> list[Tally]:
     for model, name, at_us in zip(frame["model"], names, frame[TIMES[table]], strict=True):
         moments.setdefault((model, name), []).append(at_us)
     return [Tally(model, name, len(at), min(at), max(at)) for (model, name), at in moments.items()]
+
+
+def under_policies(requests: pl.DataFrame, policies: Mapping[str, str]) -> list[Tally]:
+    """Count asked rows by model and by the policy of the boot that logged them, as ``under:<policy>``."""
+    boots = requests["prediction_id"].str.replace(BOOT_OF, "").replace_strict(policies, default="batched")
+    counted = requests.select("model", policy=boots).group_by("model", "policy").len()
+    return [Tally(model, f"under:{policy}", rows) for model, policy, rows in counted.iter_rows()]
 
 
 def add_tallies(connection: Connection, added: Iterable[Tally]) -> None:

@@ -84,6 +84,18 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     another_draws: bool = False
     step_requests: int = 0
     shadow_requests: int = 0
+    too_late_outcomes: int = 0
+    best_effort_rows: int = 0
+
+    @property
+    def uncounted(self) -> str:
+        """Say what came and could not count, in brackets; nothing where all of it counted."""
+        said = []
+        if self.too_late_outcomes:
+            said.append(f"{self.too_late_outcomes} outcomes came too late")
+        if self.best_effort_rows:
+            said.append(f"{self.best_effort_rows} rows were logged under best_effort, which cannot promote")
+        return f" ({'; '.join(said)})" if said else ""
 
 
 class Waiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -279,7 +291,7 @@ def _missing(terms: Terms, state: State, evidence: Evidence | None, facts: Facts
     if state.acknowledged_us is None:
         missing.append(("not_acknowledged", "the gateways have not taken it up yet"))
     if evidence is None:
-        return [*missing, ("no_evidence", "nothing was measured yet")]
+        return [*missing, ("no_evidence", f"nothing was measured yet{facts.uncounted}")]
     if state.stage == "canary":
         held_us = now_us - (state.acknowledged_us if state.acknowledged_us is not None else now_us)
         if held_us < terms.hold_us:
@@ -287,12 +299,12 @@ def _missing(terms: Terms, state: State, evidence: Evidence | None, facts: Facts
         if facts.step_requests < terms.step_requests:
             missing.append(("few_requests", "the challenger has answered too few requests at this share"))
         if state.step == len(terms.steps):
-            missing += _unproven(terms, evidence) + _unsound(terms, evidence, now_us)
+            missing += _unproven(terms, evidence, facts.uncounted) + _unsound(terms, evidence, now_us)
         return missing
     if terms.estimator == "paired" or not terms.steps:
         if _early(terms, state, now_us):
             missing.append(("early", "it has not been in shadow for the least time agreed"))
-        missing += _unproven(terms, evidence) + _unsound(terms, evidence, now_us)
+        missing += _unproven(terms, evidence, facts.uncounted) + _unsound(terms, evidence, now_us)
     elif facts.shadow_requests < terms.minimum_units:
         missing.append(("few_requests", "the challenger has scored too few rows in shadow"))
     if terms.steps and facts.another_draws:
@@ -300,14 +312,14 @@ def _missing(terms: Terms, state: State, evidence: Evidence | None, facts: Facts
     return missing
 
 
-def _unproven(terms: Terms, evidence: Evidence) -> list[tuple[str, str]]:
+def _unproven(terms: Terms, evidence: Evidence, uncounted: str = "") -> list[tuple[str, str]]:
     missing: list[tuple[str, str]] = []
     for gate in terms.gates:
         if gate.role != "metric":
             continue
         one = evidence.of(gate.name)
         if one is None or one.matured < terms.minimum_units:
-            missing.append(("few_units", f"too few matured units for {gate.name}"))
+            missing.append(("few_units", f"too few matured units for {gate.name}{uncounted}"))
         elif not one.good_enough:
             against = "the anchor" if gate.name == ANCHOR else "the champion"
             needed = "not worse" if gate.promote_margin else "better"

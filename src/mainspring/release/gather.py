@@ -66,7 +66,7 @@ def gather(log: PredictionLog, record: Record, before: Gathered, now_us: int) ->
     if record.state.generation is None or record.state.over:
         return before
     books = _rows(log, record, before.books, now_us)
-    books = _pairs(log, record, books, now_us)
+    books = _too_late(log, record, _pairs(log, record, books, now_us), now_us)
     if record.state.stage == "canary":
         return _drawn(log, record, books, before.units, now_us)
     return Gathered(books, before.units)
@@ -80,6 +80,9 @@ def _rows(log: PredictionLog, record: Record, books: Books, now_us: int) -> Book
         record.model, versions=[record.champion, record.challenger], since_us=books.rows_us, until_us=until_us + 1
     )
     scored = _counted(scored, record, books.rows_us, until_us)
+    firm = log.firm(scored)
+    books = msgspec.structs.replace(books, best_effort_rows=books.best_effort_rows + scored.height - firm.height)
+    scored = firm
     books = count_shadow(books, record.terms, shadow_failures(scored, record.champion, record.challenger))
     theirs = scored.filter((pl.col("version") == record.challenger) & (pl.col("release") == record.id))
     answered = theirs.filter(
@@ -101,7 +104,7 @@ def _pairs(log: PredictionLog, record: Record, books: Books, now_us: int) -> Boo
         return books
     versions = [record.champion, record.challenger, *([record.anchor] if record.anchor else [])]
     labelled = log.labelled(record.model, versions, books.pairs_us, until_us + 1, now_us)
-    labelled = _counted(labelled, record, books.pairs_us, until_us)
+    labelled = log.firm(_counted(labelled, record, books.pairs_us, until_us))
     for name, stable in ((QUALITY, record.champion), (ANCHOR, record.anchor)):
         if stable is not None and (name == QUALITY or terms.gate(name) is not None):
             counted = pairs(
@@ -109,6 +112,15 @@ def _pairs(log: PredictionLog, record: Record, books: Books, now_us: int) -> Boo
             )
             books = count_pairs(books, terms, name, counted)
     return msgspec.structs.replace(books, pairs_us=until_us)
+
+
+def _too_late(log: PredictionLog, record: Record, books: Books, now_us: int) -> Books:
+    """Count outcomes that came after their horizon: they are never evidence, but whoever waits should know of them."""
+    if now_us - books.outcomes_us < _pace_us(record.terms):
+        return books
+    late = log.too_late(record.model, record.state.started_us, books.outcomes_us + 1, now_us, record.terms.horizon_us)
+    counted = books.too_late_outcomes + late
+    return msgspec.structs.replace(books, too_late_outcomes=counted, outcomes_us=now_us)
 
 
 def _drawn(log: PredictionLog, record: Record, books: Books, units: pl.DataFrame, now_us: int) -> Gathered:
@@ -145,7 +157,7 @@ def _pace_us(terms: Terms) -> int:
 
 
 def _assigned(log: PredictionLog, record: Record, since_us: int, until_us: int) -> pl.DataFrame:
-    assigned = log.assignments(record.model, release=record.id, since_us=since_us, until_us=until_us + 1)
+    assigned = log.firm(log.assignments(record.model, release=record.id, since_us=since_us, until_us=until_us + 1))
     asked = log.requests(record.model, since_us=since_us, until_us=until_us + 1).select(*ROW, "entity", "unit")
     rows = assigned.select(*ROW, "arm", "propensity", "decision_us").join(asked, on=ROW, how="inner")
     return rows.with_columns(unit_hashes(rows["unit"]))

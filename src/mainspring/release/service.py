@@ -296,6 +296,8 @@ class ReleaseService:
             another_draws=any(one.state.share > 0 for one in others),
             step_requests=books.step_requests,
             shadow_requests=books.shadow_requests,
+            too_late_outcomes=books.too_late_outcomes,
+            best_effort_rows=books.best_effort_rows,
         )
 
     def _command(self, release_id: str, order: Command, by: str, reason: str) -> Release:

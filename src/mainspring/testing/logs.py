@@ -15,8 +15,8 @@ from mainspring.log.ingest import MOST_RECORDS, Ingest
 from mainspring.log.ports import SourceShape
 from mainspring.log.queries import PredictionLog
 from mainspring.log.records import Assignment, Outcomes, Record, Request, Role, Scored
-from mainspring.log.spool import SpoolWriter
-from mainspring.log.tables import parts, positions, tallies
+from mainspring.log.spool import Acknowledgement, SpoolWriter
+from mainspring.log.tables import boots, parts, positions, tallies
 from mainspring.testing.disk import FaultyDisk
 
 
@@ -38,11 +38,12 @@ class LogBench:
         self.disk = FaultyDisk(LocalDisk())
         self.store = SqliteStore(root / "meta.db", SystemClock())
         with self.store.bookkeeping() as connection:
-            metadata.create_all(connection, tables=[ledger_entries, parts, positions, tallies])
+            metadata.create_all(connection, tables=[ledger_entries, boots, parts, positions, tallies])
         self.tables = ParquetTables(root / "parts", self.disk)
         self.log = PredictionLog(self.store, self.tables)
         self.ingest = self.new_ingest()
         self.writers: dict[str, SpoolWriter] = {}
+        self.policies: dict[str, Acknowledgement] = {}  # of boots that are to acknowledge otherwise than batched
 
     def new_ingest(self, *, most_records: int = MOST_RECORDS) -> Ingest:
         """Return another consumer of the same spool, as after a restart."""
@@ -59,7 +60,7 @@ class LogBench:
     def write(self, *records: Record, boot: str = "b_1") -> None:
         """Append records as a gateway of that boot would, and wait until they are on disk."""
         if boot not in self.writers:
-            self.writers[boot] = SpoolWriter(self.spool, boot, self.disk)
+            self.writers[boot] = SpoolWriter(self.spool, boot, self.disk, self.policies.get(boot, "batched"))
         for record in records:
             self.writers[boot].append(record)
         self.writers[boot].flush()

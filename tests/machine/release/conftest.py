@@ -68,6 +68,7 @@ class World:
         self.label_shift = 0.0
         self.tells_negatives = True
         self.worth = 1.0  # the outcome's value where it happens
+        self.late_us = 0  # how much later than usual outcomes become known
         self.customers = 0  # where set, units are so many customers who come back
         self.model = "mod_late"
         with self.store.bookkeeping() as connection:
@@ -148,7 +149,7 @@ class World:
             )  # fmt: skip
         moved = np.where(arms == champion.id, 0.0, self.label_shift)
         happened = self.random.random(n) < np.clip(chance + moved, 0.0, 1.0)
-        known = at + (self.random.gamma(4.0, 1.2, n) * 3_600_000_000).astype(np.int64)
+        known = at + (self.random.gamma(4.0, 1.2, n) * 3_600_000_000).astype(np.int64) + self.late_us
         self.put("requests", pl.DataFrame({"prediction_id": ids, "row": 0, "model": self.model, "entity": entities,
                  "unit": units, "decision_us": at, "receipt_us": at, "body": "{}"}))  # fmt: skip
         self.put("assignments", pl.DataFrame({"prediction_id": ids, "row": 0, "model": self.model,

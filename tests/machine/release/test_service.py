@@ -2,10 +2,12 @@
 
 import msgspec
 import pytest
+from sqlalchemy import insert
 
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, Refused
 from mainspring.kernel.schema import Column
 from mainspring.ledger.queries import verify_chain
+from mainspring.log.tables import boots
 from mainspring.release.engine import decide
 from mainspring.release.policy import Canary, Immediate, Shadow
 from mainspring.serving.routing import ModelRoute, ReleaseRoute, Routing, ShadowRoute
@@ -317,3 +319,22 @@ def test_a_champion_that_is_replaced_by_hand_at_that_moment_is_not_promoted_over
     assert world.registry.alias(world.model, "champion").id == other.id
     assert world.releases.step(release.id).reason == "champion_changed"
     assert world.releases.get(release.id).status == "returned"
+
+
+def test_rows_logged_under_best_effort_are_no_evidence_and_the_release_says_so(world, model) -> None:
+    with world.store.bookkeeping() as connection:  # every prediction's id of this world begins with this boot
+        connection.execute(insert(boots).values(boot="p", acknowledgement="best_effort", batch_ms=5, seen_us=0))
+    _, release = started(world, model)
+    world.play(6)
+    stands = world.releases.get(release.id)
+    assert (stands.status, stands.stage, stands.evidence) == ("running", "shadow", ())
+    assert "rows were logged under best_effort, which cannot promote" in stands.decision.sentence
+
+
+def test_outcomes_that_come_after_the_horizon_are_said_where_units_are_too_few(world, model) -> None:
+    world.late_us = 10 * 86_400_000_000
+    _, release = started(world, model)
+    world.play(14)
+    stands = world.releases.get(release.id)
+    assert stands.stage == "shadow"
+    assert "outcomes came too late" in stands.decision.sentence

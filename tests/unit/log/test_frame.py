@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from mainspring.kernel.errors import Damaged
-from mainspring.log.frame import encode_group, encode_record, read_groups
-from mainspring.log.records import Assignment, Outcomes, Request, Scored, SourceRows
+from mainspring.log.frame import encode_group, encode_set, read_groups
+from mainspring.log.records import Assignment, Outcomes, Request, Scored, SourceRows, Stopped
 
 GOLDEN = Path(__file__).parent / "golden" / "frame-1.seg"
 RECORDS = (
@@ -22,7 +22,7 @@ RECORDS = (
 
 
 def group(*records):
-    return encode_group([encode_record(record) for record in records])
+    return encode_group([encode_set(records)], len(records))
 
 
 def test_the_golden_segment_is_read_as_it_was_written():
@@ -71,3 +71,10 @@ def test_reading_stops_at_a_group_once_enough_records_are_there():
     scan = read_groups(data, most_records=1)
     assert (scan.records, scan.rest) == (RECORDS[:3], "nothing")
     assert read_groups(data, scan.end).records == RECORDS[3:]
+
+
+def test_a_stop_is_written_as_the_golden_segment_of_records_two_says():
+    stop = Stopped("b_1", "home: the disk is full", 1_250, 42)
+    golden = GOLDEN.with_name("stopped-2.seg").read_bytes()
+    assert group(stop) == golden
+    assert read_groups(golden).records == (stop,)

@@ -1,9 +1,10 @@
+import msgspec
 import pytest
 
 from mainspring.kernel.errors import Unavailable
 from mainspring.ledger.queries import entries
 from mainspring.log.parts import MERGED_AT_ONCE, listed
-from mainspring.log.records import SourceRows
+from mainspring.log.records import SourceRows, Stopped
 from mainspring.testing.logs import assignment, outcome, request, scored
 
 
@@ -144,3 +145,36 @@ def test_many_small_parts_are_merged_in_their_order(bench):
         assert len(listed(connection, "requests")) < MERGED_AT_ONCE
     expected = [f"e{number}" for number in range(1, MERGED_AT_ONCE * 2 + 4)]
     assert bench.log.requests("mod_1")["entity"].to_list() == expected
+
+
+def test_a_spool_that_took_nothing_for_a_while_stands_in_the_ledger(bench):
+    bench.write(Stopped("b_1", "home: the disk is full", 1_250, 42))
+    bench.ingest.run()
+    with bench.store.read() as connection:
+        (entry,) = entries(connection, kind="log.stopped")
+    assert (entry.subject, entry.numbers) == ("b_1", {"lasted_ms": 1250, "refused": 42})
+    assert "disk is full" in entry.reason
+
+
+def test_records_that_could_not_be_taken_in_stand_in_the_ledger_once_they_are(bench):
+    bench.write(request(1), assignment(1))
+    with bench.disk.full(), pytest.raises(Unavailable):
+        bench.ingest.run()
+    bench.ingest.run()
+    bench.ingest.run()
+    with bench.store.read() as connection:
+        (entry,) = entries(connection, kind="log.delayed")
+    assert entry.numbers["lasted_ms"] >= 0
+
+
+def test_rows_are_counted_under_the_policy_of_their_boot(bench):
+    bench.write(request(1), assignment(1), scored(1))
+    bench.policies["b_2"] = "best_effort"
+    weak = [msgspec.structs.replace(one, prediction_id="b_2-1") for one in (request(2), scored(2))]
+    bench.write(*weak, boot="b_2")
+    bench.ingest.run()
+    counts = bench.log.counts("mod_1")
+    assert (counts["under_batched"], counts["under_best_effort"]) == (1, 1)
+    assert bench.log.prediction("b_2-1")["acknowledgement"] == "best_effort"
+    assert bench.log.prediction("b_1-1")["acknowledgement"] == "batched"
+    assert bench.log.firm(bench.log.scored("mod_1"))["prediction_id"].to_list() == ["b_1-1"]

@@ -103,6 +103,7 @@ def test_counts_are_by_role_and_of_one_model_or_all(bench, log):
         "assignments": 2,
         "served": 2,
         "shadow": 1,
+        "under_batched": 2,
         "outcomes": 1,
         "parked": 0,
         "spool_lag_bytes": 0,
@@ -154,3 +155,12 @@ def test_rows_of_an_abandoned_transaction_were_never_there(bench):
 def test_rows_of_a_source_must_say_when_they_were_known(bench):
     with bench.store.bookkeeping() as connection, pytest.raises(InvalidInput, match="_known_us"):
         bench.log.append_source(connection, "src_1", pl.DataFrame({"k": ["a"]}))
+
+
+def test_outcomes_that_came_after_their_horizon_are_counted(bench):
+    bench.write(request(1), request(2), request(3), request(4))  # decided at 10, 20, 30, 40
+    bench.write(outcome("e1", 1.0, 60), outcome("e2", 1.0, 71), outcome("e3", 1.0, 500), outcome("e4", 1.0, 900))
+    bench.ingest.run()
+    assert bench.log.too_late("mod_1", 0, 0, 600, horizon_us=50) == 2
+    assert bench.log.too_late("mod_1", 25, 0, 600, horizon_us=50) == 1
+    assert bench.log.too_late("mod_1", 0, 601, 2_000, horizon_us=50) == 1

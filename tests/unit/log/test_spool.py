@@ -1,14 +1,16 @@
 import asyncio
+from contextlib import suppress
 from time import monotonic, sleep
 
 import pytest
 
 from mainspring.adapters.disk import LocalDisk
 from mainspring.kernel.errors import InvalidInput, Unavailable
+from mainspring.log.records import Outcomes, Stopped
 from mainspring.log.segments import read_boot
-from mainspring.log.spool import SpoolWriter
+from mainspring.log.spool import Policy, SpoolWriter
 from mainspring.testing.disk import FaultyDisk
-from mainspring.testing.logs import outcome
+from mainspring.testing.logs import assignment, outcome, request
 
 
 def wait_until(true, limit_s=5.0):
@@ -19,7 +21,8 @@ def wait_until(true, limit_s=5.0):
 
 
 def entities(spool, disk):
-    return [entity for record in read_boot(disk, spool, "b_1", {}, 10_000).records for entity in record.entities]
+    read = read_boot(disk, spool, "b_1", {}, 10_000).records
+    return [entity for record in read if isinstance(record, Outcomes) for entity in record.entities]
 
 
 def test_a_full_disk_is_said_and_nothing_is_lost_once_there_is_space(tmp_path):
@@ -84,3 +87,48 @@ def test_other_policies_do_not_wait(tmp_path, policy):
 def test_a_boot_that_is_no_file_name_is_refused(tmp_path, boot):
     with pytest.raises(InvalidInput):
         SpoolWriter(tmp_path, boot, LocalDisk())
+
+
+def test_records_appended_together_are_there_together_however_full_the_disk_gets(tmp_path):
+    for writes in range(6):
+        disk = FaultyDisk(LocalDisk())
+        writer = SpoolWriter(tmp_path / str(writes), "b_1", disk, "durable", batch_ms=0)
+        with disk.full(after_writes=writes):
+            for number in range(1, 30):
+                try:
+                    writer.append(request(number), assignment(number))
+                except Unavailable:
+                    break
+                wait_until(lambda writer=writer: not writer.waiting_bytes or writer.failing_s)
+            with suppress(Unavailable):
+                writer.close()
+        read = read_boot(disk, tmp_path / str(writes), "b_1", {}, 10_000).records
+        kinds = [type(record).__name__ for record in read]
+        assert kinds == ["Request", "Assignment"] * writes
+
+
+def test_a_stop_is_told_in_the_log_once_there_is_space_again(tmp_path):
+    disk = FaultyDisk(LocalDisk())
+    writer = SpoolWriter(tmp_path, "b_1", disk)
+    with disk.full():
+        writer.append(outcome("taken", 1.0, 1))
+        wait_until(lambda: writer.failing_s > 0)
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                writer.append(outcome("refused", 1.0, 1))
+    wait_until(lambda: writer.failing_s == 0)
+    writer.close()
+    (told,) = [one for one in read_boot(disk, tmp_path, "b_1", {}, 100).records if isinstance(one, Stopped)]
+    assert (told.boot, told.refused) == ("b_1", 3)
+    assert "disk is full" in told.why
+    assert told.lasted_ms >= 0
+
+
+@pytest.mark.parametrize("policy", ["durable", "batched", "best_effort"])
+def test_a_boot_says_under_which_policy_it_acknowledges(tmp_path, policy):
+    writer = SpoolWriter(tmp_path, "b_1", LocalDisk(), policy, batch_ms=7)
+    assert read_boot(LocalDisk(), tmp_path, "b_1", {}, 10).policy == Policy(policy, 7)
+    assert (tmp_path / "b_1" / "policy").read_bytes() == b'{"acknowledgement":"%s","batch_ms":7,"version":1}' % (
+        policy.encode()
+    )
+    writer.close()

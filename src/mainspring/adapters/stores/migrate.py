@@ -9,8 +9,8 @@ from sqlalchemy import Connection, inspect, text
 from mainspring.kernel.errors import Refused
 from mainspring.ledger.ports import Store
 
-HEAD = "0001"
-_KNOWN = ("0001",)
+HEAD = "0002"
+_KNOWN = ("0001", "0002")
 
 
 def migrate(store: Store) -> None:

@@ -83,6 +83,8 @@ async def metrics(gateway: Gateway, scope: Any, proto: Any) -> int:
         ("gauge", "mainspring_generation", gateway.generation),
         ("gauge", "mainspring_in_flight", gateway.in_flight),
         ("gauge", "mainspring_ready", int(await gateway.not_ready() is None)),
+        ("gauge", "mainspring_spool_failing_seconds", round(gateway.spool.failing_s, 3) if gateway.generation else 0),
+        ("gauge", "mainspring_spool_waiting_bytes", gateway.spool.waiting_bytes if gateway.generation else 0),
         ("counter", "mainspring_shadow_rows_total", shadows.done),
         ("counter", "mainspring_shadow_rows_dropped_total", shadows.dropped),
         ("gauge", "mainspring_shadow_rows_waiting", shadows.waiting),

@@ -156,14 +156,17 @@ def _spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, hea
         caller=headers.get("x-mainspring-caller", "")[:100],
         idempotency_key=headers.get("idempotency-key", "")[:200],
     )
-    gateway.spool.append(request)
+    everyone = range(len(drawn))
     if holdout is None:
-        gateway.spool.append(_assignment(asked, release, range(len(drawn)), drawn, out))
-        return drawn
-    for held in (False, True):  # who is held out is logged under a draw of its own, not as drawn by the release
-        places = [place for place, one in enumerate(drawn) if one.held_out is held]
-        if places:
-            gateway.spool.append(_assignment(asked, None if held else release, places, drawn, out))
+        assignments = [_assignment(asked, release, everyone, drawn, out)]
+    else:  # who is held out is logged under a draw of its own, not as drawn by the release
+        halves = {held: [place for place in everyone if drawn[place].held_out is held] for held in (False, True)}
+        assignments = [
+            _assignment(asked, None if held else release, places, drawn, out)
+            for held, places in halves.items()
+            if places
+        ]
+    gateway.spool.append(request, *assignments)  # together or not at all: no request is without its draw
     return drawn
 
 

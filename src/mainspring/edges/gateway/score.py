@@ -127,8 +127,7 @@ class _Scorer:
         """Return the chunk with its answers, and spool them."""
         rows = chunk.rows
         id = self._ids.next()
-        for record in self._asked(id, chunk.body, rows, at_us):
-            spool.append(record)
+        spool.append(*self._asked(id, chunk.body, rows, at_us))
         found = [view.look_up(self._latest, rows, at_us) for view in self._views]
         looked: Sequence[Sequence[Looked]] = list(zip(*found, strict=True)) if found else [()] * len(rows)
         began_ns = time.perf_counter_ns()

@@ -16,7 +16,8 @@ class Books(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Each ``_us`` is how far one kind of counting has come in decision time: rows (guards in shadow), pairs (labelled
     rows that both scored), drawn (units' guards that need no label) and drawn labels. Of ``champion_rows`` mature
-    answers of the champion, ``paired_rows`` had one of the challenger too.
+    answers of the champion, ``paired_rows`` had one of the challenger too. ``too_late_outcomes`` (of those known
+    by ``outcomes_us``) came after the horizon and count for nothing; ``best_effort_rows`` were left out.
     """
 
     streams: dict[str, Stream] = {}
@@ -32,6 +33,9 @@ class Books(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     step_requests: int = 0
     shadow_requests: int = 0
     newest_label_us: int | None = None
+    too_late_outcomes: int = 0
+    outcomes_us: int = 0
+    best_effort_rows: int = 0
 
     def with_stream(self, gate: Gate, stream: Stream) -> Books:
         """Return the books with one stream replaced."""
