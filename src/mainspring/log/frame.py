@@ -51,7 +51,7 @@ class Scan(msgspec.Struct, frozen=True):
 
 def encode_set(records: Sequence[Record]) -> bytes:
     """Return records as they lie in a group, one after the other: what goes into one group together or not at all."""
-    pieces = []
+    pieces: list[bytes] = []
     for record in records:
         data = _encoder.encode(record)
         pieces += (_LENGTH.pack(len(data)), data)

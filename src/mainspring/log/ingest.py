@@ -20,6 +20,7 @@ from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import InvalidInput, Unavailable
 from mainspring.kernel.ids import digest
 from mainspring.ledger.ports import Store
+from mainspring.ledger.transaction import Transaction
 from mainspring.log.frame import encode_group, encode_set
 from mainspring.log.parts import list_parts, listed, merge_one, span_of
 from mainspring.log.ports import Disk, PartRef, SourceShapes, Tables
@@ -216,18 +217,21 @@ class Ingest:
             return
         with self._store.begin(ACTOR) as tx:
             self._store_rows(tx.connection, moved, batch)
-            for name in batch.ingested.damaged:
-                numbers = {"damage": [msgspec.structs.asdict(found) for found in batch.damaged], "file": name}
-                tx.record(
-                    "log.damaged", name, "bytes of the spool are not what was written; kept in quarantine", numbers
-                )
-            for stop in batch.stops:
-                numbers = {"lasted_ms": stop.lasted_ms, "refused": stop.refused}
-                tx.record("log.stopped", stop.boot, f"a gateway's log took nothing: {stop.why}", numbers)
-            if self._failing_since_s is not None:
-                waited = {"lasted_ms": round((monotonic() - self._failing_since_s) * 1_000)}
-                tx.record("log.delayed", ACTOR, "records could not be taken in: no room was left to write", waited)
+            self._tell(tx, batch)
             reached("ingest.before_commit")
+
+    def _tell(self, tx: Transaction, batch: Batch) -> None:
+        """Enter into the ledger what a person would ask about: damage, and stops of a spool or of the reading."""
+        damage = {"damage": [msgspec.structs.asdict(found) for found in batch.damaged]}
+        for name in batch.ingested.damaged:
+            why = "bytes of the spool are not what was written; kept in quarantine"
+            tx.record("log.damaged", name, why, {**damage, "file": name})
+        for stop in batch.stops:
+            lasted = {"lasted_ms": stop.lasted_ms, "refused": stop.refused}
+            tx.record("log.stopped", stop.boot, f"a gateway's log took nothing: {stop.why}", lasted)
+        if self._failing_since_s is not None:
+            waited = {"lasted_ms": round((monotonic() - self._failing_since_s) * 1_000)}
+            tx.record("log.delayed", ACTOR, "records could not be taken in: no room was left to write", waited)
 
     def _store_rows(self, connection: Connection, moved: Sequence[Reading], batch: Batch) -> None:
         now_us = self._clock.now_us()
