@@ -13,6 +13,7 @@ import msgspec
 from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import InvalidInput, nearest
 from mainspring.kernel.misfit import misfit
+from mainspring.serving.limits import Limits
 
 PREFIX = "MAINSPRING_"
 _SECRETS = ("webhook_secret",)
@@ -24,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``acknowledgement`` says when a prediction is answered: once it is on disk (``durable``), within milliseconds of
     being so (``batched``), or whenever (``best_effort``). ``webhook_url`` gets alarms, signed with ``webhook_secret``;
     only ``webhook_hosts`` are reached; private addresses and plain HTTP must be allowed on purpose. Monitors are looked
-    at ``watch_every`` so often.
+    at ``watch_every`` so often. ``limits`` is what a gateway worker takes.
 
     >>> Settings(acknowledgement="durable").read_sources_every
     '15m'
@@ -38,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook_secret: str = ""
     webhook_allow_private: bool = False
     webhook_allow_plain: bool = False
+    limits: Limits = Limits()
 
     def __post_init__(self) -> None:
         for name in ("read_sources_every", "watch_every"):
@@ -72,6 +74,7 @@ def read_settings(home: Path, environment: Mapping[str, str] | None = None) -> t
         if text is not None:
             values[name] = text.split(",") if name == "webhook_hosts" else text
             origins[name] = PREFIX + name.upper()
+    values["limits"] = _limits(values.get("limits", {}), environment, origins, str(path))
     try:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
@@ -86,7 +89,28 @@ def read_settings(home: Path, environment: Mapping[str, str] | None = None) -> t
 def shown(settings: Settings) -> dict[str, Any]:
     """Return the settings as they may be shown: a secret is only said to be set."""
     values = msgspec.structs.asdict(settings)
-    return {name: ("set" if value else "not set") if name in _SECRETS else value for name, value in values.items()}
+    limits = msgspec.structs.asdict(values.pop("limits"))
+    told = {name: ("set" if value else "not set") if name in _SECRETS else value for name, value in values.items()}
+    return told | {f"limits.{name}": value for name, value in limits.items()}
+
+
+def _limits(given: Any, environment: Mapping[str, str], origins: dict[str, str], path: str) -> Any:
+    """Return the table ``[limits]`` with what the environment says of it, as in ``MAINSPRING_LIMITS_ROWS``."""
+    origins.pop("limits", None)
+    if not isinstance(given, dict):
+        return given
+    for name in given:
+        if name not in Limits.__struct_fields__:
+            remedy = nearest(name, Limits.__struct_fields__)
+            raise InvalidInput("is not a limit", field="settings.toml", value=name, remedy=remedy)
+        origins[f"limits.{name}"] = path
+    found = dict(given)
+    for name in Limits.__struct_fields__:
+        variable = f"{PREFIX}LIMITS_{name.upper()}"
+        if variable in environment:
+            found[name] = environment[variable]
+            origins[f"limits.{name}"] = variable
+    return found
 
 
 def _file(path: Path) -> dict[str, Any]:
