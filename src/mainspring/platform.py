@@ -109,6 +109,7 @@ class Platform:
             routing=self.routing,
             clock=self.clock,
             acknowledgement=self.settings.acknowledgement,
+            max_rows=self.settings.limits.rows,
         )
         self.loop = Loop(
             store=self.store,

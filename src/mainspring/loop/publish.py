@@ -64,6 +64,7 @@ class Publisher:
         routing: RoutingOut,
         clock: Clock,
         acknowledgement: Literal["durable", "batched", "best_effort"] = "batched",
+        max_rows: int = 1_000,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -71,6 +72,7 @@ class Publisher:
         self._features = features
         self._routing = routing
         self._clock = clock
+        self._max_rows = max_rows
         self._turn = threading.Lock()
         self._acknowledgement: Literal["durable", "batched", "best_effort"] = acknowledgement
 
@@ -115,7 +117,8 @@ class Publisher:
             baseline = self._registry.alias(model.id, "baseline")
             needed = self._needed(champion, baseline, running[model.id])
             able = {version.id: version for version in needed if _asked_alike(version, champion)}
-            routes.append(_model_route(model, champion, baseline, running[model.id], able))
+            route = _model_route(model, champion, baseline, running[model.id], able)
+            routes.append(msgspec.structs.replace(route, max_rows=self._max_rows))
             deadline_ms = routes[-1].deadline_ms
             for version in able.values():
                 loaded.setdefault(version.id, _version_route(version, champion, deadline_ms))

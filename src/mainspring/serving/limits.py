@@ -31,11 +31,12 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_s: Annotated[_Seconds, Meta(description="seconds for a body to come whole; 408 beyond")] = 10.0
     connections: Annotated[_Count, Meta(description="connections that are served; more wait to be accepted")] = 1_024
     requests: Annotated[_Count, Meta(description="requests at work: body come, answer not given; 429 beyond")] = 512
-    queue: Annotated[_Count, Meta(description="requests that wait for the worker itself; 429 beyond")] = 256
+    queue: Annotated[_Count, Meta(description="requests that wait for the worker itself; 429 beyond")] = 512
     queue_s: Annotated[_Seconds, Meta(description="seconds that the last of them may expect to wait; 429 beyond")] = 0.5
     model_requests: Annotated[
         _Count, Meta(description="requests that one model process has and has not answered; 429 beyond")
     ] = 512
+    shadow_rows: Annotated[_Count, Meta(description="rows waiting for shadows; more are dropped, and counted")] = 20_000
     drain_notice_s: Annotated[
         float, Meta(ge=0, description="seconds between SIGTERM, when it is no more ready, and the end of accepting")
     ] = 0.5

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -19,11 +21,22 @@ _RETRY_S = 0.05
 _decode = msgspec.msgpack.Decoder(Answer).decode
 
 
-class ModelProcess(asyncio.Protocol):
-    """The gateway's end. It connects again by itself; whatever was under way when the process went fails at once."""
+class Busy(Unavailable):
+    """The process has as many requests as it may have, answered or given up by their callers or not."""
 
-    def __init__(self, path: Path) -> None:
+
+class ModelProcess(asyncio.Protocol):
+    """The gateway's end. It connects again by itself; whatever was under way when the process went fails at once.
+
+    A permit belongs to the work: a request counts until the process has answered it, though nobody may wait any more.
+    """
+
+    def __init__(self, path: Path, most_requests: int = 512) -> None:
         self._path = path
+        self._most_requests = most_requests
+        self._working: set[int] = set()
+        self._pace_s = 0.0  # between two answers, while more were waited for
+        self._answered_s = 0.0
         self._transport: asyncio.Transport | None = None
         self._asked: dict[int, asyncio.Future[Answer]] = {}
         self._number = 0
@@ -34,6 +47,17 @@ class ModelProcess(asyncio.Protocol):
     @property
     def connected(self) -> bool:
         return self._transport is not None
+
+    @property
+    def under_way(self) -> int:
+        """Return how many requests the process has and has not answered."""
+        return len(self._working)
+
+    @property
+    def wait_s(self) -> float:
+        """Return how long a new request would wait for its answer; without end where the process may have no more."""
+        working = len(self._working)
+        return math.inf if working >= self._most_requests else working * self._pace_s
 
     async def open(self, timeout_s: float) -> bool:
         """Connect, waiting for the process to come up; return whether it did. It goes on trying afterwards."""
@@ -48,7 +72,12 @@ class ModelProcess(asyncio.Protocol):
         if self._transport is None:
             self._connect_later()
             raise Unavailable("its process is away", field="model")
+        if not shadow and len(self._working) >= self._most_requests:
+            raise Busy("has too many requests already", field="model")
+        if not self._working:
+            self._answered_s = time.monotonic()
         self._number += 1
+        self._working.add(self._number)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asked[self._number] = future
         number = self._number
@@ -69,14 +98,24 @@ class ModelProcess(asyncio.Protocol):
         self._frames = Unframer()
 
     def data_received(self, data: bytes) -> None:
-        for message in self._frames.feed(data):
+        messages = self._frames.feed(data)
+        self._pace(len(messages))
+        for message in messages:
             answer = _decode(message)
+            self._working.discard(answer.number)
             future = self._asked.get(answer.number)
             if future is not None and not future.done():
                 future.set_result(answer)
 
+    def _pace(self, answers: int) -> None:
+        now_s = time.monotonic()
+        if answers and len(self._working) > answers:
+            self._pace_s += 0.2 * ((now_s - self._answered_s) / answers - self._pace_s)
+        self._answered_s = now_s
+
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        self._working.clear()
         for future in list(self._asked.values()):
             if not future.done():
                 future.set_exception(Unavailable("its process went away", field="model"))

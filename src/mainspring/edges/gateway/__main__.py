@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
@@ -19,6 +20,7 @@ from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home
 from mainspring.adapters.latest.lmdb import LmdbLatest
+from mainspring.adapters.settings import read_settings
 from mainspring.edges.gateway.app import Gateway
 from mainspring.edges.gateway.snapshot import Loader
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, Refused
@@ -67,21 +69,42 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
     def latest() -> LmdbLatest:
         return LmdbLatest(home.latest, read_only=True)
 
-    loader = Loader(home.run, blobs.get)
-    gateway = Gateway(home, disk, home.clock(), worker, loader, latest)
+    settings, _ = read_settings(home.root)
+    limits = settings.limits
+    loader = Loader(home.run, blobs.get, limits.model_requests)
+    gateway = Gateway(home, disk, home.clock(), worker, loader, latest, limits)
     server = Server(
         gateway, address=host, port=port, interface=Interfaces.RSGI, http=HTTPModes.http1, websockets=False,
-        backlog=1024, log_level=LogLevels.error,
+        backlog=1024, backpressure=limits.connections, log_level=LogLevels.error,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=round(limits.header_s * 1_000), max_buffer_size=limits.header_bytes
+        ),
     )  # fmt: skip
-    loop = asyncio.get_running_loop()
-    for kind in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(kind, server.stop)
     disk.write(home.run / f"{worker}.json", msgspec.json.encode(RunFile(worker, os.getpid(), host, port)))
     try:
-        await server.serve()
+        await _serve_until_told(server, gateway)
     finally:
         await gateway.close()
         disk.remove(home.run / f"{worker}.json")
+
+
+async def _serve_until_told(server: Server, gateway: Gateway) -> None:
+    """Serve until a signal; then say that it is no more ready, stop accepting, and finish what is under way."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for kind in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(kind, told.set)
+    serving = loop.create_task(server.serve())
+    telling = loop.create_task(told.wait())
+    await asyncio.wait((serving, telling), return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
+    if not serving.done():
+        gateway.drain()
+        await asyncio.wait((serving,), timeout=gateway.limits.drain_notice_s)
+        server.stop()  # type: ignore[no-untyped-call]
+        await asyncio.wait((serving,), timeout=gateway.limits.drain_s)
+    if serving.done():
+        serving.result()
 
 
 def _free_port(host: str, port: int, run: Path) -> int:

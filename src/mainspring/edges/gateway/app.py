@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # it is exported, but not by name
+
 from mainspring.adapters.home import Home
 from mainspring.adapters.routing import RoutingFile
+from mainspring.edges.gateway.bodies import Bodies
 from mainspring.edges.gateway.health import Counters, drained, live, metrics, ready
-from mainspring.edges.gateway.limits import JSON, MOST_IN_FLIGHT, problem
+from mainspring.edges.gateway.limits import JSON, TooMany, problem
 from mainspring.edges.gateway.outcomes import outcomes
 from mainspring.edges.gateway.predict import predict
 from mainspring.edges.gateway.routes import Route, RouteTable
@@ -20,30 +23,46 @@ from mainspring.edges.gateway.shadow import Shadows
 from mainspring.edges.gateway.snapshot import Loader, Snapshot
 from mainspring.edges.gateway.sources import sources
 from mainspring.edges.gateway.tripwires import Tripwires
+from mainspring.edges.gateway.turns import EASY, Turns
 from mainspring.features.ports import Latest
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.errors import MainspringError, Unavailable
 from mainspring.kernel.ids import PredictionIds
 from mainspring.log.ports import Disk
 from mainspring.log.spool import Acknowledgement, SpoolWriter
+from mainspring.serving.limits import Limits
 from mainspring.serving.routing import Routing
 
 LOOK_EVERY_S = 0.1
+GONE = 499  # nobody was there to be answered
 _RETRY_S = 1.0
 _SPOOL_ANSWERS_S = 1.0
 _POLICY = {policy: ("x-mainspring-acknowledgement", policy) for policy in ("durable", "batched", "best_effort")}
+
+_HANG_UP = ("connection", "close")
+_BROKEN_OFF = b'{"code":"broken_off","message":"the body did not come whole"}'
 
 
 class Gateway:
     """One worker: what it holds, and how requests find their handler."""
 
     def __init__(
-        self, home: Home, disk: Disk, clock: Clock, worker: str, loader: Loader, latest: Callable[[], Latest]
+        self,
+        home: Home,
+        disk: Disk,
+        clock: Clock,
+        worker: str,
+        loader: Loader,
+        latest: Callable[[], Latest],
+        limits: Limits,
     ) -> None:
         self.clock = clock
+        self.limits = limits
+        self.bodies = Bodies(limits)
+        self.turns = Turns(limits.queue, limits.queue_s)
         self.counters = Counters()
         self.in_flight = 0
-        self.shadows = Shadows(lambda: self.spool)
+        self.shadows = Shadows(lambda: self.spool, limits.shadow_rows)
         self.tripwires = Tripwires(self._acknowledge)
         self.ids = PredictionIds("")
         self._latest: Latest | None = None
@@ -56,6 +75,8 @@ class Gateway:
         self._snapshot: Snapshot | None = None
         self._spool: SpoolWriter | None = None
         self._trouble = ""
+        self._stale_since_s = 0.0
+        self.draining = False
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -79,9 +100,13 @@ class Gateway:
         return self._snapshot
 
     async def not_ready(self) -> str | None:
-        """Return why this worker should not be asked, or None: no snapshot, or a spool that does not write."""
+        """Return why this worker should not be asked, or None. That control is away is no reason."""
+        if self.draining:
+            return "it is being stopped"
         if self._snapshot is None:
             return "no routing is loaded yet"
+        if self._stale_since_s and time.monotonic() - self._stale_since_s > self.limits.stale_routing_s:
+            return f"a newer routing could not be loaded: {self._trouble}"
         try:
             await asyncio.get_running_loop().run_in_executor(None, self.spool.flush, _SPOOL_ANSWERS_S)
         except MainspringError as error:
@@ -90,17 +115,26 @@ class Gateway:
 
     def respond(self, proto: Any, body: bytes, status: int = 200, headers: Sequence[tuple[str, str]] = (JSON,)) -> int:
         """Send an answer to what stands in the spool, saying by which policy, and return its status."""
-        proto.response_bytes(status, [*headers, _POLICY[self.acknowledgement]], body)
+        policy = _POLICY[self.acknowledgement]
+        more = (policy, _HANG_UP) if self.draining else (policy,)
+        proto.response_bytes(status, [*headers, *more], body)
         return status
+
+    def drain(self) -> None:
+        """Be no more ready, and ask callers to hang up after their answers, so that none speaks to a closed door."""
+        self.draining = True
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         self.in_flight += 1
         route: Route | None = None
         try:
             route, arguments = ROUTES.find(scope.method, scope.path)
-            if self.in_flight > MOST_IN_FLIGHT and not route.spared:
-                raise Unavailable("too many requests at once", field="gateway", remedy="try again in a second")
+            if not route.spared and (self.turns.full or self.in_flight - self.bodies.reading > self.limits.requests):
+                raise self._too_many()
             self.counters.answered(route.label, await route.handler(self, scope, proto, *arguments))
+        except ProtocolClosed:  # who asked has hung up, or its body broke off
+            self.counters.answered(route.label if route else "other", GONE)
+            proto.response_bytes(400, [JSON, _HANG_UP], _BROKEN_OFF)
         except Exception as error:  # this is the one place where errors become answers
             status, headers, body = (route.problem if route else problem)(error)
             code = error.as_dict()["code"] if isinstance(error, MainspringError) else "internal"
@@ -109,6 +143,24 @@ class Gateway:
             proto.response_bytes(status, headers, body)
         finally:
             self.in_flight -= 1
+
+    async def receive(self, scope: Any, proto: Any) -> bytes:
+        """Return the body of a request once work on it may begin; only then does it hold a permit.
+
+        Who sends slowly, or hangs up on the way, holds none; who hangs up later frees none before the work has ended.
+        """
+        body = await self.bodies.read(scope, proto)
+        if self.in_flight > EASY:
+            if self.in_flight - self.bodies.reading > self.limits.requests:
+                raise self._too_many()
+            turn = self.turns.take()
+            if turn is not None:
+                await turn
+        return body
+
+    def _too_many(self) -> TooMany:
+        wait_s = self.turns.wait_s
+        return TooMany("too many requests at once", field="gateway", remedy="try again in a second", wait_s=wait_s)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._watcher = loop.create_task(self._watch())
@@ -145,11 +197,12 @@ class Gateway:
             if routing is None or (self._snapshot is not None and routing.generation == self.generation):
                 return
             await self.swap(routing)
-            self._trouble = ""
+            self._trouble, self._stale_since_s = "", 0.0
         except Exception as error:
             if str(error) != self._trouble:  # it is tried every second
                 print(f"routing was not loaded: {error}", file=sys.stderr, flush=True)  # noqa: T201
             self._trouble = str(error)
+            self._stale_since_s = self._stale_since_s or time.monotonic()
             raise
 
     async def swap(self, routing: Routing) -> None:

@@ -1,8 +1,8 @@
-"""What a request may cost, and how each refusal is said."""
+"""How each refusal is said, and what a request may say of itself: arguments, rows, moments, a shorter deadline."""
 
 from __future__ import annotations
 
-import asyncio
+import math
 import sys
 import traceback
 from typing import Any
@@ -22,9 +22,6 @@ from mainspring.kernel.errors import (
 )
 from mainspring.serving.decode import Malformed
 
-MOST_BODY_BYTES = 8 * 1024 * 1024
-MOST_IN_FLIGHT = 512
-MOST_BODY_S = 10.0
 SKEW_US = 1_000_000  # clocks of callers may run ahead by this much
 JSON = ("content-type", "application/json")
 
@@ -57,6 +54,16 @@ class SlowBody(InvalidInput):
     code = "slow_body"
 
 
+class TooMany(Unavailable):
+    """More is under way than can be answered in time; ``wait_s`` says when it may be worth asking again."""
+
+    code = "too_many"
+
+    def __init__(self, what: str, *, field: str, remedy: str, value: Any = None, wait_s: float = 1.0) -> None:
+        self.wait_s = wait_s
+        super().__init__(what, field=field, value=value, remedy=remedy)
+
+
 class Late(Unavailable):
     """The answer would have come after the model's deadline."""
 
@@ -74,6 +81,7 @@ _STATUS: tuple[tuple[type[MainspringError], int], ...] = (
     (WrongMethod, 405),
     (WrongEncoding, 415),
     (SlowBody, 408),
+    (TooMany, 429),
     (Late, 504),
     (InvalidInput, 400),
     (NotFound, 404),
@@ -90,56 +98,14 @@ def problem(error: BaseException) -> tuple[int, list[tuple[str, str]], bytes]:
         return 500, [JSON], b'{"code":"internal","message":"the gateway failed; its log says more"}'
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     headers = [JSON]
-    if status == 503:
-        headers.append(("retry-after", "1"))
+    if status in (429, 503):
+        wait_s = error.wait_s if isinstance(error, TooMany) else 1.0
+        headers.append(("retry-after", str(math.ceil(min(max(wait_s, 1.0), 60.0)))))
+    if status in (408, 413):  # the rest of its body may still be on the way
+        headers.append(("connection", "close"))
     if isinstance(error, WrongMethod):
         headers.append(("allow", error.allowed))
     return status, headers, msgspec.json.encode(error.as_dict())
-
-
-async def read_body(scope: Any, proto: Any) -> bytes:
-    """Return the body, refusing one that is too long or compressed, or a browser's, as early as it can be known.
-
-    Only browsers say an origin. Whoever reaches the gateway is trusted, and a page that somebody happens to visit must
-    not reach it through them.
-    """
-    origin = scope.headers.get("origin")
-    if origin is not None:
-        raise Refused("pages may not ask here", field="origin", value=origin, remedy="ask from a server of yours")
-    encoding = scope.headers.get("content-encoding")
-    if encoding not in (None, "identity"):
-        remedy = "send the body as it is"
-        raise WrongEncoding("is not taken", field="content-encoding", value=encoding, remedy=remedy)
-    try:
-        async with asyncio.timeout(MOST_BODY_S):
-            return await _body(scope, proto)
-    except TimeoutError:
-        what = f"did not come within {MOST_BODY_S:g} s"
-        raise SlowBody(what, field="body", remedy="send as many bytes as content-length says") from None
-
-
-async def _body(scope: Any, proto: Any) -> bytes:
-    length = scope.headers.get("content-length")
-    if length is not None:
-        if not length.isascii() or not length.isdigit():
-            raise Malformed("wrong_length", "content-length is not a number", field="content-length", value=length)
-        if int(length) > MOST_BODY_BYTES:
-            raise _too_long(int(length))
-        body: bytes = await proto()
-        return body
-    pieces, size = [], 0
-    async for piece in proto:
-        size += len(piece)
-        if size > MOST_BODY_BYTES:
-            raise _too_long(size)
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def _too_long(size: int) -> TooLarge:
-    return TooLarge(
-        "the body is too long", field="body", value=size, remedy=f"send at most {MOST_BODY_BYTES} bytes a request"
-    )
 
 
 def read_query(scope: Any, *known: str) -> dict[str, str]:
@@ -162,6 +128,16 @@ def check_rows(count: int, most: int) -> None:
         raise Malformed("no_rows", "the list is empty", field="body", remedy="send at least one row")
     if count > most:
         raise TooLarge("has too many rows", field="body", value=count, remedy=f"send at most {most} rows a request")
+
+
+def deadline_ms(text: str | None, most_ms: int) -> int:
+    """Return the deadline of a request: the model's, or a shorter one that the caller states."""
+    if text is None:
+        return most_ms
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 10**9:
+        what = "is not a whole number of milliseconds above 0"
+        raise Malformed("wrong_deadline", what, field="x-mainspring-deadline-ms", value=text)
+    return min(int(text), most_ms)
 
 
 def decision_time(text: str | None, now_us: int, oldest_us: int) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mainspring.edges.gateway.limits import check_rows, not_ahead, parse_moment, read_body, read_query
+from mainspring.edges.gateway.limits import check_rows, not_ahead, parse_moment, read_query
 from mainspring.kernel.schema import Column
 from mainspring.log.records import Outcomes
 from mainspring.serving.decode import RowDecoder
@@ -14,7 +14,6 @@ from mainspring.serving.decode import RowDecoder
 if TYPE_CHECKING:
     from mainspring.edges.gateway.app import Gateway
 
-MOST_ROWS = 50_000
 _TIMES = ("event_time", "known_at")
 
 
@@ -30,9 +29,9 @@ async def outcomes(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Take outcomes of a model's entities."""
     query = read_query(scope, "project")
     model = gateway.snapshot().model(name, query.get("project"))
-    body = await read_body(scope, proto)
+    body = await gateway.receive(scope, proto)
     rows, several = model.outcomes.decode(body)
-    check_rows(len(rows), MOST_ROWS)
+    check_rows(len(rows), gateway.limits.pushed_rows)
     now_us = gateway.clock.now_us()
     moments = [_moments(row, at if several else None, now_us) for at, row in enumerate(rows)]
     gateway.spool.append(

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mainspring.edges.gateway.limits import Late, ModelFailed, check_rows, decision_time, read_body, read_query
+from mainspring.adapters.runtimes.process import Busy
+from mainspring.edges.gateway.limits import (
+    Late,
+    ModelFailed,
+    TooMany,
+    check_rows,
+    deadline_ms,
+    decision_time,
+    read_query,
+)
 from mainspring.edges.gateway.protocols.codec import Codec, Given
 from mainspring.edges.gateway.snapshot import Arm, Local, Model
 from mainspring.kernel.crashpoints import reached
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
 LATE = "late"
 INVALID = "invalid"
 AWAY = "failed: its process is away"
+BUSY = "failed: it has too many requests already"
 
 
 class Asked(msgspec.Struct, gc=False):
@@ -38,13 +48,14 @@ class Asked(msgspec.Struct, gc=False):
     generation: int
     decision_us: int
     began_ns: int
+    deadline_ms: int
     rows: Sequence[Row]
     pinned: Arm | None = None
     looked: Sequence[Sequence[Looked]] = ()
 
     def remaining_s(self) -> float:
         """Return what is left of the deadline."""
-        return self.model.route.deadline_ms / 1e3 - (time.perf_counter_ns() - self.began_ns) / 1e9
+        return self.deadline_ms / 1e3 - (time.perf_counter_ns() - self.began_ns) / 1e9
 
 
 class Part(msgspec.Struct, gc=False):
@@ -92,15 +103,17 @@ async def answer(
 ) -> int:
     """Answer a request in the words of a codec; every protocol comes through here and differs in nothing else."""
     pinned = None if version is None else _pinned(model, version)
-    body = await read_body(scope, proto)
+    body = await gateway.receive(scope, proto)
     headers = scope.headers
+    within_ms = deadline_ms(headers.get("x-mainspring-deadline-ms"), model.route.deadline_ms)
+    refuse_vain_work(pinned or model.champion, within_ms, began_ns)
     decoded = codec.decode(body, headers)
     rows = decoded.rows
     if decoded.several:
         check_rows(len(rows), model.route.max_rows)
     now_us = gateway.clock.now_us()
     at_us = decision_time(headers.get("x-mainspring-at"), now_us, model.route.oldest_decision_us)
-    asked = Asked(gateway.ids.next(), model, model.generation, at_us, began_ns, rows, pinned)
+    asked = Asked(gateway.ids.next(), model, model.generation, at_us, began_ns, within_ms, rows, pinned)
     drawn = _spool_request(gateway, asked, decoded.listed, now_us, headers)
     reached("gateway.after_assignment")
     asked.looked = model.look_up(rows, at_us)
@@ -115,6 +128,19 @@ async def answer(
     if model.shadows:
         gateway.shadows.offer(asked, answers.met)
     return status
+
+
+def refuse_vain_work(stable: Arm, within_ms: int, began_ns: int) -> None:
+    """Refuse, before anything is drawn, what could only be answered too late."""
+    left_s = within_ms / 1e3 - (time.perf_counter_ns() - began_ns) / 1e9
+    if left_s <= 0:
+        raise Late("its deadline passed before work began", field="model", remedy="try again, or allow more time")
+    if stable.engine.wait_s > left_s:
+        raise _busy(stable.engine.wait_s)
+
+
+def _busy(wait_s: float) -> TooMany:
+    return TooMany("has more requests than it can answer in time", field="model", remedy="ask less", wait_s=wait_s)
 
 
 def _pinned(model: Model, number: str) -> Arm:
@@ -269,6 +295,8 @@ def _refusal(fault: str, asked: Asked) -> Exception:
     name = asked.model.route.name
     if fault == LATE:
         return Late("did not answer in time", field="model", value=name, remedy="try again, or raise its deadline")
+    if fault == BUSY:
+        return _busy(1.0)
     if fault == AWAY:
         return Unavailable("its process is away", field="model", value=name, remedy="try again in a second")
     return ModelFailed("could not answer this request", field="model", value=name, remedy="look at its log")
@@ -290,6 +318,8 @@ async def run(arm: Arm, asked: Asked, places: Sequence[int], budget_s: float) ->
         return Ran(answer.values, answer.faults, _since_us(began_ns))
     except TimeoutError:
         return _all(LATE, len(places), _since_us(began_ns))
+    except Busy:
+        return _all(BUSY, len(places), _since_us(began_ns))
     except Unavailable:
         return _all(AWAY, len(places), _since_us(began_ns))
     except Exception as error:  # a graph may raise anything; the caller's answer comes from elsewhere

@@ -17,7 +17,6 @@ from mainspring.serving.ports import Row, Runtime
 
 BATCH_ROWS = 256
 BATCH_S = 0.02
-MOST_ROWS = 20_000
 PROCESS_BACK_S = 10.0
 _BUDGET_S = 120.0  # rows of a batch that have not begun by then are late
 _PATIENCE_S = 150.0
@@ -28,7 +27,7 @@ Job = tuple[Asked, Arm, str, list[int]]
 class Shadows:
     """One queue and one batcher a version. Rows: ``queued`` in all, ``done``, ``dropped`` because a queue was full."""
 
-    def __init__(self, spool: Callable[[], SpoolWriter], most_rows: int = MOST_ROWS) -> None:
+    def __init__(self, spool: Callable[[], SpoolWriter], most_rows: int) -> None:
         self._spool = spool
         self._most_rows = most_rows
         self._queues: dict[str, deque[Job]] = {}

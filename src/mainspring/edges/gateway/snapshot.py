@@ -56,6 +56,7 @@ class Local:
     """A version's graph in this process. Shared by snapshots."""
 
     __slots__ = ("latency", "runtime")
+    wait_s = 0.0  # it runs in the turn of the request itself
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -70,6 +71,11 @@ class Remote:
     def __init__(self, process: ModelProcess) -> None:
         self.process = process
         self.latency = Latency()
+
+    @property
+    def wait_s(self) -> float:
+        """Return what a request would wait for, behind those that the process has already."""
+        return self.process.wait_s
 
 
 Engine = Local | Remote
@@ -234,8 +240,9 @@ class Snapshot:
 class Loader:
     """Makes snapshots: verifies and warms what is new, keeps what is loaded, hangs up what nobody needs."""
 
-    def __init__(self, run: Path, get: Callable[[str], bytes]) -> None:
+    def __init__(self, run: Path, get: Callable[[str], bytes], most_requests: int) -> None:
         self._run = run
+        self._most_requests = most_requests
         self._get = get
         self._engines: dict[tuple[str, bool], Engine] = {}
 
@@ -257,7 +264,7 @@ class Loader:
                 local = await loop.run_in_executor(None, _load_and_warm, version, self._get)
                 self._engines[key] = Local(local)
             else:
-                self._engines[key] = Remote(ModelProcess(socket_path(self._run, version.id)))
+                self._engines[key] = Remote(ModelProcess(socket_path(self._run, version.id), self._most_requests))
         return self._engines[key]
 
     async def _wait_for_processes(self, routing: Routing, engines: dict[str, Engine]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mainspring.edges.gateway.limits import check_rows, not_ahead, read_body, read_query
+from mainspring.edges.gateway.limits import check_rows, not_ahead, read_query
 from mainspring.edges.gateway.snapshot import Source
 from mainspring.kernel.clock import from_us, show_time
 from mainspring.log.records import SourceRows
@@ -13,16 +13,14 @@ from mainspring.serving.decode import Malformed
 if TYPE_CHECKING:
     from mainspring.edges.gateway.app import Gateway
 
-MOST_ROWS = 50_000
-
 
 async def sources(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Take rows of a source, checked against its columns; a row that is known only later is refused."""
     query = read_query(scope, "project")
     source = gateway.snapshot().source(name, query.get("project"))
-    body = await read_body(scope, proto)
+    body = await gateway.receive(scope, proto)
     rows, several = source.decoder.decode(body)
-    check_rows(len(rows), MOST_ROWS)
+    check_rows(len(rows), gateway.limits.pushed_rows)
     now_us = gateway.clock.now_us()
     for index, row in enumerate(rows):
         _check_times(source, row, f"[{index}]." if several else "", now_us)
