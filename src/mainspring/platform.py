@@ -51,7 +51,7 @@ class Platform:
         self.latest = LmdbLatest(home.latest)
         self.routing = RoutingFile(home.routing, self.disk)
         # In a simulation nothing is served while a job runs: the job may have every core.
-        self.jobs = LocalJobs(home.staging, threads=os.cpu_count() if home.simulated else None)
+        self.jobs = LocalJobs(home.staging, side_by_side=os.cpu_count() if home.simulated else None)
         self.log = PredictionLog(store=self.store, tables=self.tables)
         self.ingest = Ingest(
             store=self.store,

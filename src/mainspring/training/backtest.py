@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from mainspring.checks.measures import LOSSES, day_block_interval
 from mainspring.kernel.schema import Task
@@ -65,19 +67,36 @@ def origins_between(start_us: int, until_us: int, count: int) -> list[tuple[int,
     return list(zip(starts, [*starts[1:], until_us], strict=True))
 
 
-def judge(
-    task: Task, origins: list[Origin], label: Floats, retrained: Floats, champion: Floats, at_us: Ints
-) -> BacktestResult:
-    """Compare both answers on all rows of all segments."""
+ANSWERS = {
+    "origin": pl.Int64, "at_us": pl.Int64, "label": pl.Float64, "retrained": pl.Float64, "champion": pl.Float64
+}  # fmt: skip
+
+
+def judge(task: Task, origins: Sequence[Origin], answers: pl.DataFrame) -> BacktestResult:
+    """Compare both answers on all rows; ``answers`` has the columns of ``ANSWERS``, ``origin`` counting from 0."""
     metric = loss_name(task)
     loss = LOSSES[metric]
-    found = day_block_interval(loss(label, retrained) - loss(label, champion), at_us // DAY_US, LEVEL)
+    label, at_us = answers["label"].to_numpy(), answers["at_us"].to_numpy()
+    ours, theirs = (loss(label, answers[name].to_numpy()) for name in ("retrained", "champion"))
+    told = _with_losses(origins, answers["origin"].to_numpy(), ours, theirs)
+    found = day_block_interval(ours - theirs, at_us // DAY_US, LEVEL)
     if found is None:
         reason = f"{label.size} rows on fewer than 2 days can be compared"
-        return BacktestResult("cannot tell", reason, metric, tuple(origins), label.size)
+        return BacktestResult("cannot tell", reason, metric, told, label.size)
     mean, low, high, days = found
     verdict, reason = _verdict(mean, low, high, days, label.size)
-    return BacktestResult(verdict, reason, metric, tuple(origins), label.size, days, mean, low, high)
+    return BacktestResult(verdict, reason, metric, told, label.size, days, mean, low, high)
+
+
+def _with_losses(origins: Sequence[Origin], number: Ints, ours: Floats, theirs: Floats) -> tuple[Origin, ...]:
+    told = []
+    for place, origin in enumerate(origins):
+        rows = number == place
+        if rows.any():
+            means = {"retrained_loss": float(ours[rows].mean()), "champion_loss": float(theirs[rows].mean())}
+            origin = msgspec.structs.replace(origin, **means)  # noqa: PLW2901
+        told.append(origin)
+    return tuple(told)
 
 
 def _verdict(mean: float, low: float, high: float, days: int, rows: int) -> tuple[Verdict, str]:

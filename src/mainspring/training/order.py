@@ -10,6 +10,7 @@ from mainspring.features.frame import FrameSpec
 from mainspring.kernel.schema import Signature
 from mainspring.registry.model import ModelSpec, Recipe
 from mainspring.registry.version import Environment, Parity
+from mainspring.training.backtest import Origin
 from mainspring.training.runtime import Package
 
 
@@ -34,7 +35,10 @@ class TrainOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BacktestOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Ask whether retraining would have helped at ``origins`` moments of the last ``span_us``."""
+    """Ask whether retraining would have helped at ``origins`` moments of the last ``span_us``.
+
+    ``turns`` are the moments that this worker takes; others may take the rest at the same time.
+    """
 
     project: str
     model: ModelSpec
@@ -44,7 +48,15 @@ class BacktestOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until_us: int
     code: dict[str, str] = {}
     origins: int = 6
+    turns: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     span_us: int = 28 * 86_400_000_000
+
+
+class BacktestManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one worker found at its moments; ``answers`` is a Parquet file with a row for each row that was answered."""
+
+    origins: tuple[Origin, ...]
+    answers: str
 
 
 class TrainManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,13 +12,17 @@ Progress = Callable[[float, str], None]
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Work for another process. ``kind`` names what is done; ``on_progress`` gets (share done, words)."""
+    """Work for another process. ``kind`` names what is done; ``on_progress`` gets (share done, words).
+
+    ``shared_by`` is how many jobs share one piece of work at the same time: they share what one alone may use.
+    """
 
     kind: str
     spec: dict[str, Any]
     timeout_s: float = 3_600.0
     on_progress: Progress | None = None
     id: str = ""
+    shared_by: int = 1
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -29,7 +33,12 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Jobs(Protocol):
-    """Runs jobs one by one in processes of their own. Satisfied by local processes."""
+    """Runs jobs in processes of their own. Satisfied by local processes."""
+
+    @property
+    def side_by_side(self) -> int:
+        """Return how many jobs may share one piece of work at the same time."""
+        ...
 
     def run(self, job: Job) -> Result:
         """Run a job to its end; raises what its code raised on purpose, else ``WorkerFailed`` with its last words."""

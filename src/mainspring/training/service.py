@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import polars as pl
 from sqlalchemy import Row, insert, select
 
 from mainspring.features.frame import FrameSpec
@@ -25,10 +27,10 @@ from mainspring.registry.environment import capture
 from mainspring.registry.model import ModelSpec, Recipe
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Lineage, Version
-from mainspring.training.backtest import BacktestResult
+from mainspring.training.backtest import BacktestResult, Origin, judge
 from mainspring.training.graphs import GraphFound, signature_for
 from mainspring.training.inputs import BoundSpec, signature_of
-from mainspring.training.order import BacktestOrder, ChampionOrder, TrainManifest, TrainOrder
+from mainspring.training.order import BacktestManifest, BacktestOrder, ChampionOrder, TrainManifest, TrainOrder
 from mainspring.training.ports import Job, Jobs, Progress, Result
 from mainspring.training.runtime import Package
 from mainspring.training.spec import window_us
@@ -154,14 +156,33 @@ class TrainingService:
             code=self._code(row),
             origins=origins,
         )
-        plain = msgspec.to_builtins(order)
-        job = Job("backtest", plain, timeout_s=chosen.timeout_s * origins, on_progress=on_progress)
+        made = judge(spec.task, *self._side_by_side(order, on_progress))
+        return self._keep_backtest(row, champion, chosen, made, digest_of(msgspec.to_builtins(order)), by)
+
+    def _side_by_side(self, order: BacktestOrder, on_progress: Progress | None) -> tuple[list[Origin], pl.DataFrame]:
+        """Return every origin and all answers, from as many workers as may run at once; each takes every nth origin."""
+        count = min(self._jobs.side_by_side, order.origins)
+        shares = [tuple(range(first, order.origins, count)) for first in range(count)]
+        with ThreadPoolExecutor(count) as pool:
+            running = [pool.submit(self._some_origins, order, turns, count, on_progress) for turns in shares]
+            found = [one.result() for one in running]
+        origins = {number: origin for turns, (told, _) in zip(shares, found, strict=True)
+                   for number, origin in zip(turns, told, strict=True)}  # fmt: skip
+        answers = pl.concat([answers for _, answers in found]).sort("origin", maintain_order=True)
+        return [origins[number] for number in range(order.origins)], answers
+
+    def _some_origins(
+        self, order: BacktestOrder, turns: tuple[int, ...], shared_by: int, on_progress: Progress | None
+    ) -> tuple[tuple[Origin, ...], pl.DataFrame]:
+        share = msgspec.to_builtins(msgspec.structs.replace(order, turns=turns))
+        timeout_s = order.recipe.timeout_s * len(turns)
+        job = Job("backtest", share, timeout_s=timeout_s, on_progress=on_progress, shared_by=shared_by)
         result = self._jobs.run(job)
         try:
-            made = msgspec.convert(result.manifest, BacktestResult)
+            made = msgspec.convert(result.manifest, BacktestManifest)
+            return made.origins, pl.read_parquet(result.folder / Path(made.answers).name)
         finally:
             self._jobs.discard(result)
-        return self._keep_backtest(row, champion, chosen, made, digest_of(plain), by)
 
     def read_graph(self, path: Path) -> ReadGraph:
         """Keep an ONNX file and let a worker load it, which says what it asks for."""

@@ -18,10 +18,10 @@ from mainspring.kernel.schema import Signature
 from mainspring.registry.environment import capture
 from mainspring.registry.model import Recipe
 from mainspring.registry.version import Environment
-from mainspring.training.backtest import FEWEST_SEGMENT_ROWS, Origin, judge, origins_between
+from mainspring.training.backtest import ANSWERS, FEWEST_SEGMENT_ROWS, Origin, origins_between
 from mainspring.training.environment import environment_of
 from mainspring.training.inputs import BoundSpec, model_frame, signature_of
-from mainspring.training.order import BacktestOrder, ChampionOrder, TrainManifest, TrainOrder
+from mainspring.training.order import BacktestManifest, BacktestOrder, ChampionOrder, TrainManifest, TrainOrder
 from mainspring.training.package import Packed, pack_estimator, pack_rule
 from mainspring.training.progress import Progress
 from mainspring.training.provenance import git_state
@@ -69,16 +69,18 @@ def train(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
 
 
 def backtest(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
-    """Fit at each origin on what was known by then and compare with the champion on what followed."""
+    """Fit at some origins on what was known by then, and answer what followed beside the champion."""
     order = msgspec.convert(spec, BacktestOrder)
     progress, place = Progress(staging), f"{order.model.name}.{order.recipe.name}"
     materialise(order.code, staging / "code")
     rows = training_frame(order.frame).sort("at_us", "entity")
     signature = signature_of(order.model, order.recipe, _bound(order))
     start_us = max(order.until_us - order.span_us, order.champion.trained_until_us or 0)
-    origins, retrained, tested = [], [], []
-    for number, (at_us, next_us) in enumerate(origins_between(start_us, order.until_us, order.origins)):
-        progress.say(number / order.origins, f"origin {number + 1} of {order.origins}")
+    segments = origins_between(start_us, order.until_us, order.origins)
+    origins, answered = [], [pl.DataFrame(schema=ANSWERS)]
+    for done, number in enumerate(order.turns):
+        progress.say(done / len(order.turns), f"origin {number + 1} of {order.origins}")
+        at_us, next_us = segments[number]
         test = rows.filter((pl.col("at_us") > at_us) & (pl.col("at_us") <= next_us))
         past = _known_by(rows, order.recipe, at_us)
         try:
@@ -87,9 +89,22 @@ def backtest(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
             origins.append(Origin(at_us, past.height, test.height, reason=error.sentence()))
             continue
         origins.append(Origin(at_us, past.height, test.height))
-        retrained.append(scores)
-        tested.append(test)
-    return plain(_judged(order, origins, retrained, tested, staging))
+        answered.append(_answers(order, number, test, scores, staging))
+    path = staging / "answers.parquet"
+    pl.concat(answered).write_parquet(path)
+    return plain(BacktestManifest(tuple(origins), str(path)))
+
+
+def _answers(order: BacktestOrder, number: int, test: pl.DataFrame, scores: Floats, staging: Path) -> pl.DataFrame:
+    champion, compared = _champion_scores(order.champion, test, staging)
+    if champion is None:
+        raise InvalidInput(
+            f"cannot be compared with: {compared['reason']}", field="champion", value=order.champion.number
+        )
+    return test.select(
+        pl.lit(number).alias("origin"), "at_us", "label",
+        pl.Series("retrained", scores), pl.Series("champion", champion),
+    ).cast(ANSWERS)  # type: ignore[arg-type]  # fmt: skip
 
 
 def frame_digest(rows: pl.DataFrame) -> str:
@@ -223,41 +238,3 @@ def _segment_scores(recipe: Recipe, past: pl.DataFrame, test: pl.DataFrame, sign
     if min(past.height, test.height) < FEWEST_SEGMENT_ROWS:
         raise InvalidInput(f"only {past.height} rows before and {test.height} after this origin", field=place)
     return _fit(recipe, past, signature, place).scores(model_frame(test, signature))
-
-
-def _judged(
-    order: BacktestOrder, origins: list[Origin], retrained: list[Floats], tested: list[pl.DataFrame], staging: Path
-) -> Any:
-    task = order.model.task
-    if not tested:
-        empty = np.empty(0)
-        return judge(task, origins, empty, empty, empty, np.empty(0, dtype=np.int64))
-    test = pl.concat(tested)
-    champion, compared = _champion_scores(order.champion, test, staging)
-    if champion is None:
-        raise InvalidInput(
-            f"cannot be compared with: {compared['reason']}", field="champion", value=order.champion.number
-        )
-    label = test.get_column("label").cast(pl.Float64).to_numpy()
-    result = judge(task, origins, label, np.concatenate(retrained), champion, test.get_column("at_us").to_numpy())
-    return msgspec.structs.replace(result, origins=_with_losses(task, result.origins, label, retrained, champion))
-
-
-def _with_losses(
-    task: Any, origins: tuple[Origin, ...], label: Floats, retrained: list[Floats], champion: Floats
-) -> tuple[Origin, ...]:
-    from mainspring.checks.measures import LOSSES
-    from mainspring.training.backtest import loss_name
-
-    loss, start, waiting, told = LOSSES[loss_name(task)], 0, iter(retrained), []
-    for origin in origins:
-        if origin.reason:
-            told.append(origin)
-            continue
-        scores = next(waiting)
-        rows = slice(start, start + scores.size)
-        start += scores.size
-        ours, theirs = loss(label[rows], scores), loss(label[rows], champion[rows])
-        means = {"retrained_loss": float(ours.mean()), "champion_loss": float(theirs.mean())}
-        told.append(msgspec.structs.replace(origin, **means))
-    return tuple(told)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
 from mainspring.kernel.errors import InvalidInput
-from mainspring.training.backtest import DAY_US, judge, origins_between
+from mainspring.training.backtest import ANSWERS, DAY_US, judge, origins_between
 from mainspring.training.spec import Retrain
 
 
@@ -16,10 +17,15 @@ def answers(gain: float, days: int = 24, a_day: int = 100) -> tuple[np.ndarray, 
     return label, truth, truth * (1 - gain) + 0.5 * gain, at_us
 
 
+def answered(label: np.ndarray, retrained: np.ndarray, champion: np.ndarray, at_us: np.ndarray) -> pl.DataFrame:
+    columns = {"origin": 0, "at_us": at_us, "label": label, "retrained": retrained, "champion": champion}
+    return pl.DataFrame(columns, schema=ANSWERS)
+
+
 def test_retraining_that_lowers_the_loss_helps() -> None:
     label, good, bad, at_us = answers(0.5)
 
-    found = judge("binary", [], label, good, bad, at_us)
+    found = judge("binary", [], answered(label, good, bad, at_us))
 
     assert found.verdict == "helps"
     assert (found.days, found.rows, found.metric) == (24, 2_400, "log_loss")
@@ -30,13 +36,13 @@ def test_retraining_that_lowers_the_loss_helps() -> None:
 def test_retraining_that_raises_the_loss_does_not_help() -> None:
     label, good, bad, at_us = answers(0.5)
 
-    assert judge("binary", [], label, bad, good, at_us).verdict == "does not help"
+    assert judge("binary", [], answered(label, bad, good, at_us)).verdict == "does not help"
 
 
 def test_fewer_than_fourteen_days_cannot_tell_however_large_the_difference() -> None:
     label, good, bad, at_us = answers(0.9, days=13)
 
-    found = judge("binary", [], label, good, bad, at_us)
+    found = judge("binary", [], answered(label, good, bad, at_us))
 
     assert found.verdict == "cannot tell"
     assert "fewer than 14 days" in found.reason
@@ -45,7 +51,7 @@ def test_fewer_than_fourteen_days_cannot_tell_however_large_the_difference() -> 
 def test_no_rows_cannot_tell() -> None:
     nothing = np.empty(0)
 
-    assert judge("binary", [], nothing, nothing, nothing, np.empty(0, dtype=np.int64)).verdict == "cannot tell"
+    assert judge("binary", [], answered(nothing, nothing, nothing, nothing)).verdict == "cannot tell"
 
 
 def test_the_last_segment_reaches_to_the_end() -> None:

@@ -34,18 +34,23 @@ _RAISED: dict[str, type[MainspringError]] = {
 class LocalJobs:
     """Starts ``python -m mainspring.edges.worker`` once a job; ``threads`` is what numeric libraries may use.
 
-    By default one core is left to those who answer: two OpenMP threads beside a busy gateway spin, and take ten times
-    as long as one.
+    By default one core is left to those who answer: two OpenMP threads beside a busy gateway wait for each other, and
+    take longer than one. ``side_by_side`` jobs may share a piece of work, and then share the threads, too.
     """
 
-    def __init__(self, staging: Path, *, threads: int | None = None) -> None:
+    def __init__(self, staging: Path, *, threads: int | None = None, side_by_side: int | None = None) -> None:
         self._staging = staging
         self._threads = threads or max(1, (os.cpu_count() or 1) - 1)
+        self._side_by_side = side_by_side or self._threads
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._cancelled: set[str] = set()
         self._guard = threading.Lock()
         self._swept = False
         self._stopped = False
+
+    @property
+    def side_by_side(self) -> int:
+        return self._side_by_side
 
     def run(self, job: Job) -> Result:
         job_id = job.id or new_id("job")
@@ -96,7 +101,7 @@ class LocalJobs:
         return folder
 
     def _attend(self, job: Job, job_id: str, folder: Path) -> int | None:
-        process = self._start(job_id, folder)
+        process = self._start(job, job_id, folder)
         deadline_s = time.monotonic() + job.timeout_s
         said = 0
         try:
@@ -109,7 +114,7 @@ class LocalJobs:
         finally:
             _end(process)
 
-    def _start(self, job_id: str, folder: Path) -> subprocess.Popen[bytes]:
+    def _start(self, job: Job, job_id: str, folder: Path) -> subprocess.Popen[bytes]:
         with self._guard, (folder / "stdout.log").open("wb") as stdout, (folder / "stderr.log").open("wb") as stderr:
             if self._stopped:
                 raise Unavailable("no more jobs are taken: this process is stopping", field="job")
@@ -119,13 +124,13 @@ class LocalJobs:
                 stdout=stdout,
                 stderr=stderr,
                 cwd=folder,
-                env=self._environment(),
+                env=self._environment(job.shared_by),
                 start_new_session=True,
             )
         return process
 
-    def _environment(self) -> dict[str, str]:
-        threads = str(self._threads)
+    def _environment(self, shared_by: int) -> dict[str, str]:
+        threads = str(max(1, self._threads // shared_by))
         passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         armed = os.environ.get(CRASH_AT, "")
         if armed.startswith("worker."):
