@@ -16,12 +16,6 @@ class TestParquetTables(TablesContract):
     def reopened(self, tables: ParquetTables) -> ParquetTables:
         return ParquetTables(self.root, LocalDisk())
 
-    def test_a_dropped_part_is_removed_after_its_grace(self, tmp_path: Path) -> None:
-        tables = ParquetTables(tmp_path, LocalDisk(), grace_s=0.0)
-        part = tables.write("scored", FRAME)
-        tables.drop([part])
-        assert not tables.paths([part])[0].exists()
-
     def test_memory_stays_within_its_bound(self, tmp_path: Path) -> None:
         tables = ParquetTables(tmp_path, LocalDisk(), cache_bytes=20_000)
         parts = [tables.write("scored", FRAME) for _ in range(200)]

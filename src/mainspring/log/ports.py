@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -130,8 +131,17 @@ class Tables(Protocol):
         """Return the parts' files, for a process that reads them itself."""
         ...
 
+    def reading(self) -> AbstractContextManager[None]:
+        """Hold off removals: parts that are dropped from now on can be read until this ends."""
+        ...
+
     def drop(self, parts: Sequence[PartRef]) -> None:
-        """Remove parts that are listed no more, once readers that hold their paths have had time to finish."""
+        """Remove parts that are listed no more, once those who were reading have ended."""
+        ...
+
+    @property
+    def retired(self) -> int:
+        """Return how many dropped parts are still held by readers."""
         ...
 
     def sweep(self, keep: Iterable[str]) -> int:

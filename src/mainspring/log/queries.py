@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +102,16 @@ class PredictionLog:
     def source(self, source_id: str, known_until_us: int | None = None, since_us: int | None = None) -> pl.DataFrame:
         """Return a source's rows and ``_known_us``, of those known in ``[since_us, known_until_us]``; empty if none."""
         after = None if known_until_us is None else known_until_us + 1
-        with self._store.read() as connection:
-            parts = listed(connection, f"source:{source_id}", since_us=since_us, until_us=after)
-        if not parts:
-            return pl.DataFrame(schema={KNOWN: pl.Int64()})
-        return self._tables.scan(parts).filter(*_within(KNOWN, since_us, after)).collect()
+        with self._tables.reading():
+            with self._store.read() as connection:
+                parts = listed(connection, f"source:{source_id}", since_us=since_us, until_us=after)
+            if not parts:
+                return pl.DataFrame(schema={KNOWN: pl.Int64()})
+            return self._tables.scan(parts).filter(*_within(KNOWN, since_us, after)).collect()
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Hold what is listed: files whose paths are given to a worker stay until this ends, merged away or not."""
+        return self._tables.reading()
 
     def source_parts(self, source_id: str) -> list[Path]:
         """Return the files of a source's rows in their order, for a worker that reads them itself."""
@@ -190,12 +196,14 @@ class PredictionLog:
     def _of_prediction(self, table: str, prediction_id: str) -> pl.DataFrame:
         """Look in the column of ids first: the parts that do not hold the prediction are never read whole."""
         here = pl.col("prediction_id") == prediction_id
-        with self._store.read() as connection:
-            parts = listed(connection, table)
-        holding = [part for part in parts if self._tables.scan([part], ["prediction_id"]).filter(here).collect().height]
-        if not holding:
-            return pl.DataFrame(schema=SCHEMAS[table])
-        return self._tables.scan(holding).filter(here).sort("row", maintain_order=True).collect()
+        with self._tables.reading():
+            with self._store.read() as connection:
+                parts = listed(connection, table)
+            ids = ((part, self._tables.scan([part], ["prediction_id"])) for part in parts)
+            holding = [part for part, named in ids if named.filter(here).collect().height]
+            if not holding:
+                return pl.DataFrame(schema=SCHEMAS[table])
+            return self._tables.scan(holding).filter(here).sort("row", maintain_order=True).collect()
 
     def _tally(self, model: str, name: str) -> Tally:
         with self._store.read() as connection:
@@ -221,6 +229,18 @@ class PredictionLog:
         until_us: int | None = None,
         *,
         only: Sequence[pl.Expr] = (),
+    ) -> pl.DataFrame:
+        with self._tables.reading():
+            return self._read(table, columns, model, since_us, until_us, only)
+
+    def _read(
+        self,
+        table: str,
+        columns: Sequence[str],
+        model: str | None,
+        since_us: int | None,
+        until_us: int | None,
+        only: Sequence[pl.Expr],
     ) -> pl.DataFrame:
         with self._store.read() as connection:
             parts = listed(connection, table, model=model, since_us=since_us, until_us=until_us)

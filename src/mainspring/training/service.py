@@ -101,6 +101,12 @@ class TrainingService:
         With the same code, parameters and rows as an earlier run, that run's version is returned. A run that fails is
         recorded and its error raised; no version is left behind.
         """
+        with self._log.reading():  # the files that the worker is given stay until it has ended
+            return self._train(model_id, recipe, by, reason, on_progress)
+
+    def _train(
+        self, model_id: str, recipe: str | None, by: str, reason: str, on_progress: Progress | None
+    ) -> Run:  # fmt: skip
         row = self._registry.model(None, model_id)
         spec = row.declared()
         chosen = _recipe(spec, recipe)
@@ -130,6 +136,10 @@ class TrainingService:
         self, model_id: str, origins: int = 6, *, by: str, on_progress: Progress | None = None
     ) -> BacktestResult:
         """Ask whether retraining would have helped in the last four weeks; at most ``origins`` fits."""
+        with self._log.reading():
+            return self._backtest(model_id, origins, by, on_progress)
+
+    def _backtest(self, model_id: str, origins: int, by: str, on_progress: Progress | None) -> BacktestResult:
         row = self._registry.model(None, model_id)
         spec = row.declared()
         champion = self._registry.alias(row.id, CHAMPION)

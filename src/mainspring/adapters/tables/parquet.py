@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
-from time import monotonic
 
 import polars as pl
 
@@ -15,21 +15,20 @@ from mainspring.adapters.disk import TEMPORARY
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Damaged, NotFound
 from mainspring.kernel.ids import digest, new_id
+from mainspring.log.leases import Leases
 from mainspring.log.ports import Disk, PartRef
 
 CACHE_BYTES = 160 * 1_024 * 1_024
-GRACE_S = 3_600.0  # a worker that was given paths may read them for so long after they were merged away
 
 
 class ParquetTables:
     """The embedded ``Tables``: ``<table>/<part id>.parquet`` with zstd, read whole and verified by digest."""
 
-    def __init__(self, root: Path, disk: Disk, *, cache_bytes: int = CACHE_BYTES, grace_s: float = GRACE_S) -> None:
+    def __init__(self, root: Path, disk: Disk, *, cache_bytes: int = CACHE_BYTES) -> None:
         self._root = root
         self._disk = disk
         self._cache = ColumnCache(cache_bytes)
-        self._grace_s = grace_s
-        self._dropped: list[tuple[float, Path]] = []
+        self._leases: Leases[Path] = Leases(disk.remove)
         self._written: set[str] = set()
 
     def write(self, table: str, frame: pl.DataFrame) -> PartRef:
@@ -56,12 +55,16 @@ class ParquetTables:
         return [self._path(part) for part in parts]
 
     def drop(self, parts: Sequence[PartRef]) -> None:
-        now = monotonic()
         for part in parts:
             self._cache.forget(part.id)
-            self._dropped.append((now + self._grace_s, self._path(part)))
-        while self._dropped and self._dropped[0][0] <= now:
-            self._disk.remove(self._dropped.pop(0)[1])
+        self._leases.retire([self._path(part) for part in parts])
+
+    def reading(self) -> AbstractContextManager[None]:
+        return self._leases.held()
+
+    @property
+    def retired(self) -> int:
+        return self._leases.waiting
 
     def sweep(self, keep: Iterable[str]) -> int:
         kept = {*keep, *self._written}

@@ -51,7 +51,8 @@ def config(platform: Platform, asked: Nothing, by: str) -> Any:
 def backup(platform: Platform, asked: Backup, by: str) -> Any:
     from mainspring.adapters.backup import backup as make
 
-    return make(platform.home.root, Path(asked.to).resolve(), platform.store)
+    with platform.tables.reading():
+        return make(platform.home.root, Path(asked.to).resolve(), platform.store)
 
 
 def loop_step(platform: Platform, asked: Nothing, by: str) -> Any:

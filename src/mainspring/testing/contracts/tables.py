@@ -65,7 +65,19 @@ class TablesContract:
         with pytest.raises(Damaged):
             self.reopened(tables).scan([part]).collect()
 
-    def test_dropped_parts_stay_for_those_who_hold_their_paths(self, tables: Tables) -> None:
+    def test_dropped_parts_stay_for_those_who_read_and_no_longer(self, tables: Tables) -> None:
+        part = tables.write("scored", FRAME)
+        with tables.reading():
+            with tables.reading():
+                tables.drop([part])
+            assert self.reopened(tables).scan([part]).collect().equals(FRAME)
+            assert tables.retired == 1
+        assert tables.retired == 0
+        with pytest.raises(Damaged):
+            self.reopened(tables).scan([part]).collect()
+
+    def test_who_begins_to_read_after_a_drop_holds_nothing(self, tables: Tables) -> None:
         part = tables.write("scored", FRAME)
         tables.drop([part])
-        assert tables.paths([part])[0].exists()
+        with tables.reading(), pytest.raises(Damaged):
+            self.reopened(tables).scan([part]).collect()
