@@ -12,6 +12,14 @@ from mainspring.ledger.ports import Store
 HEAD = "0002"
 _KNOWN = ("0001", "0002")
 
+_TEXTS = """
+SELECT table_name, column_name FROM information_schema.columns
+WHERE table_schema = current_schema() AND data_type IN ('character varying', 'text') AND collation_name IS NULL
+    AND table_name IN (SELECT table_name FROM information_schema.tables
+        WHERE table_schema = current_schema() AND table_type = 'BASE TABLE')
+    AND table_name NOT IN ('alembic_version', 'mainspring_home')
+"""
+
 
 def migrate(store: Store) -> None:
     """Create or upgrade the tables. Raises ``Refused`` for a store that a newer version has written."""
@@ -44,3 +52,14 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    if connection.dialect.name == "postgresql":
+        _compare_as_sqlite_does(connection)
+
+
+def _compare_as_sqlite_does(connection: Connection) -> None:
+    """Make every text of PostgreSQL's tables order by its bytes and have no length, as SQLite's do."""
+    found = connection.execute(text(_TEXTS)).all()
+    for table in sorted({row.table_name for row in found}):
+        columns = sorted(row.column_name for row in found if row.table_name == table)
+        changes = ", ".join(f'ALTER COLUMN "{column}" TYPE text COLLATE "C"' for column in columns)
+        connection.execute(text(f'ALTER TABLE "{table}" {changes}'))
