@@ -16,8 +16,7 @@ from mainspring.adapters.routing import RoutingFile
 from mainspring.adapters.runtimes.recompute import WorkerRecompute
 from mainspring.adapters.settings import Settings, read_settings
 from mainspring.adapters.sources import readers
-from mainspring.adapters.stores.migrate import migrate
-from mainspring.adapters.stores.sqlite import SqliteStore
+from mainspring.adapters.stores.opening import open_store
 from mainspring.adapters.tables.parquet import ParquetTables
 from mainspring.adapters.tables.shapes import StoredSourceShapes
 from mainspring.checks.service import CheckService
@@ -37,15 +36,17 @@ from mainspring.training.service import TrainingService
 
 
 class Platform:
-    """Every service of one open home. One process at a time holds it, under the home's lock."""
+    """Every service of one open home. One process at a time holds it, under the home's lock.
 
-    def __init__(self, home: Home) -> None:
+    ``purpose`` and ``wait_s`` tell others that share its database who holds it, and how long to stand by for it.
+    """
+
+    def __init__(self, home: Home, *, purpose: str = "mainspring", wait_s: float = 0.0) -> None:
         self.home = home
         self.settings, self.settings_shown = read_settings(home.root)
         self.clock = home.clock()
         self.disk = LocalDisk()
-        self.store = SqliteStore(home.database, self.clock)
-        migrate(self.store)
+        self.store = open_store(home, self.settings, self.clock, purpose=purpose, wait_s=wait_s)
         self.blobs = FileBlobs(home.blobs, self.disk)
         self.tables = ParquetTables(home.parts, self.disk)
         self.latest = LmdbLatest(home.latest)
@@ -133,6 +134,11 @@ class Platform:
         disabled = {version: reason for worker in said for version, reason in worker.disabled.items()}
         return Acknowledged(min((worker.generation for worker in said), default=None), disabled)
 
+    @property
+    def lost(self) -> bool:
+        """Say whether another control has taken over this home's database: nothing can be done here any more."""
+        return bool(getattr(self.store, "lost", False))
+
     def stop_jobs(self) -> None:
         """End running jobs and start no more; what the loop wanted from them it plans again after the next start."""
         self.loop.stop_jobs()
@@ -159,10 +165,9 @@ def notifiers_of(settings: Settings) -> tuple[Notifier, ...]:
     return (webhook,)
 
 
-def open_platform(home: Home) -> Platform:
+def open_platform(home: Home, *, purpose: str = "mainspring", wait_s: float = 0.0) -> Platform:
     """Open the platform of a home; the caller holds the home's lock."""
-    home.check_whole()
-    return Platform(home)
+    return Platform(home, purpose=purpose, wait_s=wait_s)
 
 
 def _alive(pid: int) -> bool:

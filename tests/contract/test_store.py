@@ -49,19 +49,22 @@ class TestPostgresStore(StoreContract):
             tx.record("a.change", "x", "after the sessions ended")
 
     def test_a_session_that_ends_within_a_change_undoes_it_and_says_so(self, store):
-        with pytest.raises(Unavailable, match="does not answer"), store.begin("ann") as tx:
-            tx.record("a.change", "x", "never")
-            end_sessions(self.url)
-            tx.record("a.change", "y", "never")
+        with pytest.raises(Unavailable, match="does not answer"):
+            self.change_and_lose_the_session(store, then=lambda tx: tx.record("a.change", "y", "never"))
         with store.read() as connection:
             assert entries(connection) == []
 
     def test_a_session_that_ends_before_its_commit_undoes_the_change_and_says_so(self, store):
-        with pytest.raises(Unavailable, match="nothing was changed"), store.begin("ann") as tx:
-            tx.record("a.change", "x", "never")
-            end_sessions(self.url)
+        with pytest.raises(Unavailable, match="nothing was changed"):
+            self.change_and_lose_the_session(store)
         with store.read() as connection:
             assert entries(connection) == []
+
+    def change_and_lose_the_session(self, store, then=lambda tx: None):
+        with store.begin("ann") as tx:
+            tx.record("a.change", "x", "never")
+            end_sessions(self.url)
+            then(tx)
 
     def test_a_commit_whose_answer_was_lost_is_found_out_to_be_whole(self, store, monkeypatch):
         lose_the_answer(store, monkeypatch)
@@ -75,9 +78,9 @@ class TestPostgresStore(StoreContract):
             tx.record("a.change", "x", "a zero byte \x00 within")
 
     def test_a_writer_that_waits_too_long_is_told_that_another_writes(self, store):
-        with closing(PostgresStore(self.url, SystemClock(), turn_s=0.1)) as impatient, store.bookkeeping():
-            with pytest.raises(Conflict, match="another process writes"), impatient.bookkeeping():
-                pass
+        impatient = PostgresStore(self.url, SystemClock(), turn_s=0.1)
+        with closing(impatient), store.bookkeeping(), pytest.raises(Conflict, match="another process writes"):
+            impatient.bookkeeping().__enter__()
 
 
 def end_sessions(url):
@@ -112,17 +115,16 @@ def open_as(url, holder, **given):
 
 
 def test_a_second_holder_is_told_who_has_the_home(postgres_url):
-    with closing(open_as(postgres_url, HERE, lease_s=30.0)):
-        with pytest.raises(Conflict, match=r"in use by control \(process 1\)"):
-            open_as(postgres_url, THERE)
+    told = pytest.raises(Conflict, match=r"in use by control \(process 1\)")
+    with closing(open_as(postgres_url, HERE, lease_s=30.0)), told:
+        open_as(postgres_url, THERE)
     with closing(open_as(postgres_url, THERE)):
         assert home_of(postgres_url) == "hom_1"
 
 
 def test_a_lease_is_kept_for_as_long_as_its_holder_lives(postgres_url):
-    with closing(open_as(postgres_url, HERE)):
-        with pytest.raises(Conflict):
-            open_as(postgres_url, THERE, wait_s=2.5)
+    with closing(open_as(postgres_url, HERE)), pytest.raises(Conflict):
+        open_as(postgres_url, THERE, wait_s=2.5)
 
 
 def test_one_that_stands_by_takes_over_when_the_first_gives_up(postgres_url):
@@ -143,13 +145,18 @@ def test_the_successor_at_the_same_place_does_not_wait(postgres_url):
 
 
 def test_who_was_in_the_middle_of_a_change_when_fenced_commits_nothing(postgres_url):
-    first = open_as(postgres_url, HERE, lease_s=600.0)
-    with pytest.raises(Unavailable), first.begin("first") as tx:
-        tx.record("a.change", "x", "never")
-        second = open_as(postgres_url, HERE, lease_s=600.0)
-    with second.read() as connection:
+    stores = [open_as(postgres_url, HERE, lease_s=600.0)]
+
+    def change():
+        with stores[0].begin("first") as tx:
+            tx.record("a.change", "x", "never")
+            stores.append(open_as(postgres_url, HERE, lease_s=600.0))
+
+    with pytest.raises(Unavailable):
+        change()
+    with stores[1].read() as connection:
         assert entries(connection) == []
-    for store in (first, second):
+    for store in stores:
         store.close()
 
 

@@ -84,8 +84,11 @@ class Home:
         return self.root / "staging"
 
 
-def create_home(root: Path, *, simulated_from: datetime | None = None) -> Home:
-    """Make a new home, or return the one that stands there. ``home.json`` comes last: a half-made one is none."""
+def create_home(root: Path, *, simulated_from: datetime | None = None, joining: str | None = None) -> Home:
+    """Make a new home, or return the one that stands there. ``home.json`` comes last: a half-made one is none.
+
+    ``joining`` is the id of a home that this folder becomes another place of.
+    """
     if (root / "home.json").exists():
         return Home(root)
     if (root.exists() or root.is_symlink()) and not root.is_dir():
@@ -104,7 +107,9 @@ def create_home(root: Path, *, simulated_from: datetime | None = None) -> Home:
         (root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     if simulated_from is not None:
         SimulatedClock.create(root / "clock", simulated_from)
-    body = HomeFile(new_id("hom"), FORMAT, "simulated" if simulated_from else "system", SystemClock().now_us())
+    body = HomeFile(
+        joining or new_id("hom"), FORMAT, "simulated" if simulated_from else "system", SystemClock().now_us()
+    )
     staged = root / "home.json.new"
     with staged.open("wb") as file:
         file.write(msgspec.json.encode(body))

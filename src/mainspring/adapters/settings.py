@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from mainspring.adapters.disk import LocalDisk
 from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import InvalidInput, nearest
 from mainspring.kernel.misfit import misfit
@@ -27,6 +29,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     only ``webhook_hosts`` are reached; private addresses and plain HTTP must be allowed on purpose. Monitors are looked
     at ``watch_every`` so often. ``limits`` is what a gateway worker takes.
 
+    ``store`` is the URL of a PostgreSQL database that takes the place of ``meta.db``; a control that was not heard of
+    for ``store_lease`` gives way to one that stands by.
+
     >>> Settings(acknowledgement="durable").read_sources_every
     '15m'
     """
@@ -40,10 +45,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook_allow_private: bool = False
     webhook_allow_plain: bool = False
     limits: Limits = Limits()
+    store: str = ""
+    store_lease: str = "10s"
 
     def __post_init__(self) -> None:
-        for name in ("read_sources_every", "watch_every"):
+        for name in ("read_sources_every", "watch_every", "store_lease"):
             parse_duration(getattr(self, name), field=name)
+        if self.store and not self.store.startswith("postgresql://"):
+            remedy = "leave it out for meta.db in the home, or give postgresql://user@host/name"
+            raise InvalidInput("is not the URL of a PostgreSQL database", field="store", remedy=remedy)
         if self.webhook_url and not self.webhook_secret:
             raise InvalidInput(
                 "is needed to sign alarms",
@@ -89,6 +99,7 @@ def read_settings(home: Path, environment: Mapping[str, str] | None = None) -> t
 def shown(settings: Settings) -> dict[str, Any]:
     """Return the settings as they may be shown: a secret is only said to be set."""
     values = msgspec.structs.asdict(settings)
+    values["store"] = without_password(settings.store)
     limits = msgspec.structs.asdict(values.pop("limits"))
     told = {name: ("set" if value else "not set") if name in _SECRETS else value for name, value in values.items()}
     return told | {f"limits.{name}": value for name, value in limits.items()}
@@ -113,6 +124,35 @@ def _limits(given: Any, environment: Mapping[str, str], origins: dict[str, str],
     return found
 
 
+def without_password(url: str) -> str:
+    """Return a URL with its password hidden.
+
+    >>> without_password("postgresql://ann:secret@db/shop")
+    'postgresql://ann:***@db/shop'
+    """
+    scheme, mark, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    name, colon, password = user.partition(":")
+    return f"{scheme}{mark}{name}{colon + '***' if password else ''}{at}{host}{slash}{path}" if at else url
+
+
+def keep_setting(home: Path, name: str, value: str) -> None:
+    """Write a text into a home's settings in one step; a password stays out: it goes into the environment."""
+    path = home / "settings.toml"
+    bare = _strip_password(value)
+    if bare != value:
+        os.environ[PREFIX + name.upper()] = value
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    kept = [line for line in lines if line.partition("=")[0].strip() != name]
+    # The name stands first: what follows a [table] would belong to that table.
+    LocalDisk().write(path, "\n".join([f"{name} = {json.dumps(bare)}", *kept, ""]).encode())
+
+
+def _strip_password(url: str) -> str:
+    return without_password(url).replace(":***@", "@", 1) if without_password(url) != url else url
+
+
 def _file(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
@@ -130,4 +170,7 @@ def _file(path: Path) -> dict[str, Any]:
             raise InvalidInput("is not a setting", field="settings.toml", value=name, remedy=remedy)
         if name in _SECRETS:
             raise InvalidInput("does not belong into a file", field=name, remedy=f"set {PREFIX}{name.upper()}")
+    if without_password(str(values.get("store", ""))) != values.get("store", ""):
+        remedy = f"set PGPASSWORD, or the whole URL in {PREFIX}STORE"
+        raise InvalidInput("a password does not belong into a file", field="store", remedy=remedy)
     return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import signal
 import sys
 import threading
@@ -11,13 +12,14 @@ from contextlib import closing
 from pathlib import Path
 
 from mainspring.adapters.home import Home, HomeLock
-from mainspring.kernel.errors import MainspringError
+from mainspring.kernel.errors import Conflict, MainspringError
 from mainspring.platform import Platform, open_platform
 
 log = logging.getLogger("mainspring.control")
 
 _INGEST_EVERY_S = 0.1
 _STEP_EVERY_S = 5.0
+_LOST_EVERY_S = 0.5
 _OTHERS_END_S = 10.0  # a command that holds the home, or the control of a supervisor that was killed
 
 
@@ -58,20 +60,26 @@ class LoopThread(threading.Thread):
         self.join(30)
 
 
-def serve(home: Home, port: int) -> None:
-    """Run control until SIGTERM or SIGINT."""
+def serve(home: Home, port: int, *, standby: bool = False) -> None:
+    """Run control until SIGTERM or SIGINT; with ``standby`` wait for the home for as long as another has it."""
     from mainspring.edges.api.server import ControlServer
 
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    with HomeLock(home.root, "control", wait_s=_OTHERS_END_S), closing(open_platform(home)) as platform:
+    wait_s = math.inf if standby else _OTHERS_END_S
+    with (
+        HomeLock(home.root, "control", wait_s=wait_s),
+        closing(open_platform(home, purpose="control", wait_s=wait_s)) as platform,
+    ):
+        stopping = threading.Event()  # one that stands by has done nothing yet: signals end it at once
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
         platform.loop.recover()
         turning = LoopThread(platform)
         with ControlServer(platform, port=port):
             if not home.simulated:
                 turning.start()
-            stopping.wait()
+            while not stopping.wait(_LOST_EVERY_S):
+                if platform.lost:
+                    raise Conflict("another control has taken over this home", field="home", value=str(home.root))
             platform.stop_jobs()  # a command that waits for one gets its answer before the listener closes
         if turning.is_alive():
             turning.stop()
@@ -83,10 +91,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="mainspring control")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=int, default=8081)
+    parser.add_argument("--standby", action="store_true")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        serve(Home(options.home), options.port)
+        serve(Home(options.home), options.port, standby=options.standby)
     except MainspringError as error:
         sys.stderr.write(f"{error}\n")
         return 1

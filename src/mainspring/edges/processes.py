@@ -16,6 +16,7 @@ from mainspring.kernel.errors import Unavailable
 _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 5.0
 _STEADY_S = 10.0  # a process that lived this long starts again at once
+READY_S = 60.0
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
 
 
@@ -96,7 +97,7 @@ def child_environment() -> dict[str, str]:
     return environment
 
 
-def await_ready(process: Process, ready: Path, *, limit_s: float = 60.0) -> None:
+def await_ready(process: Process, ready: Path, *, limit_s: float = READY_S) -> None:
     """Wait until ``process`` has written ``ready``; raise ``Unavailable`` with its last words if it ends first."""
     deadline_s = time.monotonic() + limit_s
     while not ready.exists():

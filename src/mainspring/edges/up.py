@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from mainspring.adapters.home import Home, create_home
-from mainspring.edges.processes import Process, await_ready, child_environment
+from mainspring.edges.processes import READY_S, Process, await_ready, child_environment
 from mainspring.kernel.errors import Conflict, InvalidInput
 
 _WATCH_EVERY_S = 0.1
@@ -24,7 +25,9 @@ _OTHERS_END_S = 3.0  # what a killed supervisor has left listens until it has fi
 class Supervisor:
     """The processes of one home, started in an order in which each finds what it needs."""
 
-    def __init__(self, home: Home, *, host: str, port: int, control_port: int, workers: int = 1) -> None:
+    def __init__(
+        self, home: Home, *, host: str, port: int, control_port: int, workers: int = 1, standby: bool = False
+    ) -> None:
         if workers > 1 and sys.platform != "linux":
             raise InvalidInput("only Linux shares one port", field="workers", value=workers, remedy="use 1")
         self.home = home
@@ -33,8 +36,10 @@ class Supervisor:
         at = ["--home", str(home.root)]
         environment = child_environment()
         folder = home.run
+        self._standby = standby
+        waits = ["--standby"] if standby else []
         self.control = Process(
-            "control", "mainspring.edges.control", [*at, "--port", str(control_port)], folder, environment
+            "control", "mainspring.edges.control", [*at, "--port", str(control_port), *waits], folder, environment
         )
         self.models = Process("models", "mainspring.edges.gateway.models", at, folder, environment)
         gateway = [*at, "--host", host, "--port", str(port), "--workers", str(workers)]
@@ -56,10 +61,13 @@ class Supervisor:
         return [self.control, self.models, *self.gateways]
 
     def start(self) -> None:
-        """Start all processes and return when control answers; gateways are ready once there is something to route."""
+        """Start all processes and return when control answers; gateways are ready once there is something to route.
+
+        One that stands by waits for as long as another control has the home.
+        """
         (self.home.run / "control.json").unlink(missing_ok=True)
         self.control.start()
-        await_ready(self.control, self.home.run / "control.json")
+        await_ready(self.control, self.home.run / "control.json", limit_s=math.inf if self._standby else READY_S)
         for process in (self.models, *self.gateways):
             process.start()
 
@@ -74,10 +82,12 @@ class Supervisor:
 
 
 @contextmanager
-def supervised(home: Home, *, host: str, port: int, control_port: int, workers: int = 1) -> Iterator[Supervisor]:
+def supervised(
+    home: Home, *, host: str, port: int, control_port: int, workers: int = 1, standby: bool = False
+) -> Iterator[Supervisor]:
     """Run the processes of a home for the length of a ``with`` block; one supervisor a home."""
     with _only_one(home):
-        supervisor = Supervisor(home, host=host, port=port, control_port=control_port, workers=workers)
+        supervisor = Supervisor(home, host=host, port=port, control_port=control_port, workers=workers, standby=standby)
         try:
             supervisor.start()
             yield supervisor
@@ -92,17 +102,25 @@ def up(
     port: int = 8080,
     control_port: int = 8081,
     workers: int = 1,
+    standby: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Run everything until SIGTERM or SIGINT."""
+    """Run everything until SIGTERM or SIGINT; with ``standby`` once no other control has the home any more."""
     stopping: list[int] = []
+    waiting = standby
 
     def stop(number: int, _frame: FrameType | None) -> None:
         stopping.append(number)
+        if waiting:
+            raise SystemExit(0)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    with supervised(create_home(home), host=host, port=port, control_port=control_port, workers=workers) as running:
+    made = create_home(home)
+    if standby:
+        say("standing by: this takes over when no other control has the home")
+    with supervised(made, host=host, port=port, control_port=control_port, workers=workers, standby=standby) as running:
+        waiting = False
         say(f"page     {running.page}")
         say(f"gateway  {running.url}  ({workers} worker{'s' if workers > 1 else ''})")
         say("stop with Ctrl-C")

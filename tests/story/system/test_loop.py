@@ -150,8 +150,8 @@ class Told(msgspec.Struct):
     worse: dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def told(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Told]:
     place = tmp_path_factory.mktemp("story")
     (place / "tmp").mkdir()
     project = place / "shop"
@@ -164,6 +164,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     port = free_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(place / "tmp"))
+        if request.param == "postgresql":
+            patch.setenv("MAINSPRING_STORE", request.getfixturevalue("postgres_server").fresh())
         with supervised(home, host="127.0.0.1", port=port, control_port=free_port()):
             yield _play(Story(home, port, place / "tmp" / "broken"), place)
 

@@ -1,9 +1,9 @@
 """The lease of a home's database: who may write to it, until when, and the number that fences off whoever was before.
 
 The epoch grows by one each time the lease is taken. Every write transaction holds the row by a key-share lock and
-compares the epoch, so a control that was stopped, cut off or forgotten commits nothing once another has taken over. The
-lease runs out by the server's clock alone. A holder at the same place has the home's file lock, so its predecessor there
-is known to be dead, and it need not wait.
+compares the epoch, so a control that was stopped, cut off or forgotten commits nothing once another has taken over.
+The lease runs out by the server's clock alone. A holder at the same place has the home's file lock, so its predecessor
+there is known to be dead, and it need not wait.
 """
 
 from __future__ import annotations
@@ -74,10 +74,7 @@ class Lease:
         """Take the lease, waiting for up to ``wait_s``; raises ``Conflict`` with the name of who holds it."""
         until_s = time.monotonic() + self._wait_s
         told = ""
-        while not self.epoch:
-            held_by = self._try()
-            if self.epoch:
-                break
+        while held_by := self._try():
             if time.monotonic() >= until_s:
                 raise Conflict(
                     f"the home is in use by {held_by}", field="home", value=self._holder.home,
@@ -113,7 +110,7 @@ class Lease:
                 log.warning("the lease could not be given up: it runs out by itself")
 
     def _try(self) -> str:
-        """Take the lease if it is free; else return who holds it."""
+        """Take the lease if it is free and return nothing; else return who holds it."""
         with self._engine.begin() as connection:
             prepare(connection, self._holder.home)
             found = connection.execute(

@@ -36,8 +36,8 @@ _SETTINGS = (
 class PostgresStore:
     """A ``Store`` in one database. Threads may share it.
 
-    A writer takes an advisory lock first (waiting for up to ``turn_s``), so writers take turns and no transaction is ever given up as a victim; with a
-    ``holder`` it then proves by its lease that no other control has taken over.
+    A writer takes an advisory lock first (waiting for up to ``turn_s``), so writers take turns and no transaction is
+    ever given up as a victim; with a ``holder`` it then proves by its lease that no other control has taken over.
     """
 
     def __init__(
@@ -216,10 +216,10 @@ def _set_up(connection: Any, _record: Any) -> None:
 
 
 def _check_version(connection: Connection) -> None:
-    found = connection.dialect.server_version_info or (0,)
-    if found[0] < OLDEST:
+    found = int((connection.dialect.server_version_info or (0,))[0])
+    if found < OLDEST:
         raise Refused(
-            "this PostgreSQL is too old", field="store", value=found[0], remedy=f"use PostgreSQL {OLDEST} or later"
+            "this PostgreSQL is too old", field="store", value=found, remedy=f"use PostgreSQL {OLDEST} or later"
         )
 
 

@@ -20,5 +20,6 @@ def opened(folder: Path, verb: Verb) -> Iterator[Platform]:
     home = create_home(folder) if verb.name == "apply" else Home(folder)
     from mainspring.platform import open_platform
 
-    with HomeLock(folder, f"mainspring {verb.name}"), closing(open_platform(home)) as platform:
+    purpose = f"mainspring {verb.name}"
+    with HomeLock(folder, purpose), closing(open_platform(home, purpose=purpose)) as platform:
         yield platform

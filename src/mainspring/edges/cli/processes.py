@@ -30,12 +30,30 @@ def _home_of(context: click.Context, home: str | None) -> Path:
 @click.option("--port", type=_PORT, default=8080, show_default=True, help="where predictions are asked")
 @click.option("--control-port", type=_PORT, default=8081, show_default=True, help="where the page and the API are")
 @click.option("--workers", type=Whole(1, 64), default=1, show_default=True, help="gateway processes")
+@click.option("--store", help="a PostgreSQL database for the metadata: postgresql://user@host/name")
+@click.option("--standby", is_flag=True, help="wait for as long as another has the home, then take over")
 @click.pass_context
-def up(context: click.Context, home: str | None, port: int, control_port: int, workers: int) -> None:
-    """Run control, gateways and model processes of a home until Ctrl-C."""
+def up(
+    context: click.Context,
+    home: str | None,
+    port: int,
+    control_port: int,
+    workers: int,
+    store: str | None,
+    standby: bool,
+) -> None:
+    """Run control, gateways and model processes of a home until Ctrl-C.
+
+    --store is kept in the home's settings. A new folder with the database of a home becomes another place of that home.
+    """
     from mainspring.edges.up import up as run
 
-    run(_home_of(context, home), port=port, control_port=control_port, workers=workers, say=click.echo)
+    folder = _home_of(context, home)
+    if store:
+        from mainspring.adapters.stores.opening import make_home
+
+        make_home(folder, store)
+    run(folder, port=port, control_port=control_port, workers=workers, standby=standby, say=click.echo)
 
 
 @click.command("serve", short_help="Serve the champions of a home, and say how they are asked")
@@ -67,13 +85,14 @@ def serve(context: click.Context, home: str | None, port: int, control_port: int
 @click.command("control", short_help="Run control alone: API, page, loop")
 @click.option("--home", help="the home's folder")
 @click.option("--port", type=_PORT, default=8081, show_default=True, help="where the page and the API are")
+@click.option("--standby", is_flag=True, help="wait for as long as another has the home, then take over")
 @click.pass_context
-def control(context: click.Context, home: str | None, port: int) -> None:
+def control(context: click.Context, home: str | None, port: int, standby: bool) -> None:
     """Run control alone, for supervisors of one's own."""
     from mainspring.adapters.home import Home
     from mainspring.edges.control import serve
 
-    serve(Home(_home_of(context, home)), port)
+    serve(Home(_home_of(context, home)), port, standby=standby)
 
 
 @click.command("gateway", short_help="Run one gateway alone: answers by the last routing snapshot")

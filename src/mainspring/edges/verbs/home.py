@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from mainspring.adapters.settings import without_password
 from mainspring.edges.verbs.project import models
 from mainspring.edges.verbs.verb import Nothing, Verb, machine_path
 
@@ -41,7 +42,11 @@ def config(platform: Platform, asked: Nothing, by: str) -> Any:
         {"setting": "home", "value": str(home.root), "from": "--home, MAINSPRING_HOME or ./mainspring-home"},
         {"setting": "format", "value": home.file.format, "from": "home.json"},
         {"setting": "clock", "value": home.file.clock, "from": "home.json"},
-        {"setting": "metadata", "value": f"sqlite:///{home.database}", "from": "default"},
+        {
+            "setting": "metadata",
+            "value": without_password(platform.settings.store) or f"sqlite:///{home.database}",
+            "from": "store" if platform.settings.store else "default",
+        },
         {"setting": "blobs", "value": str(home.blobs), "from": "default"},
         {"setting": "tables", "value": str(home.parts), "from": "default"},
         {"setting": "latest", "value": f"lmdb://{home.latest}", "from": "default"},

@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,8 +19,8 @@ from mainspring.kernel.ids import new_id
 from mainspring.ledger.ports import Store
 from mainspring.ledger.queries import entries, verify_chain
 from mainspring.ledger.transaction import Transaction
-from mainspring.log.parts import list_parts, listed
 from mainspring.log.parts import Span as PartSpan
+from mainspring.log.parts import list_parts, listed
 from mainspring.log.ports import PartRef
 from mainspring.log.tables import tallies
 from mainspring.project.tables import revisions
@@ -33,10 +32,8 @@ LATE_US = 253_402_300_799_000_000  # the end of the year 9999
 class StoreContract:
     """Subclass it with a fixture ``store``, empty and migrated; ``another`` opens the same place once more."""
 
-    @contextmanager
-    def another(self, store: Store) -> Any:
+    def another(self, store: Store) -> AbstractContextManager[Store]:
         raise NotImplementedError
-        yield
 
     def test_what_was_committed_is_there_and_says_who_did_it_and_why(self, store: Store) -> None:
         with store.begin("ann") as tx:
@@ -48,10 +45,8 @@ class StoreContract:
         assert (entry.seq, entry.actor, entry.kind, entry.numbers) == (1, "ann", "project.made", {"rows": 3})
 
     def test_what_raised_was_never_there(self, store: Store) -> None:
-        with pytest.raises(ZeroDivisionError), store.begin("ann") as tx:
-            _project(tx.connection, "shop")
-            tx.record("project.made", "shop", "it is needed")
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            _fail_within(store)
         with store.read() as connection:
             assert (_names(connection), entries(connection)) == ([], [])
 
@@ -65,8 +60,7 @@ class StoreContract:
         with store.bookkeeping() as connection:
             _project(connection, "shop")
         with pytest.raises((DBAPIError, MainspringError)), store.bookkeeping() as connection:
-            _project(connection, "stall")
-            _project(connection, "shop")
+            _projects(connection, "stall", "shop")
         with store.bookkeeping() as connection:
             _project(connection, "mill")
         with store.read() as connection:
@@ -154,8 +148,9 @@ class StoreContract:
             assert connection.scalar(select(func.count()).select_from(tallies)) == 0
 
     def test_any_order_of_changes_leaves_what_a_list_would_hold(self, store: Store) -> None:
-        def machine() -> _Machine:
-            return _Machine(store)
+        class Machine(_Machine):
+            def __init__(self) -> None:
+                super().__init__(store)
 
         quick = settings(
             max_examples=8,
@@ -164,7 +159,7 @@ class StoreContract:
             suppress_health_check=list(HealthCheck),
             database=None,
         )
-        run_state_machine_as_test(machine, settings=quick)  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(Machine, settings=quick)
 
 
 class _Machine(RuleBasedStateMachine):
@@ -215,6 +210,18 @@ def _project(connection: Connection, name: str, at_us: int = 0) -> str:
     id = new_id("prj")
     connection.execute(insert(projects).values(id=id, name=name, created_us=at_us))
     return id
+
+
+def _projects(connection: Connection, *names: str) -> None:
+    for name in names:
+        _project(connection, name)
+
+
+def _fail_within(store: Store) -> None:
+    with store.begin("ann") as tx:
+        _project(tx.connection, "shop")
+        tx.record("project.made", "shop", "it is needed")
+        raise ZeroDivisionError
 
 
 def _revision(connection: Connection, project: str) -> None:
