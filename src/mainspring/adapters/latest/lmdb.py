@@ -26,7 +26,7 @@ from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Damaged, Unavailable
 from mainspring.kernel.ids import digest
 
-FORMAT = 1  # of what lies in the folder; the folder of another one is built again
+FORMAT = 2  # of what lies in the folder; the folder of another one is built again
 KEEP_US = 25 * 3_600_000_000  # the oldest decision time that a gateway takes is a day ago; an hour is slack
 _MAP_BYTES = 64 << 30  # address space, not disk
 _LONGEST_KEY_BYTES = 400
@@ -68,14 +68,16 @@ class LmdbLatest:
             layout = self._layouts.get(view_digest) or self._load_layout(reading, view_digest)
             if layout is None:
                 return [None] * len(keys)
-            prefix = _prefix(b"t", view_digest)
+            prefix, look, nothing, at = _prefix(b"t", view_digest), reading.get, layout.nothing, layout.at
             found: list[FeatureRow | None] = []
             for key in keys:
-                tile = reading.get(prefix + _short(key))
-                row = layout.nothing if tile is None else layout.at(tile, at_us)
+                data = key.encode()
+                tile = look(prefix + data if len(data) <= _LONGEST_KEY_BYTES else prefix + _short(key))
+                row = nothing if tile is None else at(tile, at_us)
                 if row is None:
                     layout = self._load_layout(reading, view_digest) or layout
-                    row = layout.at(tile, at_us)
+                    at = layout.at
+                    row = at(tile, at_us)
                 found.append(row)
             return found
 

@@ -1,12 +1,14 @@
 """A tile: how the features of one key change over time, as bytes that are searched where they lie.
 
-Format 1: byte format, u32 n, u32 m, u32 crc of the layout, n × i64 moments, n records of one fixed size, (m + 1) × u32
-ends of texts, m texts, zeros up to a multiple of 8 bytes. A moment's features are those of the last record at or
-before it.
+Format 2: byte format, 3 zeros, u32 n, u32 m, u32 crc of format and layout, i64 newest moment, the newest record, zeros
+up to a multiple of 8 bytes; n × i64 moments, n records of one fixed size, (m + 1) × u32 ends of texts, m texts, zeros
+up to a multiple of 8 bytes. A moment's features are those of the last record at or before it. Most ask for the newest,
+which is why it stands in front as well: one read gives all of it.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from bisect import bisect_right
@@ -23,11 +25,9 @@ from mainspring.features.rows import KNOWN
 from mainspring.features.spec import ViewSpec
 from mainspring.features.windows import AT, GROUP, LAST_TIME, horizon_us
 
-FORMAT = 1
-_HEADER = struct.Struct("<B3xIII")
+FORMAT = 2
+_HEADER = "<IIIIq"
 _ENDS = struct.Struct("<II")
-_START = _HEADER.size
-_WORDS = _START // 8
 _NO_INT = np.iinfo(np.int64).min
 _NO_TEXT = -1
 _NO_BOOL = -1
@@ -40,9 +40,13 @@ class Layout:
 
     def __init__(self, view: ViewSpec, codes: str) -> None:
         self.codes = codes
-        self._crc = zlib.crc32(codes.encode())
-        record = struct.Struct("<qq" + "".join({"t": "i", "f": "d"}.get(code, code) for code in codes))
+        self._crc = zlib.crc32(bytes([FORMAT]) + codes.encode())
+        fields = "qq" + "".join({"t": "i", "f": "d"}.get(code, code) for code in codes)
+        record, head = struct.Struct("<" + fields), struct.Struct(_HEADER + fields)
         self._unpack, self._size = record.unpack_from, record.size
+        self._unpack_head, self._pack_head = head.unpack_from, head.pack
+        self._padding = bytes(-head.size % 8)
+        self._start = head.size + len(self._padding)
         reach_us = horizon_us(view)
         self._reach_us = _FOR_EVER if reach_us is None else reach_us
         self._ttl_us = _FOR_EVER if view.ttl_us is None else view.ttl_us
@@ -54,20 +58,23 @@ class Layout:
 
     def at(self, tile: memoryview, at_us: int) -> FeatureRow | None:
         """Return the features in force at a moment; None for a tile of another layout."""
-        form, many, texts, crc = _HEADER.unpack_from(tile)
-        if crc != self._crc or form != FORMAT:
+        _, many, texts, crc, newest_us, known_us, last_us, *values = self._unpack_head(tile)
+        if crc != self._crc:
             return None
-        place = bisect_right(tile.cast("q"), at_us, _WORDS, _WORDS + many) - _WORDS - 1
-        if place < 0:
-            return self.nothing
-        records = _START + 8 * many
-        known_us, last_us, *values = self._unpack(tile, records + place * self._size)
-        for column in self._floats:
-            if values[column] != values[column]:
-                values[column] = None
-        for column in self._special:
-            end = records + many * self._size
-            values[column] = _restored(self.codes[column], values[column], tile, end, texts)
+        if at_us < newest_us:
+            words = self._start // 8
+            place = bisect_right(tile.cast("q"), at_us, words, words + many) - words - 1
+            if place < 0:
+                return self.nothing
+            known_us, last_us, *values = self._unpack(tile, self._start + 8 * many + place * self._size)
+        if math.isnan(sum(values)):  # a NaN among them stands for a missing value
+            for column in self._floats:
+                if values[column] != values[column]:
+                    values[column] = None
+        if self._special:
+            end = self._start + many * (8 + self._size)
+            for column in self._special:
+                values[column] = _restored(self.codes[column], values[column], tile, end, texts)
         if at_us - last_us > self._ttl_us:
             for place in self._last:
                 values[place] = None
@@ -83,8 +90,16 @@ class Layout:
         for first, end in pairwise(bounds):
             start = first + max(0, int(np.searchsorted(moments[first:end], cut_us, side="right")) - 1)
             piece, own = self._with_own_texts(records[start:end], texts)
-            header = _HEADER.pack(FORMAT, end - start, len(own), self._crc)
-            tile = header + moments[start:end].tobytes() + piece.tobytes() + _texts(own)
+            newest = piece[-1].item()
+            head = self._pack_head(FORMAT, end - start, len(own), self._crc, int(moments[end - 1]), *newest)
+            tile = (
+                bytes([FORMAT])
+                + head[1:]
+                + self._padding
+                + moments[start:end].tobytes()
+                + piece.tobytes()
+                + _texts(own)
+            )
             yield int(group[first]), tile + bytes(-len(tile) % 8)
 
     def _records(self, view: ViewSpec, steps: pl.DataFrame, texts: list[str]) -> Records:

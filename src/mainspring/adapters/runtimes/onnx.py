@@ -1,7 +1,12 @@
-"""ONNX Runtime with one thread: graphs that take one input per column, or one tensor with all of them."""
+"""ONNX Runtime with one thread: graphs that take one input per column, or one tensor with all of them.
+
+A single row is answered from buffers that were bound to the graph when it was loaded: nothing is made for it but the
+answer. ``run`` makes arrays of its own, so that other threads may call it.
+"""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,8 +15,10 @@ import onnxruntime
 
 from mainspring.kernel.errors import Damaged, InvalidInput
 from mainspring.kernel.schema import Signature
+from mainspring.serving.packing import Packing, filler
 from mainspring.serving.ports import Row
 
+Array = np.typing.NDArray[Any]
 _TYPES: dict[str, Any] = {
     "tensor(float)": np.float32,
     "tensor(double)": np.float64,
@@ -20,59 +27,133 @@ _TYPES: dict[str, Any] = {
     "tensor(bool)": np.bool_,
     "tensor(string)": object,
 }
+_LETTERS: dict[Any, str] = {np.float32: "f", np.float64: "d", np.int64: "q", np.int32: "i", np.bool_: "?"}
 
 
 class OnnxRuntime:
     """One graph. The answer is the last column of its last output."""
 
-    def __init__(self, model: bytes, signature: Signature) -> None:
+    def __init__(self, model: bytes, signature: Signature, packing: Packing | None = None) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises a dozen unrelated classes for a bad graph
             raise Damaged("the ONNX graph cannot be loaded", value=str(error)[:200]) from error
-        self._output = [self._session.get_outputs()[-1].name]
-        self._feed = _feed_builder(self._session.get_inputs(), signature)
+        self._output = [session.get_outputs()[-1].name]
+        # The class around the session checks every call anew in Python, which costs a third of a small graph's time.
+        self._run = session._sess.run
+        self._feed: _Tensor | _Columns
+        inputs = session.get_inputs()
+        if packing is not None:
+            self._feed = _Tensor(packing.input, _KINDS[packing.kind], len(packing.columns), filler(packing, signature))
+        elif _takes_one_tensor(inputs, signature):
+            kind = _TYPES.get(inputs[0].type, np.float32)
+            self._feed = _Tensor(inputs[0].name, kind, len(signature.inputs), list)
+        else:
+            self._feed = _Columns(inputs, signature)
 
     def run(self, rows: Sequence[Row]) -> list[float]:
-        answer = self._session.run(self._output, self._feed(rows))[0]
+        answer = self._run(self._output, self._feed.many(rows), None)[0]
         last = answer.reshape(len(rows), -1)[:, -1]
         values: list[float] = last.tolist()
         return values
 
+    def one(self, row: Row) -> float:
+        """Return the answer for one row; for the one thread that owns this runtime alone."""
+        answer: float = self._run(self._output, self._feed.one(row), None)[0].item(-1)
+        return answer
 
-def _feed_builder(inputs: Sequence[Any], signature: Signature) -> Callable[[Sequence[Row]], dict[str, Any]]:
-    places = {column.name: place for place, column in enumerate(signature.inputs)}
-    if len(inputs) == 1 and inputs[0].name not in places and len(inputs[0].shape) == 2:
-        return _packed(inputs[0])
-    unknown = [item.name for item in inputs if item.name not in places]
-    if unknown:
-        raise InvalidInput("is an input of the graph but not of the signature", field=unknown[0], value=sorted(places))
-    blocks: dict[Any, list[Any]] = {}
-    for item in inputs:
-        blocks.setdefault((_TYPES.get(item.type, np.float32), len(item.shape) == 2), []).append(item.name)
-    plan = [(kind, tall, names, [places[name] for name in names]) for (kind, tall), names in blocks.items()]
 
-    def feed(rows: Sequence[Row]) -> dict[str, Any]:
-        """Build one array a type; the inputs are its slices, which costs a third of an array for each."""
+_KINDS: dict[str, Any] = {"float": np.float32, "double": np.float64}
+
+
+def _takes_one_tensor(inputs: Sequence[Any], signature: Signature) -> bool:
+    names = {column.name for column in signature.inputs}
+    return len(inputs) == 1 and inputs[0].name not in names and len(inputs[0].shape) == 2
+
+
+class _Tensor:
+    """Feeds a graph that takes one tensor ``(n, columns)``."""
+
+    def __init__(self, name: str, kind: Any, count: int, fill: Callable[[Row], list[Any]]) -> None:
+        self._name = name
+        self._kind = kind
+        self._fill = fill
+        self._block = _Block(kind, count)
+        self._fed = {name: self._block.array.reshape(1, count)}
+
+    def one(self, row: Row) -> dict[str, Array]:
+        self._block.put(self._fill(row))
+        return self._fed
+
+    def many(self, rows: Sequence[Row]) -> dict[str, Array]:
+        fill = self._fill
+        return {self._name: np.array([fill(row) for row in rows], dtype=self._kind)}
+
+
+class _Columns:
+    """Feeds a graph that takes one input a column: slices of one array a type, which costs a third of an array each."""
+
+    def __init__(self, inputs: Sequence[Any], signature: Signature) -> None:
+        places = {column.name: place for place, column in enumerate(signature.inputs)}
+        unknown = [item.name for item in inputs if item.name not in places]
+        if unknown:
+            raise InvalidInput(
+                "is an input of the graph but not of the signature", field=unknown[0], value=sorted(places)
+            )
+        grouped: dict[tuple[Any, bool], list[str]] = {}
+        for item in inputs:
+            grouped.setdefault((_TYPES.get(item.type, np.float32), len(item.shape) == 2), []).append(item.name)
+        self._plan = [(kind, tall, names, [places[one] for one in names]) for (kind, tall), names in grouped.items()]
+        self._fed: dict[str, Array] = {}
+        self._numbers: list[tuple[Callable[[Sequence[Any]], None], list[int]]] = []
+        self._texts: list[tuple[Array, int]] = []
+        for kind, tall, names, wanted in self._plan:
+            array = np.full(len(names), "", dtype=object)
+            if kind is object:
+                self._texts += [(array[at : at + 1], place) for at, place in enumerate(wanted)]
+            else:
+                block = _Block(kind, len(names))
+                array = block.array
+                self._numbers.append((block.put, wanted))
+            shape = (1, 1) if tall else (1,)
+            self._fed.update({name: array[at : at + 1].reshape(shape) for at, name in enumerate(names)})
+
+    def one(self, row: Row) -> dict[str, Array]:
+        for put, wanted in self._numbers:
+            put([row[place] for place in wanted])
+        for cell, place in self._texts:
+            value = row[place]
+            cell[0] = "" if value is None else value
+        return self._fed
+
+    def many(self, rows: Sequence[Row]) -> dict[str, Array]:
         columns = list(zip(*rows, strict=True))
-        fed: dict[str, Any] = {}
-        for kind, tall, names, wanted in plan:
+        fed: dict[str, Array] = {}
+        for kind, tall, names, wanted in self._plan:
             chosen = [columns[place] for place in wanted]
             block = _text(chosen) if kind is object else np.array(chosen, dtype=kind)
             fed.update(zip(names, block[:, :, np.newaxis] if tall else block, strict=True))
         return fed
 
-    return feed
+
+class _Block:
+    """One row's values of one type, in memory that a graph was given once."""
+
+    def __init__(self, kind: Any, count: int) -> None:
+        self.array: Array = np.zeros(count, dtype=kind)
+        self._buffer = self.array.data
+        self._pack = struct.Struct(f"={count}{_LETTERS[kind]}").pack_into
+
+    def put(self, values: Sequence[Any]) -> None:
+        try:
+            self._pack(self._buffer, 0, *values)
+        except (struct.error, OverflowError):  # a missing value, or one that must be cast: as ``many`` does it
+            self.array[:] = np.array(values, dtype=self.array.dtype)
 
 
-def _packed(item: Any) -> Callable[[Sequence[Row]], dict[str, Any]]:
-    kind = _TYPES.get(item.type, np.float32)
-    return lambda rows: {item.name: np.array(rows, dtype=kind)}
-
-
-def _text(columns: Sequence[Sequence[Any]]) -> Any:
+def _text(columns: Sequence[Sequence[Any]]) -> Array:
     """A missing text is the empty one in a graph: ONNX has no missing string."""
     return np.array([["" if value is None else value for value in column] for column in columns], dtype=object)
