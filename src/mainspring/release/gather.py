@@ -100,7 +100,7 @@ def _rows(log: PredictionLog, record: Record, books: Books, now_us: int) -> Book
 def _pairs(log: PredictionLog, record: Record, books: Books, now_us: int) -> Books:
     terms = record.terms
     until_us = now_us - INGEST_LAG_US - terms.horizon_us
-    if until_us - books.pairs_us < _pace_us(terms):
+    if until_us - books.pairs_us < pace_us(terms):
         return books
     versions = [record.champion, record.challenger, *([record.anchor] if record.anchor else [])]
     labelled = log.labelled(record.model, versions, books.pairs_us, until_us + 1, now_us)
@@ -116,7 +116,7 @@ def _pairs(log: PredictionLog, record: Record, books: Books, now_us: int) -> Boo
 
 def _too_late(log: PredictionLog, record: Record, books: Books, now_us: int) -> Books:
     """Count outcomes that came after their horizon: they are never evidence, but whoever waits should know of them."""
-    if now_us - books.outcomes_us < _pace_us(record.terms):
+    if now_us - books.outcomes_us < pace_us(record.terms):
         return books
     late = log.too_late(record.model, record.state.started_us, books.outcomes_us + 1, now_us, record.terms.horizon_us)
     counted = books.too_late_outcomes + late
@@ -127,7 +127,7 @@ def _drawn(log: PredictionLog, record: Record, books: Books, units: pl.DataFrame
     terms = record.terms
     until_us = now_us - INGEST_LAG_US - terms.window_us
     labels_until_us = until_us - terms.horizon_us
-    if until_us - books.drawn_us < _pace_us(terms):
+    if until_us - books.drawn_us < pace_us(terms):
         return Gathered(books, units)
     oldest_us = min(books.drawn_us, books.drawn_labels_us)
     newest_us = until_us + terms.window_us
@@ -151,7 +151,7 @@ def _drawn(log: PredictionLog, record: Record, books: Books, units: pl.DataFrame
     return Gathered(books, units)
 
 
-def _pace_us(terms: Terms) -> int:
+def pace_us(terms: Terms) -> int:
     """Return how much must be new before labels are read again: E is looked at after every row, so nothing is lost."""
     return min(LONGEST_PACE_US, max(terms.hold_us // 4, 1))
 

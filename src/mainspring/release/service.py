@@ -522,16 +522,8 @@ def _fresh(log: PredictionLog, record: Record, books: Books) -> Books:
 
 
 def _after_books(books: Gathered, decision: Decision) -> Gathered:
-    at_us = decision.at_us
-    if decision.kind == "rebase":
-        return Gathered(Books(rows_us=at_us, pairs_us=at_us, drawn_us=at_us, drawn_labels_us=at_us), no_units())
-    if decision.kind != "advance":
-        return books
-    first = decision.step == 1
-    counted = msgspec.structs.replace(books.books, step_requests=0)
-    if first:
-        counted = msgspec.structs.replace(counted, drawn_us=at_us, drawn_labels_us=at_us)
-    return Gathered(counted, books.units)
+    after_it = books.books.after(decision.kind, decision.step, decision.at_us)
+    return Gathered(after_it, no_units() if decision.kind == "rebase" else books.units)
 
 
 def _who(record: Record) -> dict[str, Any]:

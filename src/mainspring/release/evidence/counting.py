@@ -24,6 +24,8 @@ def count_pairs(books: Books, terms: Terms, name: str, counted: Pairs) -> Books:
         challenger, also_above = terms.loss.of(
             np.where(counted.answered, counted.challenger, counted.stable), counted.outcome
         )
+        if counted.charge:
+            challenger = np.clip(challenger + counted.charge, 0.0, terms.loss.bound)
         stream = books.streams.get(name, Stream())
         books = books.with_stream(
             gate, stream.add(gate, *paired_terms(challenger, stable), winsorised=above + also_above)

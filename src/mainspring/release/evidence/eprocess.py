@@ -19,7 +19,7 @@ Floats: TypeAlias = NDArray[np.float64]
 LAMBDAS: Floats = 0.9 * 2.0 ** (-np.arange(18) / 2.0)
 CURVES: Floats = np.log1p(-LAMBDAS) + LAMBDAS
 LOG_GRID = math.log(len(LAMBDAS))
-_CHUNK_ROWS = 65_536
+_CHUNK_ROWS = 8_192
 _POINTS, _REFINEMENTS = 65, 6
 
 
@@ -31,12 +31,30 @@ def log_e(s: ArrayLike, v: ArrayLike, bound: float) -> Floats:
     return np.asarray(highest + np.log(np.exp(exponent - highest[..., None]).sum(axis=-1)) - LOG_GRID)
 
 
-def peak(s: Floats, v: Floats, bound: float) -> float:
-    """Return the greatest ln E along running sums ``s``, ``v`` of shape (n,): E was looked at after every row."""
-    best = -math.inf
-    for start in range(0, len(s), _CHUNK_ROWS):
-        best = max(best, float(log_e(s[start : start + _CHUNK_ROWS], v[start : start + _CHUNK_ROWS], bound).max()))
+def peak(s: Floats, v: Floats, bound: float, least: float = 0.0) -> float:
+    """Return the greatest ln E along running sums ``s``, ``v`` of shape (n,), or ``least`` where none is greater.
+
+    E was looked at after every row; but ``ln(1-λ)+λ ≤ -λ²/2``, so ln E is at most s²/2V and .9 s/c, and is worked out
+    only where that is above the greatest one found so far.
+    """
+    ceiling = _ceiling(s, v, bound)
+    hopeful = np.flatnonzero(ceiling > least)
+    best = least
+    if len(hopeful):
+        highest = hopeful[int(ceiling[hopeful].argmax())]
+        best = max(best, float(log_e(s[highest], v[highest], bound)))
+        hopeful = hopeful[ceiling[hopeful] > best]
+    for start in range(0, len(hopeful), _CHUNK_ROWS):
+        part = hopeful[start : start + _CHUNK_ROWS]
+        best = max(best, float(log_e(s[part], v[part], bound).max()))
     return best
+
+
+def _ceiling(s: Floats, v: Floats, bound: float) -> Floats:
+    above = np.maximum(s, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_spread = np.where(v > 0.0, above * above / (2.0 * v), np.inf)
+    return np.asarray(np.minimum(by_spread, LAMBDAS[0] * above / bound))
 
 
 def interval(w: float, x: float, v: float, bound: float, alpha: float) -> tuple[float, float]:

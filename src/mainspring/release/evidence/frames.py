@@ -23,7 +23,7 @@ class Pairs(msgspec.Struct, frozen=True):
     """Labelled rows in order: both outputs and the outcome, each (n,); ``answered``: the challenger did not fail.
 
     Of ``rows`` answered by the stable version ``paired`` have an answer or a failure of the challenger, ``labelled`` a
-    label.
+    label. ``charge`` is a fault that a rehearsal adds to each of the challenger's losses.
     """
 
     stable: Floats
@@ -34,6 +34,7 @@ class Pairs(msgspec.Struct, frozen=True):
     paired: int
     labelled: int
     newest_label_us: int | None
+    charge: float = 0.0
 
 
 class Units(msgspec.Struct, frozen=True):

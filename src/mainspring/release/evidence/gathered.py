@@ -41,6 +41,18 @@ class Books(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the books with one stream replaced."""
         return msgspec.structs.replace(self, streams={**self.streams, gate.name: stream})
 
+    def after(self, kind: str, step: int, at_us: int) -> Books:
+        """Return the books after a decision: fresh ones for a new comparison, a new count of requests for a new share.
+
+        What is drawn begins with the first share.
+        """
+        if kind == "rebase":
+            return Books(rows_us=at_us, pairs_us=at_us, drawn_us=at_us, drawn_labels_us=at_us)
+        if kind != "advance":
+            return self
+        counted = msgspec.structs.replace(self, step_requests=0)
+        return msgspec.structs.replace(counted, drawn_us=at_us, drawn_labels_us=at_us) if step == 1 else counted
+
 
 class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """At least one comparison over at least one unit, all of it finite: what a promotion must be given.
@@ -72,9 +84,9 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(one for one in self.measured if one.role == "metric")
 
 
-def evidence(books: Books, gates: tuple[Gate, ...], alpha_ratio: float) -> Evidence | None:
+def evidence(books: Books, gates: tuple[Gate, ...], alpha_ratio: float, *, intervals: bool = True) -> Evidence | None:
     """Return what the books show, or None where they show nothing yet."""
-    shown = [books.streams.get(gate.name, Stream()).measured(gate) for gate in gates]
+    shown = [books.streams.get(gate.name, Stream()).measured(gate, intervals=intervals) for gate in gates]
     measured = [one for one in shown if one is not None]
     for name, ratio in (("sample_ratio", books.ratio), ("sample_ratio_labelled", books.ratio_labelled)):
         if ratio.n:

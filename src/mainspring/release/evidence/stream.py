@@ -53,11 +53,11 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sums_w, sums_x, sums_v = self.w + np.cumsum(w), self.x + np.cumsum(x), self.v + np.cumsum(v)
         promote, stop = self.peak_promote, self.peak_stop
         if gate.promote_margin is not None:
-            promote = max(promote, peak(gate.promote_margin * sums_w - sums_x, sums_v, gate.bound))
+            promote = peak(gate.promote_margin * sums_w - sums_x, sums_v, gate.bound, promote)
         if gate.stop_margin is not None:
-            stop = max(stop, peak(sums_x - gate.stop_margin * sums_w, sums_v, gate.bound))
+            stop = peak(sums_x - gate.stop_margin * sums_w, sums_v, gate.bound, stop)
             if gate.two_sided:
-                stop = max(stop, peak(-sums_x - gate.stop_margin * sums_w, sums_v, gate.bound))
+                stop = peak(-sums_x - gate.stop_margin * sums_w, sums_v, gate.bound, stop)
         return Stream(
             n=self.n + len(x),
             w=float(sums_w[-1]),
@@ -69,11 +69,16 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             arms=self.arms,
         )
 
-    def measured(self, gate: Gate) -> Measured | None:
-        """Return what the stream shows against its gate; nothing where no unit was seen or a sum is not finite."""
+    def measured(self, gate: Gate, *, intervals: bool = True) -> Measured | None:
+        """Return what the stream shows against its gate; nothing where no unit was seen or a sum is not finite.
+
+        Nothing is decided on the interval, so a rehearsal does without ``intervals``: then it is all that is possible.
+        """
         if self.n < 1 or self.w <= 0 or not all(map(math.isfinite, (self.w, self.x, self.v))):
             return None
-        low, high = interval(self.w, self.x, self.v, gate.bound, gate.alpha_promote)
+        low, high = -gate.bound, gate.bound
+        if intervals:
+            low, high = interval(self.w, self.x, self.v, gate.bound, gate.alpha_promote)
         sides = 2.0 if gate.two_sided else 1.0
         return Measured(
             name=gate.name,

@@ -1,0 +1,1 @@
+"""Rehearsal: a release played on logged traffic, by the same code that steps a live one."""
