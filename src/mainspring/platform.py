@@ -111,6 +111,7 @@ class Platform:
             clock=self.clock,
             acknowledgement=self.settings.acknowledgement,
             max_rows=self.settings.limits.rows,
+            invocations=self.settings.invocations_model,
         )
         self.loop = Loop(
             store=self.store,

@@ -25,7 +25,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What can be set.
 
     ``acknowledgement`` says when a prediction is answered: once it is on disk (``durable``), within milliseconds of
-    being so (``batched``), or whenever (``best_effort``). ``webhook_url`` gets alarms, signed with ``webhook_secret``;
+    being so (``batched``), or whenever (``best_effort``).
+    ``invocations_model`` (``project/name``, or a name) answers ``/invocations``, where callers name no model; one model
+    alone needs no setting. ``webhook_url`` gets alarms, signed with ``webhook_secret``;
     only ``webhook_hosts`` are reached; private addresses and plain HTTP must be allowed on purpose. Monitors are looked
     at ``watch_every`` so often. ``limits`` is what a gateway worker takes.
 
@@ -37,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     acknowledgement: Literal["durable", "batched", "best_effort"] = "batched"
+    invocations_model: str = ""
     read_sources_every: str = "15m"
     watch_every: str = "5m"
     webhook_url: str = ""

@@ -65,6 +65,7 @@ class Publisher:
         clock: Clock,
         acknowledgement: Literal["durable", "batched", "best_effort"] = "batched",
         max_rows: int = 1_000,
+        invocations: str = "",
     ) -> None:
         self._store = store
         self._registry = registry
@@ -75,6 +76,7 @@ class Publisher:
         self._max_rows = max_rows
         self._turn = threading.Lock()
         self._acknowledgement: Literal["durable", "batched", "best_effort"] = acknowledgement
+        self._invocations = invocations
 
     def publish(self) -> Routing:
         """Write a new generation if the desired routing differs from the newest one; return what stands."""
@@ -131,6 +133,7 @@ class Publisher:
             views=tuple(self._views(digests)),
             sources=tuple(self._sources()),
             acknowledgement=self._acknowledgement,
+            invocations=self._invocations,
         )
 
     def _needed(self, champion: Version, baseline: Version | None, running: Sequence[Release]) -> Iterable[Version]:

@@ -15,8 +15,8 @@ from mainspring.kernel.errors import InvalidInput, nearest
 from mainspring.kernel.schema import Column, Kind
 from mainspring.serving.ports import Row
 
-_TYPES: dict[Kind, type] = {"int": int, "float": float, "bool": bool, "str": str, "time": str}
-_SHOWN: dict[Kind, str] = {
+TYPES: dict[Kind, type] = {"int": int, "float": float, "bool": bool, "str": str, "time": str}
+SHOWN: dict[Kind, str] = {
     "int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "time": "an ISO 8601 time",
 }  # fmt: skip
 _GREATEST_INT = 2**63
@@ -53,7 +53,7 @@ class RowDecoder:
         self._row = row_type(columns, optional)
         self._one = msgspec.json.Decoder(self._row)
         self._many = msgspec.json.Decoder(list[self._row])  # type: ignore[name-defined]
-        self._finish = [(i, _finisher(column)) for i, column in enumerate(columns) if column.kind in ("int", "time")]
+        self._finish = [(i, finisher(column)) for i, column in enumerate(columns) if column.kind in ("int", "time")]
 
     def decode(self, body: bytes) -> tuple[list[Row], bool]:
         """Return the rows, and whether the body was a list."""
@@ -87,7 +87,7 @@ def row_type(columns: Sequence[Column], optional: Sequence[str] = ()) -> Any:
     """Return the Struct type of a row; names need not be Python words. ``optional`` columns may be left out."""
     fields: list[Any] = []
     for place, column in enumerate(columns):
-        kind: Any = _TYPES[column.kind]
+        kind: Any = TYPES[column.kind]
         if column.name in optional:
             fields.append((f"c{place}", kind | msgspec.UnsetType | None, msgspec.UNSET))
         else:
@@ -96,15 +96,17 @@ def row_type(columns: Sequence[Column], optional: Sequence[str] = ()) -> Any:
     return msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True, kw_only=True, gc=False)
 
 
-def _finisher(column: Column) -> Callable[[Any, int | None], Any]:
+def finisher(column: Column) -> Callable[[Any, int | None], Any]:
+    """Return what turns a decoded whole number or time into the row's value, or refuses it, naming the row."""
+
     def whole(value: int, index: int | None) -> int:
         if -_GREATEST_INT <= value < _GREATEST_INT:
             return value
-        raise Malformed("out_of_range", "does not fit in 64 bits", field=_where(column.name, index), value=value)
+        raise Malformed("out_of_range", "does not fit in 64 bits", field=where_in(column.name, index), value=value)
 
     def moment(value: str, index: int | None) -> int:
         try:
-            return to_us(parse_time(value, field=_where(column.name, index)))
+            return to_us(parse_time(value, field=where_in(column.name, index)))
         except InvalidInput as error:
             raise Malformed(
                 "wrong_time", error.what, field=error.field, value=error.value, remedy=error.remedy
@@ -123,30 +125,31 @@ def fault(error: Exception, body: bytes, columns: Sequence[Column]) -> Malformed
     index = int(path[1]) if path and path[1] else None
     names = [column.name for column in columns]
     if text.startswith("Object missing required field"):
-        return Malformed("missing_field", "is missing", field=_where(quoted[0], index), remedy="send every column")
+        return Malformed("missing_field", "is missing", field=where_in(quoted[0], index), remedy="send every column")
     if text.startswith("Object contains unknown field"):
         return Malformed(
-            "unknown_field", "is not a column here", field=_where(quoted[0], index), remedy=nearest(quoted[0], names)
+            "unknown_field", "is not a column here", field=where_in(quoted[0], index), remedy=nearest(quoted[0], names)
         )
     name = path[2] if path and path[2] else None
     column = next((column for column in columns if column.name == name), None)
     if column is None:
         where = "body" if index is None else f"[{index}]"
         return Malformed("wrong_type", "is not a JSON object", field=where, value=quoted[1], remedy=_SHAPE)
-    where = _where(column.name, index)
+    where = where_in(column.name, index)
     if text.startswith("Number out of range"):
         return Malformed("not_finite", "is not a finite number", field=where, remedy="send a number below 1.8e308")
     got = quoted[1] if len(quoted) > 2 else None
     or_null = " or null" if column.nullable else ""
     return Malformed(
         "wrong_type",
-        f"must be {_SHOWN[column.kind]}{or_null}",
+        f"must be {SHOWN[column.kind]}{or_null}",
         field=where,
         value=_found(body, column.name, index, got),
     )
 
 
-def _where(name: str, index: int | None) -> str:
+def where_in(name: str, index: int | None) -> str:
+    """Return how errors name a column, in the row of that index."""
     return name if index is None else f"[{index}].{name}"
 
 
@@ -172,7 +175,7 @@ def _given_twice(body: bytes, several: bool) -> Malformed:
     for index, names in enumerate(pairs if several else [pairs]):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            where = _where(twice, index if several else None)
+            where = where_in(twice, index if several else None)
             return Malformed("duplicate_field", "is given twice", field=where, remedy="give each column once")
     return Malformed("duplicate_field", "a column is given twice", field="body", remedy="give each column once")
 
@@ -188,7 +191,7 @@ def _not_finite(body: bytes, columns: Sequence[Column]) -> Malformed | None:
     for index, row in enumerate(rows):
         for name, item in row.items() if isinstance(row, dict) else ():
             if isinstance(item, float) and not math.isfinite(item):
-                where = _where(name, index if isinstance(value, list) else None)
+                where = where_in(name, index if isinstance(value, list) else None)
                 remedy = "send null if it is missing" if name in nullable else "send a number"
                 return Malformed("not_finite", "is not a finite number", field=where, value=item, remedy=remedy)
     return None

@@ -129,7 +129,7 @@ class SourceRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole snapshot."""
+    """The whole snapshot. ``invocations`` is the model (``project/name``) that routes without a name mean."""
 
     generation: int
     written_us: int
@@ -138,6 +138,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     views: tuple[ViewRoute, ...] = ()
     sources: tuple[SourceRoute, ...] = ()
     acknowledgement: Literal["durable", "batched", "best_effort"] = "batched"
+    invocations: str = ""
     format: int = FORMAT
 
     def version(self, id: str) -> VersionRoute:

@@ -13,11 +13,13 @@ from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # it is e
 
 from mainspring.adapters.home import Home
 from mainspring.adapters.routing import RoutingFile
+from mainspring.edges.gateway import foreign
 from mainspring.edges.gateway.bodies import Bodies
 from mainspring.edges.gateway.health import Counters, drained, live, metrics, ready
-from mainspring.edges.gateway.limits import JSON, TooMany, problem
+from mainspring.edges.gateway.limits import JSON, TooMany
 from mainspring.edges.gateway.outcomes import outcomes
 from mainspring.edges.gateway.predict import predict
+from mainspring.edges.gateway.protocols.problems import said_briefly, said_by_mlflow
 from mainspring.edges.gateway.routes import Route, RouteTable
 from mainspring.edges.gateway.shadow import Shadows
 from mainspring.edges.gateway.snapshot import Loader, Snapshot
@@ -136,7 +138,7 @@ class Gateway:
             self.counters.answered(route.label if route else "other", GONE)
             proto.response_bytes(400, [JSON, _HANG_UP], _BROKEN_OFF)
         except Exception as error:  # this is the one place where errors become answers
-            status, headers, body = (route.problem if route else problem)(error)
+            status, headers, body = (route.problem if route else ROUTES.problem(scope.path))(error)
             code = error.as_dict()["code"] if isinstance(error, MainspringError) else "internal"
             self.counters.problems[code] = self.counters.problems.get(code, 0) + 1
             self.counters.answered(route.label if route else "other", status)
@@ -229,6 +231,7 @@ class Gateway:
         self._routing.acknowledge(self._worker, self.generation, pid=os.getpid(), disabled=self.tripwires.disabled)
 
 
+_OIP, _TF, _MLFLOW = said_briefly, said_briefly, said_by_mlflow
 ROUTES = RouteTable(
     (
         Route("POST", "/predict/{name}", predict, "predict"),
@@ -238,5 +241,23 @@ ROUTES = RouteTable(
         Route("GET", "/ready", ready, "open", spared=True),
         Route("GET", "/metrics", metrics, "operate", spared=True),
         Route("GET", "/drained", drained, "operate", spared=True),
+        Route("GET", "/v2", foreign.server_metadata, "open", _OIP, spared=True),
+        Route("GET", "/v2/health/live", foreign.server_live, "open", _OIP, spared=True),
+        Route("GET", "/v2/health/ready", foreign.server_ready, "open", _OIP, spared=True),
+        Route("GET", "/v2/models/{name}", foreign.model_metadata, "predict", _OIP),
+        Route("GET", "/v2/models/{name}/versions/{version}", foreign.model_metadata, "predict", _OIP),
+        Route("GET", "/v2/models/{name}/ready", foreign.model_ready, "predict", _OIP),
+        Route("GET", "/v2/models/{name}/versions/{version}/ready", foreign.model_ready, "predict", _OIP),
+        Route("POST", "/v2/models/{name}/infer", foreign.infer, "predict", _OIP),
+        Route("POST", "/v2/models/{name}/versions/{version}/infer", foreign.infer, "predict", _OIP),
+        Route("POST", "/v1/models/{name}:predict", foreign.tf_predict, "predict", _TF),
+        Route("POST", "/v1/models/{name}/versions/{version}:predict", foreign.tf_predict, "predict", _TF),
+        Route("GET", "/v1/models/{name}", foreign.tf_status, "predict", _TF),
+        Route("GET", "/v1/models/{name}/versions/{version}", foreign.tf_status, "predict", _TF),
+        Route("GET", "/v1/models/{name}/metadata", foreign.tf_metadata, "predict", _TF),
+        Route("GET", "/v1/models/{name}/versions/{version}/metadata", foreign.tf_metadata, "predict", _TF),
+        Route("GET", "/ping", foreign.ping, "open", _MLFLOW, spared=True),
+        Route("GET", "/health", foreign.ping, "open", _MLFLOW, spared=True),
+        Route("POST", "/invocations", foreign.invocations, "predict", _MLFLOW),
     )
 )

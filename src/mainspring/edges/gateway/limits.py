@@ -48,6 +48,12 @@ class WrongEncoding(InvalidInput):
     code = "wrong_encoding"
 
 
+class WrongContentType(InvalidInput):
+    """The body is of a kind that the route does not read, or the answer would have to be of one it does not write."""
+
+    code = "wrong_content_type"
+
+
 class SlowBody(InvalidInput):
     """The body did not come whole in time, and nobody else is kept waiting for it."""
 
@@ -80,6 +86,7 @@ _STATUS: tuple[tuple[type[MainspringError], int], ...] = (
     (TooLarge, 413),
     (WrongMethod, 405),
     (WrongEncoding, 415),
+    (WrongContentType, 415),
     (SlowBody, 408),
     (TooMany, 429),
     (Late, 504),

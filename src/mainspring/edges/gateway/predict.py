@@ -20,13 +20,14 @@ from mainspring.edges.gateway.limits import (
     decision_time,
     read_query,
 )
-from mainspring.edges.gateway.protocols.codec import Codec, Given
+from mainspring.edges.gateway.protocols.codec import Given
 from mainspring.edges.gateway.snapshot import Arm, Local, Model
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Unavailable, unknown
 from mainspring.log.records import Assignment, Request, Role, Scored, Status
 from mainspring.log.spool import SpoolWriter
 from mainspring.serving.assemble import Looked
+from mainspring.serving.decode import Malformed
 from mainspring.serving.draw import HELD_OUT, Drawn, assign, probabilities
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import ReleaseRoute
@@ -34,6 +35,7 @@ from mainspring.serving.routing import ReleaseRoute
 if TYPE_CHECKING:
     from mainspring.edges.gateway.app import Gateway
 
+VERSION = "x-mainspring-version"
 LATE = "late"
 INVALID = "invalid"
 AWAY = "failed: its process is away"
@@ -92,28 +94,30 @@ class Answers:
 
 async def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Answer ``POST /predict/{model}``: one object or a list of them."""
-    began_ns = time.perf_counter_ns()
-    query = read_query(scope, "project", "version")
-    model = gateway.snapshot().model(name, query.get("project"))
-    return await answer(gateway, scope, proto, model, model.native, query.get("version"), began_ns)
+    return await answer(gateway, scope, proto, name, "native")
 
 
 async def answer(
-    gateway: Gateway, scope: Any, proto: Any, model: Model, codec: Codec, version: str | None, began_ns: int
-) -> int:
-    """Answer a request in the words of a codec; every protocol comes through here and differs in nothing else."""
-    pinned = None if version is None else _pinned(model, version)
+    gateway: Gateway, scope: Any, proto: Any, name: str, protocol: str, version: str | None = None,
+    project: str | None = None,
+) -> int:  # fmt: skip
+    """Answer a request in a protocol's words; every one of them comes through here and differs in its codec alone."""
+    began_ns = time.perf_counter_ns()
+    query = read_query(scope, "project", "version")
+    model = gateway.snapshot().model(name, query.get("project", project))
+    codec = model.codecs[protocol]
+    pin = _pin(model, version, query.get("version"), scope.headers.get(VERSION))
     body = await gateway.receive(scope, proto)
     headers = scope.headers
     within_ms = deadline_ms(headers.get("x-mainspring-deadline-ms"), model.route.deadline_ms)
-    refuse_vain_work(pinned or model.champion, within_ms, began_ns)
+    refuse_vain_work(pin or model.champion, within_ms, began_ns)
     decoded = codec.decode(body, headers)
     rows = decoded.rows
     if decoded.several:
         check_rows(len(rows), model.route.max_rows)
     now_us = gateway.clock.now_us()
     at_us = decision_time(headers.get("x-mainspring-at"), now_us, model.route.oldest_decision_us)
-    asked = Asked(gateway.ids.next(), model, model.generation, at_us, began_ns, within_ms, rows, pinned)
+    asked = Asked(gateway.ids.next(), model, model.generation, at_us, began_ns, within_ms, rows, pin)
     drawn = _spool_request(gateway, asked, decoded.listed, now_us, headers)
     reached("gateway.after_assignment")
     asked.looked = model.look_up(rows, at_us)
@@ -143,7 +147,19 @@ def _busy(wait_s: float) -> TooMany:
     return TooMany("has more requests than it can answer in time", field="model", remedy="ask less", wait_s=wait_s)
 
 
-def _pinned(model: Model, number: str) -> Arm:
+def _pin(model: Model, path: str | None, query: str | None, header: str | None) -> Arm | None:
+    """Return the version that path, query or header asks for; they may all say it, but not differently."""
+    if path is query is header is None:
+        return None
+    said = {version for version in (path, query, header) if version is not None}
+    if len(said) > 1:
+        remedy = "state one version"
+        raise Malformed("duplicate_argument", "is stated twice", field="version", value=sorted(said), remedy=remedy)
+    return pinned(model, said.pop())
+
+
+def pinned(model: Model, number: str) -> Arm:
+    """Return the version of that number, if it is one that may be asked for."""
     arms = {model.champion.number: model.champion, **model.pinned}
     found = next((arm for known, arm in arms.items() if str(known) == number), None)
     if found is None:

@@ -54,6 +54,11 @@ class RouteTable:
             raise WrongMethod(method, route.method)
         return route, arguments
 
+    def problem(self, path: str) -> Problem:
+        """Return how an error is said at a path that no line has: as its neighbours say it."""
+        neighbours = self._longer.get(path[1:].partition("/")[0])
+        return neighbours[0][1].problem if neighbours else problem
+
     def _search(self, method: str, path: str, first: str, rest: str) -> tuple[Route, Sequence[str]]:
         other = self._plain.get(path[1:])
         if other is not None:

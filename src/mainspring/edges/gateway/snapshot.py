@@ -14,8 +14,8 @@ from mainspring.adapters.runtimes.package import load_onnx
 from mainspring.adapters.runtimes.process import ModelProcess
 from mainspring.adapters.runtimes.supervisor import broken_file
 from mainspring.edges.gateway.outcomes import outcome_decoder
-from mainspring.edges.gateway.protocols.codec import Codec
-from mainspring.edges.gateway.protocols.native import Native
+from mainspring.edges.gateway.protocols.codec import Described
+from mainspring.edges.gateway.protocols.spoken import spoken
 from mainspring.features.keys import encode_key
 from mainspring.features.ports import FeatureRow, Latest
 from mainspring.kernel.errors import InvalidInput, Unavailable, unknown
@@ -151,15 +151,14 @@ class Model:
     """All that is needed to answer requests to one model."""
 
     __slots__ = (
-        "_latest", "arms", "challengers", "champion", "entity", "generation", "native", "outcomes", "pinned",
-        "release", "route", "shadows", "subject", "unit", "views",
+        "_latest", "arms", "challengers", "champion", "codecs", "described", "entity", "generation", "outcomes",
+        "pinned", "release", "route", "shadows", "subject", "unit", "views",
     )  # fmt: skip
 
     def __init__(self, route: ModelRoute, routing: Routing, engines: dict[str, Engine], latest: Latest | None) -> None:
         self.route = route
         self.generation = routing.generation
         decoder = RowDecoder(route.columns)
-        self.native: Codec = Native(decoder)
         places = {name: place for place, name in enumerate(decoder.names)}
         self.entity = _place(places, route.entity) if route.entity else None
         entity = Column(PREDICTION, "str") if self.entity is None else route.columns[self.entity]
@@ -189,6 +188,10 @@ class Model:
             sample = shadow.sample if before is None else max(shadow.sample, before[2])
             self.shadows[shadow.version] = (self.arms[shadow.version], release, sample)
         self.pinned = {self.arms[id].number: self.arms[id] for id in route.pinned}
+        numbers = tuple(sorted({self.champion.number, *self.pinned}))
+        decides = self.champion.threshold is not None
+        self.described = Described(route.name, route.columns, self.champion.number, numbers, decides)
+        self.codecs = spoken(self.described, decoder)
 
     def look_up(self, rows: Sequence[Row], at_us: int) -> list[Sequence[Looked]]:
         """Return, for each row, the features of every view that some version of this model needs."""
@@ -227,6 +230,18 @@ class Snapshot:
     def model(self, name: str, project: str | None = None) -> Model:
         """Return the model of that name; ``project`` is needed where several projects have one."""
         return _one("model", name, self._models, project)
+
+    def invoked(self, wanted: str | None) -> tuple[str | None, str]:
+        """Return project and name of the model that a route without a name means; nothing is guessed."""
+        known = [f"{model.route.project_name}/{model.route.name}" for model in self.models()]
+        stated = wanted or self.routing.invocations
+        if not stated and len(known) == 1:
+            stated = known[0]
+        if not stated:
+            remedy = f"send x-mainspring-model, or set invocations_model; known: {', '.join(sorted(known))}"
+            raise InvalidInput("several models are loaded and none is named", field="model", remedy=remedy)
+        project, _, name = stated.rpartition("/")
+        return project or None, name
 
     def source(self, name: str, project: str | None = None) -> Source:
         """Return the source of that name."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from mainspring.kernel.schema import Column
 from mainspring.serving.ports import Row
 
 Headers = list[tuple[str, str]]
@@ -23,6 +24,16 @@ class Decoded(msgspec.Struct, gc=False):
     listed: bytes
     several: bool = True
     note: Any = None
+
+
+class Described(msgspec.Struct, frozen=True):
+    """What a protocol may tell of a model: its columns, its versions that can be asked, and whether it decides."""
+
+    name: str
+    columns: tuple[Column, ...]
+    champion: int
+    versions: tuple[int, ...]
+    decides: bool
 
 
 class Answerer(Protocol):

@@ -1,0 +1,134 @@
+"""Rows from values that came column by column, or without names: the same checks and errors as for JSON objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from mainspring.kernel.errors import nearest
+from mainspring.kernel.schema import Column
+from mainspring.serving.decode import SHOWN, TYPES, Malformed, finisher, where_in
+from mainspring.serving.ports import Row
+
+Values = Sequence[Any]
+
+
+class ColumnDecoder:
+    """Takes one sequence of values a column; a column that may be missing may be left out as a whole.
+
+    >>> decoder = ColumnDecoder((Column("flight", "str"), Column("wind", "float", nullable=True)))
+    >>> decoder.decode({"flight": ["UA1", "UA2"]})
+    [('UA1', None), ('UA2', None)]
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.columns = tuple(columns)
+        self.names = tuple(column.name for column in columns)
+        self._by_name = {column.name: column for column in columns}
+        self._types: dict[str, Any] = {c.name: _list_of(c) for c in columns}
+        self._finish = {c.name: finisher(c) for c in columns if c.kind in ("int", "time")}
+
+    def decode(self, given: Mapping[str, Values]) -> list[Row]:
+        """Return the rows; every column has as many values."""
+        return self.finish(self.check(given))
+
+    def check(self, given: Mapping[str, Values]) -> dict[str, Values]:
+        """Return every column's values, checked; times are still text, as the log keeps them."""
+        count = self._count(given)
+        return {
+            name: self._checked(name, given[name]) if name in given else self._missing(name, count)
+            for name in self.names
+        }
+
+    def finish(self, checked: Mapping[str, Values]) -> list[Row]:
+        """Return the rows of checked columns."""
+        columns = dict(checked)
+        for name, finish in self._finish.items():
+            values = enumerate(columns[name])
+            columns[name] = [None if value is None else finish(value, index) for index, value in values]
+        return list(zip(*columns.values(), strict=True))
+
+    def _count(self, given: Mapping[str, Values]) -> int:
+        counts: dict[str, int] = {}
+        for name, values in given.items():
+            if name not in self._by_name:
+                raise Malformed(
+                    "unknown_field", "is not a column here", field=name, remedy=nearest(name, self._by_name)
+                )
+            counts[name] = len(values)
+        if len(set(counts.values())) > 1:
+            first, most = next(iter(counts.items()))
+            name, other = next((name, other) for name, other in counts.items() if other != most)
+            what = f"has {other} values where {first} has {most}"
+            raise Malformed("unequal_columns", what, field=name, remedy="send as many values in every column")
+        return next(iter(counts.values()), 0)
+
+    def by_place(self, rows: Sequence[Any]) -> dict[str, Values]:
+        """Return columns from rows that are lists of values in the order of the model's columns."""
+        return self.named(self.names, rows)
+
+    def named(self, names: Sequence[str], rows: Sequence[Any]) -> dict[str, Values]:
+        """Return columns from rows that are lists of values in the order of ``names``."""
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise Malformed("duplicate_field", "is given twice", field=twice, remedy="give each column once")
+        for index, row in enumerate(rows):
+            if not isinstance(row, list | tuple):
+                remedy = "send a list of lists, or a list of objects"
+                raise Malformed("wrong_type", "is not a list of values", field=f"[{index}]", value=row, remedy=remedy)
+            if len(row) != len(names):
+                what = f"has {len(row)} values where there are {len(names)} columns"
+                raise Malformed("wrong_length", what, field=f"[{index}]", remedy=f"send {', '.join(names)}"[:200])
+        if not rows:
+            return dict.fromkeys(names, ())
+        return dict(zip(names, zip(*rows, strict=True), strict=True))
+
+    def _checked(self, name: str, values: Values) -> Values:
+        try:
+            return _convert(values, self._types[name])
+        except msgspec.ValidationError as error:
+            whole = _whole(values) if self._by_name[name].kind == "int" else values
+            try:
+                return _convert(whole, self._types[name])
+            except msgspec.ValidationError:
+                raise self._wrong(name, values, error) from None
+
+    def _wrong(self, name: str, values: Values, error: msgspec.ValidationError) -> Malformed:
+        column = self._by_name[name]
+        for index, value in enumerate(values):
+            try:
+                msgspec.convert([value], self._types[name])
+            except msgspec.ValidationError:
+                or_null = " or null" if column.nullable else ""
+                what = f"must be {SHOWN[column.kind]}{or_null}"
+                shown = "null" if value is None else value
+                return Malformed("wrong_type", what, field=where_in(name, index), value=shown)
+        return Malformed("wrong_type", str(error), field=name)
+
+    def _missing(self, name: str, count: int) -> Values:
+        if not self._by_name[name].nullable:
+            raise Malformed("missing_field", "is missing", field=name, remedy="send every column")
+        return (None,) * count
+
+
+def _convert(values: Values, kind: Any) -> Values:
+    converted: list[Any] = msgspec.convert(values, kind)
+    return converted
+
+
+def _whole(values: Values) -> Values:
+    """Return whole floats as integers: a table that marks what is missing by NaN holds its integers as floats."""
+    return [int(v) if type(v) is float and v.is_integer() and abs(v) <= 2.0**53 else v for v in values]
+
+
+def _list_of(column: Column) -> Any:
+    kind: Any = TYPES[column.kind]
+    return list[kind | None] if column.nullable else list[kind]
+
+
+def listed(checked: Mapping[str, Values]) -> bytes:
+    """Return checked columns as a JSON list of objects: what the log keeps of the rows."""
+    names = tuple(checked)
+    return msgspec.json.encode([dict(zip(names, row, strict=True)) for row in zip(*checked.values(), strict=True)])
