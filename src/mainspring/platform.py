@@ -24,8 +24,10 @@ from mainspring.features.service import FeatureService
 from mainspring.kernel.duration import parse_duration
 from mainspring.log.ingest import Ingest
 from mainspring.log.queries import PredictionLog
+from mainspring.log.retention import Retention
 from mainspring.loop.act import Acknowledged, Loop
 from mainspring.loop.publish import Publisher
+from mainspring.loop.retaining import Keeping
 from mainspring.monitoring.ports import Notifier
 from mainspring.monitoring.service import MonitoringService
 from mainspring.project.service import ProjectService
@@ -126,6 +128,8 @@ class Platform:
             acknowledged=self.acknowledged,
             clock=self.clock,
             read_every_us=parse_duration(self.settings.read_sources_every) // timedelta(microseconds=1),
+            retention=Retention(self.store, self.tables),
+            keeping=Keeping(_span_us(self.settings.keep_predictions), _span_us(self.settings.park_outcomes)),
             watch_every_us=parse_duration(self.settings.watch_every) // timedelta(microseconds=1),
         )
 
@@ -151,6 +155,10 @@ class Platform:
         self.loop.close()
         self.latest.close()
         self.store.close()
+
+
+def _span_us(text: str) -> int | None:
+    return parse_duration(text) // timedelta(microseconds=1) if text else None
 
 
 def notifiers_of(settings: Settings) -> tuple[Notifier, ...]:

@@ -29,7 +29,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``invocations_model`` (``project/name``, or a name) answers ``/invocations``, where callers name no model; one model
     alone needs no setting. ``webhook_url`` gets alarms, signed with ``webhook_secret``;
     only ``webhook_hosts`` are reached; private addresses and plain HTTP must be allowed on purpose. Monitors are looked
-    at ``watch_every`` so often. ``limits`` is what a gateway worker takes.
+    at ``watch_every`` so often. Predictions and outcomes are kept for ``keep_predictions`` (for ever if not said; a
+    model may say otherwise), and an outcome of something that nobody asked about waits for ``park_outcomes`` (twice its
+    model's ``matures_after`` if not said). ``limits`` is what a gateway worker takes.
 
     ``store`` is the URL of a PostgreSQL database that takes the place of ``meta.db``; a control that was not heard of
     for ``store_lease`` gives way to one that stands by.
@@ -42,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     invocations_model: str = ""
     read_sources_every: str = "15m"
     watch_every: str = "5m"
+    keep_predictions: str = ""
+    park_outcomes: str = ""
     webhook_url: str = ""
     webhook_hosts: tuple[str, ...] = ()
     webhook_secret: str = ""
@@ -57,6 +61,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.store and not self.store.startswith("postgresql://"):
             remedy = "leave it out for meta.db in the home, or give postgresql://user@host/name"
             raise InvalidInput("is not the URL of a PostgreSQL database", field="store", remedy=remedy)
+        for name in ("keep_predictions", "park_outcomes"):
+            if getattr(self, name):
+                parse_duration(getattr(self, name), field=name)
         if self.webhook_url and not self.webhook_secret:
             raise InvalidInput(
                 "is needed to sign alarms",

@@ -40,7 +40,7 @@ def span_of(table: str, frame: pl.DataFrame) -> Span:
 def list_parts(connection: Connection, written: Iterable[tuple[PartRef, Span]], now_us: int) -> None:
     """List parts that are durable already; their rows come after all others of their tables."""
     place = (connection.scalar(select(func.max(parts.c.place))) or 0) + 1
-    rows = [_listing(part, span, now_us, place=place, level=0) for part, span in written]
+    rows = [listing(part, span, now_us, place=place, level=0) for part, span in written]
     if rows:
         connection.execute(insert(parts), rows)
 
@@ -66,6 +66,15 @@ def listed(
     return [_ref(row) for row in connection.execute(query)]
 
 
+def spanned(connection: Connection, tables: Iterable[str]) -> list[tuple[PartRef, Span]]:
+    """Return the parts of some tables with what each is found by, in the order of their rows."""
+    query = select(parts).where(parts.c.table.in_(list(tables))).order_by(parts.c.table, parts.c.place)
+    return [
+        (_ref(row), Span(row.min_us, row.max_us, msgspec.json.decode(row.models, type=tuple[str, ...])))
+        for row in connection.execute(query)
+    ]
+
+
 def merge_one(store: Store, tables: Tables, now_us: int) -> bool:
     """Merge the oldest small parts of one table that has gathered many; return whether anything was done.
 
@@ -88,8 +97,8 @@ def merge_one(store: Store, tables: Tables, now_us: int) -> bool:
     reached("merge.after_write")
     with store.bookkeeping() as connection:
         connection.execute(delete(parts).where(parts.c.id.in_([part.id for part in old])))
-        listing = _listing(merged, span, now_us, place=chosen[0].place, level=level)
-        connection.execute(insert(parts), [listing])
+        merged_listing = listing(merged, span, now_us, place=chosen[0].place, level=level)
+        connection.execute(insert(parts), [merged_listing])
         reached("merge.before_commit")
     reached("merge.after_commit")
     tables.drop(old)
@@ -124,7 +133,8 @@ def _fitting(run: Sequence[SqlRow[tuple[object, ...]]]) -> list[SqlRow[tuple[obj
     return chosen
 
 
-def _listing(part: PartRef, span: Span, now_us: int, *, place: int, level: int) -> dict[str, Any]:
+def listing(part: PartRef, span: Span, now_us: int, *, place: int, level: int) -> dict[str, Any]:
+    """Return a part's row in the list of parts."""
     return {
         **msgspec.structs.asdict(part),
         "place": place,

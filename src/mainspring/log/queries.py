@@ -148,7 +148,8 @@ class PredictionLog:
     def counts(self, model: str | None = None) -> dict[str, int]:
         """Return rows asked (``predictions``), entities with an outcome, rows by role, and bytes waiting in the spool.
 
-        ``parked`` are entities whose outcome came but that no prediction asked about (yet).
+        ``parked`` are entities whose outcome came but that no prediction asked about (yet); ``given_up`` are outcomes
+        that waited for one until their horizon and were let go.
         """
         with self._store.read() as connection:
             tallies = read_tallies(connection)
@@ -158,6 +159,7 @@ class PredictionLog:
             counted[name.removeprefix("scored:")] = _total(mine, name)
         for name in sorted({tally.name for tally in mine if tally.name.startswith("under:")}):
             counted[name.replace(":", "_")] = _total(mine, name)
+        counted["given_up"] = _total(mine, "given_up")
         counted["outcomes"], counted["parked"] = self._outcome_counts(model)
         counted["spool_lag_bytes"] = _total([tally for tally in tallies if not tally.model], "spool")
         return counted

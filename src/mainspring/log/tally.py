@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -65,6 +66,19 @@ def add_tallies(connection: Connection, added: Iterable[Tally]) -> None:
         connection.execute(update(tallies).where(here), changed)
     if fresh:
         connection.execute(insert(tallies), fresh)
+
+
+def take_tallies(connection: Connection, taken: Iterable[Tally], since_us: Mapping[str, int]) -> None:
+    """Take rows that were let go from the counts; what is left begins at its model's day at the earliest."""
+    minus: Counter[tuple[str, str]] = Counter()
+    for tally in taken:
+        minus[tally.model, tally.name] -= tally.rows
+    add_tallies(connection, [Tally(model, name, rows) for (model, name), rows in minus.items()])
+    for tally in read_tallies(connection):
+        start_us = since_us.get(tally.model)
+        if start_us is not None and tally.first_us is not None and tally.first_us < start_us:
+            here = (tallies.c.model == tally.model) & (tallies.c.name == tally.name)
+            connection.execute(update(tallies).where(here).values(first_us=start_us))
 
 
 def _earlier(one: int | None, other: int | None) -> int | None:

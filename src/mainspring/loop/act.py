@@ -18,10 +18,13 @@ from mainspring.kernel.clock import Clock
 from mainspring.kernel.errors import MainspringError, WorkerFailed
 from mainspring.ledger.ports import Store
 from mainspring.log.ingest import Ingest
+from mainspring.log.retention import ACTOR as RETAINED_BY
+from mainspring.log.retention import Retained, Retention
 from mainspring.loop import plan as planned
 from mainspring.loop.facts import Facts
 from mainspring.loop.publish import Publisher
 from mainspring.loop.reading import FactsReader
+from mainspring.loop.retaining import Keeping, kept
 from mainspring.loop.retrainings import ACTOR, advance, open_retraining, propose
 from mainspring.monitoring.service import MonitoringService
 from mainspring.registry.service import Registry
@@ -70,7 +73,11 @@ class Loop:
         clock: Clock,
         read_every_us: int,
         watch_every_us: int = 300_000_000,
+        retention: Retention,
+        keeping: Keeping | None = None,
     ) -> None:
+        self._retention = retention
+        self._keeping = keeping or Keeping()
         self._store = store
         self._registry = registry
         self._features = features
@@ -134,6 +141,22 @@ class Loop:
                     done.append(_name(action))
                     self._act(action, wait=wait)
             return Turn(now_us, records, tuple(done), self._publisher.publish().generation)
+
+    def retain(self, *, dry_run: bool = False, by: str = RETAINED_BY) -> Retained:
+        """Let go what is kept no longer, or only say what that would be."""
+        with self._turning:
+            return self._retain_now(dry_run=dry_run, by=by)
+
+    def _retain_now(self, *, dry_run: bool, by: str) -> Retained:
+        now_us = self._clock.now_us()
+        keep = {
+            row.id: kept(row, self._releases.running(row.id), self._keeping, now_us) for row in self._registry.models()
+        }
+        return self._retention.run(keep, now_us, dry_run=dry_run, by=by)
+
+    def _retain(self, action: planned.Retain) -> None:
+        self._facts.retained(self._clock.now_us())
+        self._retain_now(dry_run=False, by=RETAINED_BY)
 
     def stop_jobs(self) -> None:
         """Start no more jobs, and let those that are ended now be planned again after the next start."""
@@ -280,6 +303,7 @@ class Loop:
 
 
 _ACTS: dict[type[Any], Callable[[Loop, Any], None]] = {
+    planned.Retain: Loop._retain,
     planned.ReadSources: Loop._read_sources,
     planned.StepRelease: Loop._step_release,
     planned.EvaluateMonitors: Loop._evaluate,

@@ -76,8 +76,23 @@ class StepRelease(msgspec.Struct, frozen=True, tag=True):
     release: str
 
 
+class Retain(msgspec.Struct, frozen=True, tag=True):
+    """Let go predictions that are kept no longer, and outcomes that nobody asked about in time."""
+
+
+RETAIN_EVERY_US = 86_400_000_000
+
 Action = (
-    ReadSources | EvaluateMonitors | ProposeRetraining | Backtest | Train | Check | StartRelease | Finish | StepRelease
+    Retain
+    | ReadSources
+    | EvaluateMonitors
+    | ProposeRetraining
+    | Backtest
+    | Train
+    | Check
+    | StartRelease
+    | Finish
+    | StepRelease
 )
 
 
@@ -88,6 +103,8 @@ def plan(facts: Facts, now_us: int) -> list[Action]:
         for project in facts.projects
         if project.read_us is None or now_us - project.read_us >= facts.read_every_us
     ]
+    if facts.retained_us is not None and now_us - facts.retained_us >= RETAIN_EVERY_US:
+        actions.append(Retain())
     for model in facts.models:
         actions += [StepRelease(model.model, release) for release in model.running]
         if model.champion is None:

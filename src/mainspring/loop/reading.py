@@ -37,6 +37,7 @@ class FactsReader:
         self._monitoring = monitoring
         self._evaluated_us: dict[str, int] = {}
         self._read_us: dict[str, int] = {}
+        self._retained_us = 0
         self._read_every_us = read_every_us
         self._watch_every_us = watch_every_us
 
@@ -48,6 +49,10 @@ class FactsReader:
         """Remember when a project's files and queries were read."""
         self._read_us[project] = at_us
 
+    def retained(self, at_us: int) -> None:
+        """Remember when rows were let go last."""
+        self._retained_us = at_us
+
     def read(self, busy: Collection[str] = ()) -> Facts:
         """Return what stands now. ``busy`` are models with a job under way."""
         return Facts(
@@ -55,6 +60,7 @@ class FactsReader:
             projects=tuple(ProjectFacts(row.id, self._read_us.get(row.id)) for row in self._registry.projects()),
             read_every_us=self._read_every_us,
             evaluate_every_us=self._watch_every_us,
+            retained_us=self._retained_us,
         )
 
     def _model(self, row: ModelRow, busy: bool) -> ModelFacts:

@@ -101,6 +101,7 @@ def _model(model: Model) -> ModelSpec:
         features=model.features,
         unit=model.unit or model.entity,
         subject=model.subject,
+        keep_us=model.keep_us,
         threshold=None if model.threshold is None else float(model.threshold),
         deadline_ms=model.deadline_us // 1_000,
         classes=model.classes,

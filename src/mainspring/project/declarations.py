@@ -147,7 +147,7 @@ class Model(metaclass=Declaration):
     A request carries ``entity``, ``keys`` (what features are looked up by) and ``inputs``. The trainer sees keys,
     inputs and features, each as known at ``predict_at``: a time column, plus or minus a span (``"sched_dep - 2h"``).
     ``source`` gives the training rows; it is the outcome's unless stated. ``unit`` is the column that a release draws
-    by and ``subject`` the one whose data it is; both are request columns.
+    by and ``subject`` the one whose data it is; both are request columns. ``keep`` is how long predictions are kept.
 
     >>> import mainspring as ms
     >>> late = ms.Model(
@@ -175,6 +175,7 @@ class Model(metaclass=Declaration):
         source: Source | str | None = None,
         unit: str | None = None,
         subject: str | None = None,
+        keep: str | None = None,
         threshold: float | None = None,
         deadline: str = "1s",
         classes: Sequence[str] = (),
@@ -196,6 +197,7 @@ class Model(metaclass=Declaration):
         self.source = reference(f"{place}.source", source, Source) if source is not None else outcome_source
         self.unit = optional_text(f"{place}.unit", unit)
         self.subject = optional_text(f"{place}.subject", subject)
+        self.keep_us = span_us(f"{place}.keep", keep)
         self.threshold = typed(f"{place}.threshold", threshold, (int, float, type(None)), "a number")
         self.deadline_us = span_us(f"{place}.deadline", deadline) or 0
         self.classes = names(f"{place}.classes", classes)

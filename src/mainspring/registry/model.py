@@ -58,7 +58,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``source`` gives the training rows: it holds the entity, the keys, the inputs and the predict_at column.
     ``columns`` (filled in by ``apply``) are the request's columns with their kinds. ``unit`` is the column that routing
-    draws by, ``subject`` the one whose data it is (both default to the entity, and to nobody).
+    draws by, ``subject`` the one whose data it is (both default to the entity, and to nobody). Predictions are kept for
+    ``keep_us``; as long as the home's settings say if that is None.
     """
 
     name: str
@@ -74,6 +75,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: tuple[Column, ...] = ()
     unit: str = ""
     subject: str | None = None
+    keep_us: int | None = None
     threshold: float | None = None
     deadline_ms: int = 1_000
     classes: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from mainspring.features.spec import SourceSpec, ViewSpec
 from mainspring.kernel.clock import from_us
 from mainspring.kernel.errors import Unavailable
 from mainspring.log.records import SourceRows
+from mainspring.log.retention import Retention
 from mainspring.log.spool import SpoolWriter
 from mainspring.loop.act import Loop
 from mainspring.platform import Platform
@@ -55,6 +56,7 @@ def loop_over(platform: Platform, latest: FailsOnce) -> Loop:
         store=platform.store, log=platform.log, latest=latest, readers=readers(), clock=platform.clock
     )
     return Loop(
+        retention=Retention(platform.store, platform.tables),
         store=platform.store, registry=platform.registry, features=features, ingest=platform.ingest,
         training=platform.training, checks=platform.checks, releases=platform.releases,
         monitoring=platform.monitoring, publisher=platform.publisher, acknowledged=platform.acknowledged,

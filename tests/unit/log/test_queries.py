@@ -106,6 +106,7 @@ def test_counts_are_by_role_and_of_one_model_or_all(bench, log):
         "under_batched": 2,
         "outcomes": 1,
         "parked": 0,
+        "given_up": 0,
         "spool_lag_bytes": 0,
     }
     assert log.counts()["predictions"] == 3

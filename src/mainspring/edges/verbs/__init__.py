@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from mainspring.edges.verbs import checks, data, home, ledger, monitoring, project, registry, release, serving, training
+from mainspring.edges.verbs import (
+    checks,
+    data,
+    home,
+    ledger,
+    log,
+    monitoring,
+    project,
+    registry,
+    release,
+    serving,
+    training,
+)
 from mainspring.edges.verbs.verb import Verb
 from mainspring.kernel.errors import unknown
 
@@ -11,6 +23,7 @@ GROUPS = ("Project", "Data", "Training", "Checks", "Registry", "Release", "Servi
 VERBS: tuple[Verb, ...] = (
     *project.VERBS,
     *data.VERBS,
+    *log.VERBS,
     *training.VERBS,
     *checks.VERBS,
     *registry.VERBS,

@@ -1,0 +1,53 @@
+"""Verbs of the prediction log: what it holds, and how long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from mainspring.edges.verbs.verb import Nothing, Verb
+
+if TYPE_CHECKING:
+    from mainspring.platform import Platform
+
+
+class Retaining(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether to do it."""
+
+    dry_run: Annotated[bool, Meta(description="only say what would be let go")] = False
+
+
+def log_counts(platform: Platform, asked: Nothing, by: str) -> Any:
+    now_us = platform.clock.now_us()
+    told = []
+    for row in platform.registry.models():
+        horizon_us = row.spec.outcome.matures_after_us if row.spec is not None else None
+        late = platform.log.too_late(row.id, 0, 0, now_us, horizon_us) if horizon_us is not None else 0
+        told.append({"model": f"{row.project_name}/{row.name}", **platform.log.counts(row.id), "too_late": late})
+    return told
+
+
+def log_retain(platform: Platform, asked: Retaining, by: str) -> Any:
+    return platform.loop.retain(dry_run=asked.dry_run, by=by)
+
+
+VERBS = (
+    Verb(
+        name="log counts",
+        group="Data",
+        summary="Count what the prediction log holds of each model, by role and by acknowledgement",
+        call=log_counts,
+        columns=("model", "predictions", "outcomes", "too_late", "parked", "given_up"),
+    ),
+    Verb(
+        name="log retain",
+        group="Data",
+        summary="Let go predictions that are kept no longer; the loop does so every day",
+        arguments=Retaining,
+        call=log_retain,
+        permission="operate",
+        long_running=True,
+    ),
+)
