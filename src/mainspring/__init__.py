@@ -24,10 +24,12 @@ if TYPE_CHECKING:
         share,
         sql,
     )
+    from mainspring.registry.model import Batching
     from mainspring.release.policy import Canary, Immediate, Shadow
     from mainspring.training.spec import Retrain
 
 __all__ = [
+    "Batching",
     "Canary",
     "Drift",
     "FeatureView",

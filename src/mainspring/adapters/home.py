@@ -80,6 +80,11 @@ class Home:
         return self.root / "run"
 
     @property
+    def environments(self) -> Path:
+        """Return where environments lie that versions have of their own, each under the digest of its lock."""
+        return self.root / "environments"
+
+    @property
     def staging(self) -> Path:
         return self.root / "staging"
 

@@ -34,7 +34,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model's ``matures_after`` if not said). ``limits`` is what a gateway worker takes.
 
     ``store`` is the URL of a PostgreSQL database that takes the place of ``meta.db``; a control that was not heard of
-    for ``store_lease`` gives way to one that stands by.
+    for ``store_lease`` gives way to one that stands by. A model process that holds more than ``model_memory_mb`` is
+    ended and started anew.
 
     >>> Settings(acknowledgement="durable").read_sources_every
     '15m'
@@ -54,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     store: str = ""
     store_lease: str = "10s"
+    model_memory_mb: int = 4_096
 
     def __post_init__(self) -> None:
         for name in ("read_sources_every", "watch_every", "store_lease"):
@@ -64,6 +66,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in ("keep_predictions", "park_outcomes"):
             if getattr(self, name):
                 parse_duration(getattr(self, name), field=name)
+        if self.model_memory_mb < 64:
+            remedy = "give at least 64: an interpreter with its libraries holds that much"
+            raise InvalidInput("is too little", field="model_memory_mb", value=self.model_memory_mb, remedy=remedy)
         if self.webhook_url and not self.webhook_secret:
             raise InvalidInput(
                 "is needed to sign alarms",

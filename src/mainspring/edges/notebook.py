@@ -18,10 +18,11 @@ from mainspring.kernel.errors import InvalidInput, nearest
 from mainspring.kernel.schema import Column, Signature, Task
 from mainspring.platform import Platform, open_platform
 from mainspring.registry.version import Lineage, Version
+from mainspring.training.answers import estimator_scores
 from mainspring.training.environment import environment_of
 from mainspring.training.inputs import to_pandas
 from mainspring.training.package import Packed, pack_estimator
-from mainspring.training.usercode import checked_scores, estimator_scores
+from mainspring.training.usercode import checked_scores
 
 DEFAULT_HOME = "mainspring-home"
 FEWEST_ROWS = 2
@@ -127,6 +128,7 @@ def _sample(sample: Any) -> tuple[pl.DataFrame, tuple[Column, ...]]:
     if isinstance(sample, pl.DataFrame):
         frame = sample
     elif hasattr(sample, "to_dict") and hasattr(sample, "columns"):
+        _refuse_times(sample)
         frame = pl.from_pandas(sample)
     else:
         remedy = "give some rows as a pandas or Polars DataFrame"
@@ -141,11 +143,20 @@ def _sample(sample: Any) -> tuple[pl.DataFrame, tuple[Column, ...]]:
 def _column(column: pl.Series) -> Column:
     kind = kind_of(pl.String() if column.dtype == pl.Categorical else column.dtype)
     if kind is None or kind == "time":
-        remedy = "turn it into a number, a text or a truth value"
-        raise InvalidInput(
-            "cannot be asked with", field=f"sample.{column.name}", value=str(column.dtype), remedy=remedy
-        )
+        raise _cannot_ask_with(column.name, column.dtype)
     return Column(column.name, kind, nullable=column.null_count() > 0)
+
+
+def _refuse_times(sample: Any) -> None:
+    """Refuse times before pandas warns of how they are converted."""
+    for name, dtype in sample.dtypes.items():
+        if str(dtype).startswith("datetime64"):
+            raise _cannot_ask_with(name, dtype)
+
+
+def _cannot_ask_with(column: str, dtype: Any) -> InvalidInput:
+    remedy = "turn it into a number, a text or a truth value"
+    return InvalidInput("cannot be asked with", field=f"sample.{column}", value=str(dtype), remedy=remedy)
 
 
 def _task(estimator: Any) -> Task:

@@ -20,10 +20,12 @@ from mainspring.kernel.errors import Damaged
 from mainspring.kernel.ids import digest_of
 from mainspring.ledger.ports import Store
 from mainspring.loop.tables import generations
+from mainspring.registry.model import Batching
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
 from mainspring.release.release import Release
 from mainspring.release.service import ReleaseService
+from mainspring.serving.placement import DEADLINE_MS, placement
 from mainspring.serving.routing import (
     ModelRoute,
     Package,
@@ -36,7 +38,6 @@ from mainspring.serving.routing import (
 )
 
 _KEPT_GENERATIONS = 200
-_DEADLINE_MS = 1_000  # for models registered without a declaration
 
 
 class RoutingOut(Protocol):
@@ -202,7 +203,8 @@ def _model_route(
         release=_release_route(drawing) if drawing else None,
         shadows=tuple(sorted(shadows, key=lambda shadow: (shadow.version, shadow.release))),
         outcome_kind=_outcome_kind(model, champion),
-        deadline_ms=spec.deadline_ms if spec else _DEADLINE_MS,
+        deadline_ms=spec.deadline_ms if spec else DEADLINE_MS,
+        batching=spec.batching if spec else Batching(),
     )
 
 
@@ -230,20 +232,13 @@ def _version_route(version: Version, champion: Version, deadline_ms: int) -> Ver
         package=Package(
             files=version.files,
             runtime=version.runtime,
-            in_gateway=version.id == champion.id and _fit_for_gateway(version, deadline_ms),
+            in_gateway=version.id == champion.id and placement(version, deadline_ms).in_gateway,
         ),
         signature=version.signature,
         views=version.views,
         threshold=version.threshold,
         environment=version.environment,
     )
-
-
-def _fit_for_gateway(version: Version, deadline_ms: int) -> bool:
-    """Only a proven, plain and quick graph runs beside the callers' sockets."""
-    proven = version.parity is None or version.parity.equal
-    quick = version.p999_ms is not None and version.p999_ms < deadline_ms / 4
-    return version.runtime == "onnx" and version.plain_graph and proven and quick
 
 
 def _without_secrets(spec: SourceSpec) -> SourceSpec:

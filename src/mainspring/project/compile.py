@@ -105,6 +105,7 @@ def _model(model: Model) -> ModelSpec:
         threshold=None if model.threshold is None else float(model.threshold),
         deadline_ms=model.deadline_us // 1_000,
         classes=model.classes,
+        batching=model.batching,
     )
 
 

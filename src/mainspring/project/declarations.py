@@ -12,6 +12,7 @@ from mainspring.kernel.duration import parse_duration, show_duration
 from mainspring.kernel.errors import InvalidInput, nearest
 from mainspring.kernel.schema import Column, Kind, Task
 from mainspring.project.collection import Declaration, Faulty, fault, guarded
+from mainspring.registry.model import Batching
 
 F = TypeVar("F", bound=Callable[..., Any])
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -148,6 +149,7 @@ class Model(metaclass=Declaration):
     inputs and features, each as known at ``predict_at``: a time column, plus or minus a span (``"sched_dep - 2h"``).
     ``source`` gives the training rows; it is the outcome's unless stated. ``unit`` is the column that a release draws
     by and ``subject`` the one whose data it is; both are request columns. ``keep`` is how long predictions are kept.
+    ``batching`` says how many rows that wait are put into one call where a version runs in a process of its own.
 
     >>> import mainspring as ms
     >>> late = ms.Model(
@@ -183,6 +185,7 @@ class Model(metaclass=Declaration):
         release: Any = None,
         monitors: Sequence[Any] = (),
         retrain: Any = None,
+        batching: Any = None,
     ) -> None:
         place = f"Model({name!r})"
         self.name = checked_name(place, name)
@@ -205,6 +208,8 @@ class Model(metaclass=Declaration):
         self.monitors = _parts(f"{place}.monitors", monitors)
         self.release = None if isinstance(release, Faulty) else release
         self.retrain = None if isinstance(retrain, Faulty) else retrain
+        wanted = typed(f"{place}.batching", batching, (Batching, type(None)), "an ms.Batching(…)")
+        self.batching = wanted if isinstance(wanted, Batching) else Batching()
         self.recipes: list[RecipeDeclared] = []
 
     @overload

@@ -6,7 +6,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.schema import Column, Task
+
+MOST_BATCH_ROWS = 10_000
+MOST_WAIT_MS = 1_000.0
 
 
 class PredictAt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +57,28 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refit: bool = True
 
 
+class Batching(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a model process puts rows that wait into one call: at most ``max_rows`` of them.
+
+    While rows keep coming, it waits up to ``max_wait_ms`` for as many as came last; a row that finds it idle never
+    waits.
+
+    >>> Batching(max_rows=64, max_wait_ms=2).max_rows
+    64
+    """
+
+    max_rows: int = 256
+    max_wait_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_rows <= MOST_BATCH_ROWS:
+            remedy = f"give a number from 1 to {MOST_BATCH_ROWS:,}"
+            raise InvalidInput("is out of bounds", field="max_rows", value=self.max_rows, remedy=remedy)
+        if not 0 <= self.max_wait_ms <= MOST_WAIT_MS:
+            remedy = f"give a number from 0 to {MOST_WAIT_MS:g}"
+            raise InvalidInput("is out of bounds", field="max_wait_ms", value=self.max_wait_ms, remedy=remedy)
+
+
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model of a project. A request carries ``entity``, ``keys`` and ``inputs``; ``features`` are views by name.
 
@@ -79,6 +105,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threshold: float | None = None
     deadline_ms: int = 1_000
     classes: tuple[str, ...] = ()
+    batching: Batching = Batching()
 
     def recipe(self, name: str | None = None) -> Recipe | None:
         """Return the recipe of that name, or the first one."""

@@ -12,6 +12,7 @@ import msgspec
 from mainspring.features.spec import SourceSpec, ViewSpec
 from mainspring.kernel.errors import unknown
 from mainspring.kernel.schema import Column, Signature
+from mainspring.registry.model import Batching
 from mainspring.registry.version import Environment
 
 FORMAT = 1
@@ -29,7 +30,8 @@ class Package(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class VersionRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One loaded version. ``views`` are the views (by digest) that its features come from.
 
-    A model process refuses an ``environment`` that is not its own; empty, it is not checked.
+    A model process refuses an ``environment`` that is not its own; empty, it is not checked. ``lock`` names the
+    approved environment that it runs in where that is not ours.
     """
 
     id: str
@@ -39,6 +41,7 @@ class VersionRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     views: tuple[str, ...] = ()
     threshold: float | None = None
     environment: Environment | None = None
+    lock: str = ""
 
 
 class ArmRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,6 +111,7 @@ class ModelRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline_ms: int = 1_000
     max_rows: int = 1_000
     oldest_decision_us: int = OLDEST_DECISION_US
+    batching: Batching = Batching()
 
 
 class ViewRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

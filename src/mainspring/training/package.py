@@ -11,12 +11,13 @@ import polars as pl
 from mainspring.kernel.schema import Signature
 from mainspring.registry.model import Recipe
 from mainspring.registry.version import Parity
+from mainspring.training.answers import estimator_scores
 from mainspring.training.conversion.convert import splits, to_onnx
 from mainspring.training.conversion.graph import CannotConvert, is_plain
 from mainspring.training.conversion.parity import edge_rows, prove
 from mainspring.training.inputs import to_pandas
 from mainspring.training.runtime import OnnxScorer, p999_ms
-from mainspring.training.usercode import Floats, estimator_scores, shown
+from mainspring.training.usercode import Floats, shown
 
 
 class Packed(msgspec.Struct, frozen=True):

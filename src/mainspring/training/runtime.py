@@ -17,8 +17,9 @@ import polars as pl
 from mainspring.kernel.errors import WorkerFailed
 from mainspring.kernel.schema import Signature
 from mainspring.registry.model import Recipe
+from mainspring.training.answers import estimator_scores
 from mainspring.training.inputs import to_pandas
-from mainspring.training.usercode import Fitted, Floats, checked_scores, estimator_scores, materialise
+from mainspring.training.usercode import Fitted, Floats, checked_scores, materialise
 
 _NUMBERS: dict[str, Any] = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64}
 

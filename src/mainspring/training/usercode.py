@@ -17,6 +17,7 @@ import polars as pl
 from mainspring.kernel.errors import MainspringError, WorkerFailed
 from mainspring.kernel.schema import Signature
 from mainspring.registry.model import Recipe
+from mainspring.training.answers import estimator_scores
 from mainspring.training.inputs import LABEL, to_pandas
 
 Floats = np.typing.NDArray[np.float64]
@@ -99,13 +100,6 @@ def fit(recipe: Recipe, inputs: pl.DataFrame, label: pl.Series, signature: Signa
         raise _raised(error, place, "the trainer raised") from error
     _demand_estimator(made, signature, place)
     return Fitted(made, recipe, signature, place)
-
-
-def estimator_scores(estimator: Any, frame: Any, signature: Signature) -> Any:
-    """Return P(positive) or the estimate of a scikit-learn-like estimator."""
-    if signature.task == "binary":
-        return np.asarray(estimator.predict_proba(frame))[:, 1]
-    return estimator.predict(frame)
 
 
 def checked_scores(raw: Any, rows: int, signature: Signature, place: str) -> Floats:

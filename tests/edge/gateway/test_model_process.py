@@ -14,10 +14,12 @@ import pytest
 from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.runtimes.frames import Ask, Unframer, framed, socket_path
+from mainspring.adapters.runtimes.launching import Place, start, words_file
 from mainspring.adapters.runtimes.once import running
 from mainspring.adapters.runtimes.process import ask_and_wait, listens
-from mainspring.adapters.runtimes.supervisor import start
-from mainspring.edges.model_process import Scorer, Watchdog
+from mainspring.adapters.runtimes.scorer import Scorer
+from mainspring.adapters.runtimes.watchdog import Watchdog
+from mainspring.adapters.runtimes.words import WORDS
 from mainspring.kernel.errors import Unavailable, WorkerFailed
 from mainspring.kernel.schema import Column, Signature
 from mainspring.registry.version import Environment
@@ -130,7 +132,7 @@ def test_a_process_whose_model_does_not_come_back_ends_itself(blobs: FileBlobs, 
     version = rule_version(blobs, "ver_1", 1, "import time\ndef answer(frame, params):\n    time.sleep(60)\n", INPUTS)
     run = tmp_path / "run"
     socket = socket_path(run, "ver_1")
-    process = start(version, run, tmp_path / "blobs", stuck_s=0.5)
+    process = start(version, Place(run, tmp_path / "blobs"), stuck_s=0.5)
     until = time.monotonic() + 20
     while not listens(socket):
         assert time.monotonic() < until
@@ -138,7 +140,8 @@ def test_a_process_whose_model_does_not_come_back_ends_itself(blobs: FileBlobs, 
     with pytest.raises(Unavailable, match="its process went away"):
         ask_and_wait(socket, [(1.0, "UA")], 20)
     assert process.wait(5) == 70
-    assert "did not come back within 0.5 s" in (run / "ver_1.log").read_text()
+    WORDS.wait_for(words_file(run, "ver_1"), most_s=20)
+    assert "did not come back within 0.5 s" in words_file(run, "ver_1").read_text()
 
 
 @pytest.fixture
@@ -148,11 +151,11 @@ def orphan(blobs: FileBlobs, tmp_path: Path) -> tuple[int, Path]:
     run = tmp_path / "run"
     code = (
         "import sys, msgspec, pathlib, time\n"
-        "from mainspring.adapters.runtimes.supervisor import start\n"
+        "from mainspring.adapters.runtimes.launching import Place, start\n"
         "from mainspring.serving.routing import VersionRoute\n"
         f"version = msgspec.json.decode({msgspec.json.encode(version)!r}, type=VersionRoute)\n"
         f"run, blobs = pathlib.Path({str(run)!r}), pathlib.Path({str(tmp_path / 'blobs')!r})\n"
-        "print(start(version, run, blobs).pid, flush=True)\n"
+        "print(start(version, Place(run, blobs)).pid, flush=True)\n"
         "time.sleep(60)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import polars
+import numpy as np
 
-from mainspring.features.rows import DTYPES
 from mainspring.kernel.errors import InvalidInput, WorkerFailed
-from mainspring.kernel.schema import Column, Signature
+from mainspring.kernel.schema import Column, Kind, Signature
 from mainspring.serving.ports import Row
-from mainspring.training.inputs import to_pandas
-from mainspring.training.usercode import estimator_scores
+from mainspring.training.answers import estimator_scores
+
+if TYPE_CHECKING:
+    import polars
 
 
 class RuleFile(msgspec.Struct, frozen=True):
@@ -34,11 +35,11 @@ class EstimatorRuntime:
         import cloudpickle
 
         self._signature = signature
+        self._frame = pandas_builder(signature.inputs)
         self._estimator = cloudpickle.loads(pickled)
 
     def run(self, rows: Sequence[Row]) -> list[float]:
-        frame = to_pandas(polars_frame(rows, self._signature.inputs))
-        return _numbers(estimator_scores(self._estimator, frame, self._signature), len(rows))
+        return numbers(estimator_scores(self._estimator, self._frame(rows), self._signature), len(rows))
 
 
 class RuleRuntime:
@@ -47,19 +48,36 @@ class RuleRuntime:
     def __init__(self, rule: RuleFile, signature: Signature) -> None:
         module, _, name = rule.function.partition(":")
         self._function = getattr(importlib.import_module(module), name)
-        self._rule = rule
-        self._columns = signature.inputs
+        self._params = rule.params
+        polars = rule.frame == "polars"
+        self._frame = polars_builder(signature.inputs) if polars else pandas_builder(signature.inputs)
 
     def run(self, rows: Sequence[Row]) -> list[float]:
-        frame = polars_frame(rows, self._columns)
-        shown = frame if self._rule.frame == "polars" else to_pandas(frame)
-        return _numbers(self._function(shown, dict(self._rule.params)), len(rows))
+        return numbers(self._function(self._frame(rows), dict(self._params)), len(rows))
 
 
-def polars_frame(rows: Sequence[Row], columns: Sequence[Column]) -> polars.DataFrame:
-    """Return the rows as typed columns; times are microseconds in the rows and datetimes in UTC in the frame."""
+def polars_builder(columns: Sequence[Column]) -> Callable[[Sequence[Row]], polars.DataFrame]:
+    """Return what makes a Polars frame of rows; times are microseconds in rows and datetimes in UTC in the frame."""
+    import polars
+
+    from mainspring.features.rows import DTYPES
+
     schema = {column.name: DTYPES[column.kind] for column in columns}
-    return polars.DataFrame(list(rows), schema=schema, orient="row", strict=False)
+    return lambda rows: polars.DataFrame(list(rows), schema=schema, orient="row", strict=False)
+
+
+def pandas_builder(columns: Sequence[Column]) -> Callable[[Sequence[Row]], Any]:
+    """Return what makes a pandas frame of rows, as training showed it, column by column: a tenth of the usual time."""
+    import pandas
+
+    makers = [(column.name, _SERIES[column.kind]) for column in columns]
+
+    def frame(rows: Sequence[Row]) -> Any:
+        values = zip(*rows, strict=True)
+        made = {name: make(column) for (name, make), column in zip(makers, values, strict=True)}
+        return pandas.DataFrame(made, copy=False)
+
+    return frame
 
 
 def importable(code: dict[str, bytes], folder: Path) -> None:
@@ -74,11 +92,43 @@ def importable(code: dict[str, bytes], folder: Path) -> None:
     importlib.invalidate_caches()
 
 
-def _numbers(answer: Any, count: int) -> list[float]:
+def numbers(answer: Any, count: int) -> list[float]:
+    """Return what user code answered as one number a row; None becomes NaN."""
     if hasattr(answer, "to_numpy"):
         answer = answer.to_numpy()
     values = answer.ravel().tolist() if hasattr(answer, "ravel") else list(answer)
-    numbers = [float("nan") if value is None else float(value) for value in values]
-    if len(numbers) != count:
-        raise WorkerFailed(f"the model answered {len(numbers)} rows for {count}", field="model")
-    return numbers
+    found = [float("nan") if value is None else float(value) for value in values]
+    if len(found) != count:
+        raise WorkerFailed(f"the model answered {len(found)} rows for {count}", field="model")
+    return found
+
+
+def _floats(values: Sequence[Any]) -> Any:
+    return np.array(values, dtype=np.float64)  # None becomes NaN
+
+
+def _integers(values: Sequence[Any]) -> Any:
+    return _floats(values) if None in values else np.array(values, dtype=np.int64)
+
+
+def _truths(values: Sequence[Any]) -> Any:
+    return np.array(values, dtype=object if None in values else np.bool_)
+
+
+def _texts(values: Sequence[Any]) -> Any:
+    return np.array(values, dtype=object)
+
+
+def _times(values: Sequence[Any]) -> Any:
+    import pandas
+
+    return pandas.to_datetime(pandas.Series(list(values)), unit="us", utc=True)
+
+
+_SERIES: dict[Kind, Callable[[Sequence[Any]], Any]] = {
+    "float": _floats,
+    "int": _integers,
+    "bool": _truths,
+    "str": _texts,
+    "time": _times,
+}

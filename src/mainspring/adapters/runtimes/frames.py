@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from mainspring.registry.model import Batching
 from mainspring.serving.routing import VersionRoute
 
 LONGEST_BYTES = 64 * 1024 * 1024
@@ -19,11 +20,15 @@ _LONGEST_SOCKET_NAME = 100  # the kernel's limit is 107 bytes on Linux, 103 on m
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True):
-    """Rows to score. A row that has not begun when ``budget_us`` is over is not begun at all."""
+    """Rows to score. A row that has not begun by ``until_us`` is not begun at all.
+
+    The time is that of the machine's monotonic clock, which all its processes share: an ask may lie in the socket for
+    as long as the model is busy.
+    """
 
     number: int
     rows: tuple[tuple[Any, ...], ...]
-    budget_us: int
+    until_us: int
     shadow: bool = False
 
 
@@ -39,8 +44,20 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     latencies_us: tuple[int, ...]
 
 
+class ProcessLimits(msgspec.Struct, frozen=True):
+    """What one model process may use. ``memory_bytes`` is what it holds in memory; above it, it is started anew."""
+
+    memory_bytes: int = 4 * 1024**3
+    files: int = 256
+    more_tasks: int = 512
+    file_bytes: int = 1024**3
+
+
 class Launch(msgspec.Struct, frozen=True):
-    """What a model process is told when it is started; it ends when ``parent`` is its parent no more."""
+    """What a model process is told when it is started; it ends when ``parent`` is its parent no more.
+
+    ``slow_us`` and ``batching`` may change while it runs: it looks at its file again and again.
+    """
 
     version: VersionRoute
     blobs: str
@@ -49,6 +66,8 @@ class Launch(msgspec.Struct, frozen=True):
     slow_us: int = 1_000_000
     stuck_s: float = 60.0
     parent: int = 0
+    batching: Batching = Batching()
+    limits: ProcessLimits = ProcessLimits()
 
 
 def framed(message: msgspec.Struct) -> bytes:

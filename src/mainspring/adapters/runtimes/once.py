@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mainspring.adapters.runtimes.frames import socket_path
+from mainspring.adapters.runtimes.launching import Place, start, words_file
 from mainspring.adapters.runtimes.process import ask_and_wait, listens
-from mainspring.adapters.runtimes.supervisor import start
+from mainspring.adapters.runtimes.words import WORDS, tail
 from mainspring.kernel.errors import Unavailable, WorkerFailed
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import VersionRoute
@@ -22,14 +23,14 @@ _LOOK_EVERY_S = 0.02
 
 
 @contextmanager
-def running(version: VersionRoute, blobs: Path) -> Iterator[Run]:
-    """Yield a function from rows to answers; ``blobs`` is the folder that the version's files lie in."""
+def running(version: VersionRoute, blobs: Path, environments: Path | None = None) -> Iterator[Run]:
+    """Yield a function from rows to answers; ``blobs`` and ``environments`` are folders of the home."""
     with TemporaryDirectory(prefix="mainspring-run-") as folder:
         run = Path(folder)
         socket = socket_path(run, version.id)
-        process = start(version, run, blobs, slow_us=60_000_000, socket=socket)
+        process = start(version, Place(run, blobs, environments), slow_us=60_000_000, socket=socket)
         try:
-            _wait_for(socket, process.poll, run / f"{version.id}.log")
+            _wait_for(socket, process.poll, words_file(run, version.id))
             yield lambda rows: _answers(socket, rows, version)
         finally:
             process.terminate()
@@ -40,7 +41,8 @@ def _wait_for(socket: Path, ended: Callable[[], int | None], log: Path) -> None:
     until_s = time.monotonic() + _LOAD_S
     while not listens(socket):
         if ended() is not None or time.monotonic() > until_s:
-            said = log.read_text(errors="replace")[-500:].strip()
+            WORDS.wait_for(log, most_s=2.0)
+            said = tail(log, 500).strip()
             raise Unavailable(f"its model process did not start: {said}", field="version")
         time.sleep(_LOOK_EVERY_S)
 

@@ -82,7 +82,7 @@ class ModelProcess(asyncio.Protocol):
         self._asked[self._number] = future
         number = self._number
         future.add_done_callback(lambda _: self._asked.pop(number, None))
-        self._transport.write(framed(Ask(number, tuple(rows), int(budget_s * 1e6), shadow)))
+        self._transport.write(framed(Ask(number, tuple(rows), _until_us(budget_s), shadow)))
         return future
 
     def close(self) -> None:
@@ -150,9 +150,13 @@ def ask_and_wait(path: Path, rows: Sequence[Row], timeout_s: float) -> Answer:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
         connection.connect(str(path))
-        connection.sendall(framed(Ask(1, tuple(rows), int(timeout_s * 1e6))))
+        connection.sendall(framed(Ask(1, tuple(rows), _until_us(timeout_s))))
         (length,) = struct.unpack("<I", _exactly(connection, 4))
         return _decode(_exactly(connection, length))
+
+
+def _until_us(budget_s: float) -> int:
+    return int((time.monotonic() + budget_s) * 1e6)
 
 
 def _exactly(connection: socket.socket, count: int) -> bytes:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import shutil
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,50 +12,66 @@ from pathlib import Path
 
 import msgspec
 
-from mainspring.adapters.runtimes.frames import Launch, socket_path
+from mainspring.adapters.runtimes.frames import Launch, ProcessLimits, socket_path
+from mainspring.adapters.runtimes.launching import Place, broken_file, launch_file, start, words_file, write_launch
+from mainspring.adapters.runtimes.watchdog import ENDINGS
+from mainspring.adapters.runtimes.words import write
+from mainspring.kernel.errors import MainspringError
+from mainspring.registry.model import Batching
 from mainspring.serving.routing import Routing, VersionRoute
 
 GRACE_S = 5.0  # a gateway may still hold the snapshot that named the version
+LOAD_S = 300.0
 _FIRST_BACK_OFF_S = 0.2
 _LONGEST_BACK_OFF_S = 30.0
 _FAILURES_TO_GIVE_UP_WAITING = 2
-_MEMORY_BYTES = 4 * 1024**3
-_FILES = 256
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "MAINSPRING_CRASH_AT")
-_ONE_THREAD = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
+_PATIENCE_S = 60.0
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What a version's process is held to, as the models that use it say."""
+
+    slow_us: int = 1_000_000
+    batching: Batching = Batching()
 
 
 class Running(msgspec.Struct):
-    """One model process as its supervisor sees it."""
+    """One model process as its supervisor sees it. ``sign`` is the last sign of life, and when it was seen."""
 
     process: subprocess.Popen[bytes] | None
+    terms: Terms = Terms()
     failures: int = 0
     not_before_s: float = 0.0
     started_s: float = 0.0
     unwanted_since_s: float | None = None
+    sign: int = 0
+    sign_s: float = 0.0
 
 
 class ModelProcesses:
     """One process a version that is not in the gateway: started, restarted with back-off, stopped when not needed."""
 
-    def __init__(self, *, run: Path, blobs: Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        run: Path,
+        blobs: Path,
+        environments: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        limits: ProcessLimits | None = None,
+    ) -> None:
+        self._place = Place(run, blobs, environments)
         self._run = run
-        self._blobs = blobs
-        self._environ = os.environ if environ is None else environ
+        self._environ = environ
+        self._limits = limits or ProcessLimits()
         self._running: dict[str, Running] = {}
 
     def reconcile(self, routing: Routing) -> None:
         """Start what is wanted and not there, stop what is there and not wanted. Call it several times a second."""
-        slow_us = {version: 1_000 * deadline for version, deadline in _deadlines(routing).items()}
+        terms = _terms(routing)
         wanted = {version.id: version for version in routing.versions if not version.package.in_gateway}
         for version in wanted.values():
-            self._keep(version, slow_us.get(version.id, 1_000_000))
+            self._keep(version, terms.get(version.id, Terms()))
         now_s = time.monotonic()
         for id in [id for id in self._running if id not in wanted]:
             running = self._running[id]
@@ -75,23 +89,65 @@ class ModelProcesses:
         for id in list(self._running):
             self._stop(id)
 
-    def _keep(self, version: VersionRoute, slow_us: int) -> None:
+    def _keep(self, version: VersionRoute, terms: Terms) -> None:
         running = self._running.setdefault(version.id, Running(None))
         running.unwanted_since_s = None
         now_s = time.monotonic()
         if running.process is not None:
-            if running.process.poll() is None:
+            self._end_if_dead(version.id, running, now_s)
+            code = running.process.poll()
+            if code is None:
+                if terms != running.terms:
+                    self._tell(version.id, running, terms)
                 return
-            lived_s = now_s - running.started_s
-            running.failures = 1 if lived_s > _LONGEST_BACK_OFF_S else running.failures + 1
-            wait_s = min(_FIRST_BACK_OFF_S * 2 ** (running.failures - 1), _LONGEST_BACK_OFF_S)
-            running.not_before_s = now_s + wait_s
-            running.process = None
-            if running.failures >= _FAILURES_TO_GIVE_UP_WAITING:
-                broken_file(self._run, version.id).touch()
-        if now_s >= running.not_before_s:
-            running.process = start(version, self._run, self._blobs, slow_us=slow_us, environ=self._environ)
-            running.started_s = now_s
+            self._ended(version.id, running, _ending(code), now_s)
+        if now_s < running.not_before_s:
+            return
+        try:
+            running.process = start(
+                version,
+                self._place,
+                slow_us=terms.slow_us,
+                batching=terms.batching,
+                environ=self._environ,
+                limits=self._limits,
+            )
+        except (MainspringError, OSError) as error:
+            self._ended(version.id, running, str(error), now_s)
+            return
+        running.terms = terms
+        running.started_s = running.sign_s = now_s
+        running.sign = 0
+
+    def _ended(self, id: str, running: Running, how: str, now_s: float) -> None:
+        lived_s = now_s - running.started_s if running.process is not None else 0.0
+        running.failures = 1 if lived_s > _LONGEST_BACK_OFF_S else running.failures + 1
+        wait_s = min(_FIRST_BACK_OFF_S * 2 ** (running.failures - 1), _LONGEST_BACK_OFF_S)
+        running.not_before_s = now_s + wait_s
+        running.process = None
+        words = f"mainspring: ended after {lived_s:.1f} s: {how}; it is started again in {wait_s:.1f} s\n"
+        write(words_file(self._run, id), words.encode())
+        if running.failures >= _FAILURES_TO_GIVE_UP_WAITING:
+            broken_file(self._run, id).touch()
+
+    def _end_if_dead(self, id: str, running: Running, now_s: float) -> None:
+        """Kill a process that gives no sign of life: its own watchdog cannot run while native code keeps it from it."""
+        try:
+            sign = socket_path(self._run, id).stat().st_mtime_ns
+        except OSError:
+            sign = 0
+        if sign != running.sign:
+            running.sign, running.sign_s = sign, now_s
+        patience_s = LOAD_S if running.sign == 0 else max(_PATIENCE_S, 30 * running.terms.slow_us / 1e6)
+        if now_s - running.sign_s > patience_s and running.process is not None:
+            running.process.kill()
+            running.process.wait()
+
+    def _tell(self, id: str, running: Running, terms: Terms) -> None:
+        launch = msgspec.json.decode(launch_file(self._run, id).read_bytes(), type=Launch)
+        changed = msgspec.structs.replace(launch, slow_us=terms.slow_us, batching=terms.batching)
+        write_launch(self._run, changed)
+        running.terms = terms
 
     def _stop(self, id: str) -> None:
         running = self._running.pop(id)
@@ -103,58 +159,24 @@ class ModelProcesses:
                 running.process.kill()
                 running.process.wait()
         shutil.rmtree(self._run / f"{id}.code", ignore_errors=True)
-        for path in (socket_path(self._run, id), self._run / f"{id}.launch.json", broken_file(self._run, id)):
+        for path in (socket_path(self._run, id), launch_file(self._run, id), broken_file(self._run, id)):
             with suppress(FileNotFoundError):
                 path.unlink()
 
 
-def broken_file(run: Path, version: str) -> Path:
-    """Return the file that stands while a version's process cannot stay up; gateways do not wait for such a one."""
-    return run / f"{version}.broken"
+def _ending(code: int) -> str:
+    if code < 0:
+        return f"it was ended by {signal.Signals(-code).name}"
+    return f"{ENDINGS[code]} (code {code})" if code in ENDINGS else f"it ended with code {code}"
 
 
-def start(
-    version: VersionRoute,
-    run: Path,
-    blobs: Path,
-    *,
-    slow_us: int = 1_000_000,
-    stuck_s: float | None = None,
-    environ: Mapping[str, str] | None = None,
-    socket: Path | None = None,
-) -> subprocess.Popen[bytes]:
-    """Start one version's process: no secrets, bounded memory, one thread; its words go to ``run/<version>.log``."""
-    run.mkdir(parents=True, exist_ok=True)
-    folder = run / f"{version.id}.code"
-    folder.mkdir(exist_ok=True)
-    path = socket or socket_path(run, version.id)
-    patience_s = max(30.0, 20 * slow_us / 1e6) if stuck_s is None else stuck_s
-    launch = Launch(version, str(blobs), str(path), str(folder), slow_us, patience_s, os.getpid())
-    file = run / f"{version.id}.launch.json"
-    file.write_bytes(msgspec.json.encode(launch))
-    given = os.environ if environ is None else environ
-    clean = {name: given[name] for name in _PASSED_ON if name in given} | dict.fromkeys(_ONE_THREAD, "1")
-    with (run / f"{version.id}.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "mainspring.edges.model_process", str(file)],
-            env=clean,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            preexec_fn=_limits,  # noqa: PLW1509 - the supervisor has one thread
-        )
-
-
-def _limits() -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))
-    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
-
-
-def _deadlines(routing: Routing) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _terms(routing: Routing) -> dict[str, Terms]:
+    found: dict[str, Terms] = {}
     for model in routing.models:
         drawn = (model.release.challenger,) if model.release else ()
         for version in (model.champion, *drawn, *model.pinned, *(shadow.version for shadow in model.shadows)):
-            found[version] = min(model.deadline_ms, found.get(version, model.deadline_ms))
+            slow_us = 1_000 * model.deadline_ms
+            if version in found:
+                slow_us = min(slow_us, found[version].slow_us)
+            found[version] = Terms(slow_us, model.batching)
     return found

@@ -11,7 +11,9 @@ from pathlib import Path
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home
 from mainspring.adapters.routing import RoutingFile
+from mainspring.adapters.runtimes.frames import ProcessLimits
 from mainspring.adapters.runtimes.supervisor import ModelProcesses
+from mainspring.adapters.settings import read_settings
 from mainspring.kernel.errors import MainspringError
 
 LOOK_EVERY_S = 0.1
@@ -35,7 +37,9 @@ def main() -> None:
 def supervise(home: Home, stop: threading.Event) -> None:
     """Look at the routing ten times a second and make the processes equal to it, until ``stop`` is set."""
     file = RoutingFile(home.routing, LocalDisk())
-    processes = ModelProcesses(run=home.run, blobs=home.blobs)
+    settings, _ = read_settings(home.root)
+    limits = ProcessLimits(memory_bytes=settings.model_memory_mb * 1024**2)
+    processes = ModelProcesses(run=home.run, blobs=home.blobs, environments=home.environments, limits=limits)
     seen, routing = None, None
     try:
         while not stop.is_set():

@@ -66,7 +66,7 @@ def score(
     moment_us = _moment(platform, at_us, chosen)
     _refuse_place(out)
     ids = PredictionIds(new_id("batch"))
-    with running(_route(chosen), platform.home.blobs) as run:
+    with running(_route(chosen), platform.home.blobs, platform.home.environments) as run:
         scorer = _Scorer(platform, row, chosen, run, ids, by)
         scorer.warm()
         chunks = [scorer.read(chunk) for chunk in frame.iter_slices(CHUNK_ROWS)]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from mainspring.adapters.runtimes.frames import socket_path
+from mainspring.adapters.runtimes.launching import broken_file
 from mainspring.adapters.runtimes.package import load_onnx
 from mainspring.adapters.runtimes.process import ModelProcess
-from mainspring.adapters.runtimes.supervisor import broken_file
 from mainspring.edges.gateway.outcomes import outcome_decoder
 from mainspring.edges.gateway.protocols.codec import Described
 from mainspring.edges.gateway.protocols.spoken import spoken

@@ -103,7 +103,12 @@ def versions(platform: Platform, asked: OneModel, by: str) -> Any:
 
 
 def version(platform: Platform, asked: OneVersion, by: str) -> Any:
-    return find_version(platform, find_model(platform, asked.model), asked.version)
+    from mainspring.serving.placement import DEADLINE_MS, placement
+
+    model = find_model(platform, asked.model)
+    found = find_version(platform, model, asked.version)
+    deadline_ms = model.spec.deadline_ms if model.spec else DEADLINE_MS
+    return {**msgspec.to_builtins(found), "placement": placement(found, deadline_ms)}
 
 
 def set_alias(platform: Platform, asked: SetAlias, by: str) -> Any:
@@ -162,7 +167,7 @@ VERBS = (
     Verb(
         name="version",
         group="Registry",
-        summary="Show one version: files, signature, environment, lineage, parity",
+        summary="Show one version: files, signature, environment, lineage, parity, where it runs",
         arguments=OneVersion,
         call=version,
         positional=("model", "version"),

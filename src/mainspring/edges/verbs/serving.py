@@ -21,6 +21,14 @@ class OnePrediction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: Annotated[str, Meta(description="id of a prediction, as the answer gave it")]
 
 
+class OneProcess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose process."""
+
+    model: Annotated[str, Meta(description="a model, as name or project/name")]
+    version: Annotated[str, Meta(description="a number, an alias such as champion, or an id")] = "champion"
+    lines: Annotated[int, Meta(ge=1, le=5_000, description="how many of the newest lines")] = 50
+
+
 class Score(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which rows to score."""
 
@@ -29,6 +37,22 @@ class Score(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     out: Annotated[str, machine_path("where the answers are written, as Parquet")]
     version: Annotated[str, Meta(description="a number, an alias such as champion, or an id")] = "champion"
     at: Annotated[str | None, Meta(description="features as known then, ISO 8601 with a zone; now if not said")] = None
+
+
+def process_log(platform: Platform, asked: OneProcess, by: str) -> Any:
+    from mainspring.adapters.runtimes.frames import socket_path
+    from mainspring.adapters.runtimes.launching import broken_file, words_file
+    from mainspring.adapters.runtimes.process import listens
+    from mainspring.adapters.runtimes.words import tail
+
+    version = find_version(platform, find_model(platform, asked.model), asked.version)
+    run = platform.home.run
+    return {
+        "version": version.number,
+        "answers": listens(socket_path(run, version.id)),
+        "cannot_stay_up": broken_file(run, version.id).exists(),
+        "lines": tail(words_file(run, version.id), most_bytes=512 * asked.lines).splitlines()[-asked.lines :],
+    }
 
 
 def score(platform: Platform, asked: Score, by: str) -> Any:
@@ -53,6 +77,14 @@ def replay(platform: Platform, asked: OnePrediction, by: str) -> Any:
 
 
 VERBS = (
+    Verb(
+        name="process log",
+        group="Serving",
+        summary="Show what a version's own process printed, how it ended, and whether it answers",
+        arguments=OneProcess,
+        call=process_log,
+        positional=("model", "version"),
+    ),
     Verb(
         name="score",
         group="Serving",

@@ -15,6 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from mainspring.kernel.schema import Column, Signature
 from mainspring.registry.version import Parity
+from mainspring.training.answers import estimator_scores
 from mainspring.training.conversion import trees
 from mainspring.training.conversion.convert import splits, to_onnx
 from mainspring.training.conversion.ensemble import Ensemble
@@ -22,7 +23,6 @@ from mainspring.training.conversion.graph import CannotConvert, is_plain
 from mainspring.training.conversion.parity import edge_rows, prove
 from mainspring.training.inputs import to_pandas
 from mainspring.training.runtime import OnnxScorer
-from mainspring.training.usercode import estimator_scores
 
 INPUTS = (
     Column("carrier", "str"),

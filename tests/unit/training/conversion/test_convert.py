@@ -13,12 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from mainspring.kernel.schema import Column, Signature
+from mainspring.training.answers import estimator_scores
 from mainspring.training.conversion.convert import splits, to_onnx
 from mainspring.training.conversion.graph import CannotConvert, is_plain
 from mainspring.training.conversion.parity import edge_rows, prove
 from mainspring.training.inputs import to_pandas
 from mainspring.training.runtime import OnnxScorer
-from mainspring.training.usercode import estimator_scores
 
 INPUTS = (
     Column("carrier", "str", nullable=True),
