@@ -33,6 +33,7 @@ from mainspring.monitoring.service import MonitoringService
 from mainspring.project.service import ProjectService
 from mainspring.registry.service import Registry
 from mainspring.release.service import ReleaseService
+from mainspring.serving.keys import Keys
 from mainspring.serving.service import ReplayService
 from mainspring.training.service import TrainingService
 
@@ -104,6 +105,7 @@ class Platform:
             log=self.log,
             recompute=WorkerRecompute(self.jobs, home.blobs),
         )
+        self.keys = Keys(store=self.store, clock=self.clock)
         self.publisher = Publisher(
             store=self.store,
             registry=self.registry,
@@ -114,6 +116,7 @@ class Platform:
             acknowledgement=self.settings.acknowledgement,
             max_rows=self.settings.limits.rows,
             invocations=self.settings.invocations_model,
+            keys=self.keys.routes,
         )
         self.loop = Loop(
             store=self.store,

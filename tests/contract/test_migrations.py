@@ -16,7 +16,7 @@ from mainspring.kernel.metadata import metadata
 
 FOLDERS = (
     *("ledger", "registry", "features", "log", "release"),
-    *("training", "checks", "monitoring", "project", "loop"),
+    *("training", "checks", "monitoring", "project", "loop", "serving"),
 )
 
 

@@ -19,6 +19,7 @@ from mainspring.serving.limits import Limits
 
 PREFIX = "MAINSPRING_"
 _SECRETS = ("webhook_secret",)
+_LISTS = ("webhook_hosts", "hosts")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,6 +37,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``store`` is the URL of a PostgreSQL database that takes the place of ``meta.db``; a control that was not heard of
     for ``store_lease`` gives way to one that stands by. A model process that holds more than ``model_memory_mb`` is
     ended and started anew.
+    for ``store_lease`` gives way to one that stands by.
+    On another address than loopback, keys are required (``require_keys`` asks for them on loopback too), and either
+    ``tls_cert`` and ``tls_key`` are named or ``behind_proxy`` states that a proxy ends TLS. ``hosts`` are the names by
+    which the page and the API of control may be asked then, such as ``mainspring.example:8081``.
 
     >>> Settings(acknowledgement="durable").read_sources_every
     '15m'
@@ -52,6 +57,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook_secret: str = ""
     webhook_allow_private: bool = False
     webhook_allow_plain: bool = False
+    require_keys: bool = False
+    tls_cert: str = ""
+    tls_key: str = ""
+    behind_proxy: bool = False
+    hosts: tuple[str, ...] = ()
     limits: Limits = Limits()
     store: str = ""
     store_lease: str = "10s"
@@ -69,6 +79,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.model_memory_mb < 64:
             remedy = "give at least 64: an interpreter with its libraries holds that much"
             raise InvalidInput("is too little", field="model_memory_mb", value=self.model_memory_mb, remedy=remedy)
+        if bool(self.tls_cert) != bool(self.tls_key):
+            remedy = "name both files, or none"
+            raise InvalidInput("goes with the other half of its pair", field="tls_cert, tls_key", remedy=remedy)
         if self.webhook_url and not self.webhook_secret:
             raise InvalidInput(
                 "is needed to sign alarms",
@@ -97,7 +110,7 @@ def read_settings(home: Path, environment: Mapping[str, str] | None = None) -> t
     for name in Settings.__struct_fields__:
         text = environment.get(PREFIX + name.upper())
         if text is not None:
-            values[name] = text.split(",") if name == "webhook_hosts" else text
+            values[name] = text.split(",") if name in _LISTS else text
             origins[name] = PREFIX + name.upper()
     values["limits"] = _limits(values.get("limits", {}), environment, origins, str(path))
     try:

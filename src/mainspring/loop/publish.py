@@ -6,7 +6,7 @@ The version under the alias ``baseline`` stays in shadow for comparison, outside
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -27,6 +27,7 @@ from mainspring.release.release import Release
 from mainspring.release.service import ReleaseService
 from mainspring.serving.placement import DEADLINE_MS, placement
 from mainspring.serving.routing import (
+    KeyRoute,
     ModelRoute,
     Package,
     ReleaseRoute,
@@ -67,6 +68,7 @@ class Publisher:
         acknowledgement: Literal["durable", "batched", "best_effort"] = "batched",
         max_rows: int = 1_000,
         invocations: str = "",
+        keys: Callable[[], tuple[KeyRoute, ...]] = tuple,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -75,6 +77,7 @@ class Publisher:
         self._routing = routing
         self._clock = clock
         self._max_rows = max_rows
+        self._keys = keys
         self._turn = threading.Lock()
         self._acknowledgement: Literal["durable", "batched", "best_effort"] = acknowledgement
         self._invocations = invocations
@@ -135,6 +138,7 @@ class Publisher:
             sources=tuple(self._sources()),
             acknowledgement=self._acknowledgement,
             invocations=self._invocations,
+            keys=self._keys(),
         )
 
     def _needed(self, champion: Version, baseline: Version | None, running: Sequence[Release]) -> Iterable[Version]:

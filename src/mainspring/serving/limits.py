@@ -39,7 +39,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shadow_rows: Annotated[_Count, Meta(description="rows waiting for shadows; more are dropped, and counted")] = 20_000
     drain_notice_s: Annotated[
         float, Meta(ge=0, description="seconds between SIGTERM, when it is no more ready, and the end of accepting")
-    ] = 0.5
+    ] = 0.1
     drain_s: Annotated[_Seconds, Meta(description="seconds that requests under way may take to end after that")] = 8.0
     stale_routing_s: Annotated[
         _Seconds, Meta(description="seconds that a published routing may stay unloaded; not ready beyond")

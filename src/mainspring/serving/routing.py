@@ -132,6 +132,19 @@ class SourceRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spec: SourceSpec
 
 
+class KeyRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An API key as gateways know it: never the key, only its hash."""
+
+    id: str
+    name: str
+    hash: str
+    roles: tuple[str, ...]
+    expires_us: int | None = None
+
+    def __repr__(self) -> str:
+        return f"KeyRoute(id={self.id!r}, name={self.name!r}, roles={self.roles!r})"
+
+
 class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole snapshot. ``invocations`` is the model (``project/name``) that routes without a name mean."""
 
@@ -144,6 +157,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acknowledgement: Literal["durable", "batched", "best_effort"] = "batched"
     invocations: str = ""
     format: int = FORMAT
+    keys: tuple[KeyRoute, ...] = ()
 
     def version(self, id: str) -> VersionRoute:
         """Return the loaded version of that id."""

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, inspect, text
 from mainspring.kernel.errors import Refused
 from mainspring.ledger.ports import Store
 
-HEAD = "0002"
-_KNOWN = ("0001", "0002")
+HEAD = "0003"
+_KNOWN = ("0001", "0002", "0003")
 
 _TEXTS = """
 SELECT table_name, column_name FROM information_schema.columns

@@ -23,9 +23,8 @@ from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.adapters.settings import read_settings
 from mainspring.edges.gateway.app import Gateway
 from mainspring.edges.gateway.snapshot import Loader
-from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, Refused
-
-LOCAL = ("127.0.0.1", "localhost", "::1")
+from mainspring.edges.network import closed, encryption
+from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError
 
 
 class RunFile(msgspec.Struct, frozen=True):
@@ -55,11 +54,8 @@ def main() -> None:
 
 async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1) -> None:
     """Run one worker on this loop until SIGTERM or SIGINT, then finish what is under way."""
-    if host not in LOCAL:
-        raise Refused(
-            "without API keys the gateway listens on this machine alone", field="host", value=host,
-            remedy="use 127.0.0.1 and put a proxy that authenticates in front",
-        )  # fmt: skip
+    settings, _ = read_settings(home.root)
+    keys_needed, encrypted = closed(settings, host), encryption(settings)
     if workers > 1 and sys.platform != "linux":
         raise InvalidInput("only Linux shares one port", field="workers", value=workers, remedy="use 1")
     port = _free_port(host, port, home.run)
@@ -69,16 +65,16 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
     def latest() -> LmdbLatest:
         return LmdbLatest(home.latest, read_only=True)
 
-    settings, _ = read_settings(home.root)
     limits = settings.limits
     loader = Loader(home.run, blobs.get, limits.model_requests)
-    gateway = Gateway(home, disk, home.clock(), worker, loader, latest, limits)
+    gateway = Gateway(home, disk, home.clock(), worker, loader, latest, limits, closed=keys_needed)
     server = Server(
         gateway, address=host, port=port, interface=Interfaces.RSGI, http=HTTPModes.http1, websockets=False,
         backlog=1024, backpressure=limits.connections, log_level=LogLevels.error,
         http1_settings=HTTP1Settings(
             header_read_timeout=round(limits.header_s * 1_000), max_buffer_size=limits.header_bytes
         ),
+        **encrypted,
     )  # fmt: skip
     disk.write(home.run / f"{worker}.json", msgspec.json.encode(RunFile(worker, os.getpid(), host, port)))
     try:

@@ -15,6 +15,7 @@ from mainspring.adapters.home import Home
 from mainspring.adapters.routing import RoutingFile
 from mainspring.edges.gateway import foreign
 from mainspring.edges.gateway.bodies import Bodies
+from mainspring.edges.gateway.guard import Guard
 from mainspring.edges.gateway.health import Counters, drained, live, metrics, ready
 from mainspring.edges.gateway.limits import JSON, TooMany
 from mainspring.edges.gateway.outcomes import outcomes
@@ -57,9 +58,12 @@ class Gateway:
         loader: Loader,
         latest: Callable[[], Latest],
         limits: Limits,
+        *,
+        closed: bool = False,
     ) -> None:
         self.clock = clock
         self.limits = limits
+        self.guard = Guard(clock, closed=closed)
         self.bodies = Bodies(limits)
         self.turns = Turns(limits.queue, limits.queue_s)
         self.counters = Counters()
@@ -131,6 +135,8 @@ class Gateway:
         route: Route | None = None
         try:
             route, arguments = ROUTES.find(scope.method, scope.path)
+            if self.guard.closed and route.permission != "open":
+                self.guard.require(route.permission, scope.headers)
             if not route.spared and (self.turns.full or self.in_flight - self.bodies.reading > self.limits.requests):
                 raise self._too_many()
             self.counters.answered(route.label, await route.handler(self, scope, proto, *arguments))
@@ -215,6 +221,7 @@ class Gateway:
         if self._spool is None or self._spool.acknowledgement != routing.acknowledgement:
             self._renew_spool(routing.acknowledgement)
         self._snapshot = snapshot
+        self.guard.renew(routing.keys)
         releases = {model.release.id for model in routing.models if model.release}
         self.tripwires.keep(releases, {version.id for version in routing.versions})
         self._acknowledge()
@@ -239,8 +246,8 @@ ROUTES = RouteTable(
         Route("POST", "/sources/{name}", sources, "outcome"),
         Route("GET", "/live", live, "open", spared=True),
         Route("GET", "/ready", ready, "open", spared=True),
-        Route("GET", "/metrics", metrics, "operate", spared=True),
-        Route("GET", "/drained", drained, "operate", spared=True),
+        Route("GET", "/metrics", metrics, "read", spared=True),
+        Route("GET", "/drained", drained, "read", spared=True),
         Route("GET", "/v2", foreign.server_metadata, "open", _OIP, spared=True),
         Route("GET", "/v2/health/live", foreign.server_live, "open", _OIP, spared=True),
         Route("GET", "/v2/health/ready", foreign.server_ready, "open", _OIP, spared=True),

@@ -71,7 +71,8 @@ async def ready(gateway: Gateway, scope: Any, proto: Any) -> int:
     """Say whether a snapshot is loaded and the spool takes writes."""
     why = await gateway.not_ready()
     generation = gateway.generation
-    body = msgspec.json.encode({"ready": why is None, "generation": generation, **({"why": why} if why else {})})
+    told = {} if why is None or gateway.guard.closed else {"why": why}  # a network is not told our paths
+    body = msgspec.json.encode({"ready": why is None, "generation": generation, **told})
     return _respond(proto, body, 200 if why is None else 503)
 
 

@@ -21,6 +21,7 @@ from mainspring.kernel.errors import (
     nearest,
 )
 from mainspring.serving.decode import Malformed
+from mainspring.serving.keys import Unauthorized
 
 SKEW_US = 1_000_000  # clocks of callers may run ahead by this much
 JSON = ("content-type", "application/json")
@@ -93,6 +94,7 @@ _STATUS: tuple[tuple[type[MainspringError], int], ...] = (
     (InvalidInput, 400),
     (NotFound, 404),
     (Conflict, 409),
+    (Unauthorized, 401),
     (Refused, 403),
     (Unavailable, 503),
 )
@@ -108,6 +110,8 @@ def problem(error: BaseException) -> tuple[int, list[tuple[str, str]], bytes]:
     if status in (429, 503):
         wait_s = error.wait_s if isinstance(error, TooMany) else 1.0
         headers.append(("retry-after", str(math.ceil(min(max(wait_s, 1.0), 60.0)))))
+    if status == 401:
+        headers.append(("www-authenticate", "Bearer"))
     if status in (408, 413):  # the rest of its body may still be on the way
         headers.append(("connection", "close"))
     if isinstance(error, WrongMethod):

@@ -107,6 +107,8 @@ async def answer(
     model = gateway.snapshot().model(name, query.get("project", project))
     codec = model.codecs[protocol]
     pin = _pin(model, version, query.get("version"), scope.headers.get(VERSION))
+    if pin is not None:
+        gateway.guard.require("operate", scope.headers)
     body = await gateway.receive(scope, proto)
     headers = scope.headers
     within_ms = deadline_ms(headers.get("x-mainspring-deadline-ms"), model.route.deadline_ms)
@@ -195,7 +197,7 @@ def _spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, hea
         entities=entities,
         units=units,
         subjects=_texts(rows, model.subject) if model.subject is not None else (),
-        caller=headers.get("x-mainspring-caller", "")[:100],
+        caller=gateway.guard.caller(headers),
         idempotency_key=headers.get("idempotency-key", "")[:200],
     )
     everyone = range(len(drawn))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from mainspring.edges.gateway.limits import WrongMethod, problem
-from mainspring.kernel.errors import NotFound, nearest
+from mainspring.kernel.errors import NotFound, Refused, nearest
 
-Permission = Literal["open", "predict", "outcome", "operate"]
+Permission = Literal["open", "predict", "outcome", "read", "operate"]
+# What may be asked without a key: whether it lives and may be asked, and what kind of server it is.
+OPEN = frozenset(("/live", "/ready", "/v2", "/v2/health/live", "/v2/health/ready", "/ping", "/health"))
 Problem = Callable[[BaseException], tuple[int, list[tuple[str, str]], bytes]]
 
 
@@ -35,6 +37,7 @@ class RouteTable:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = routes = [_labelled(route) for route in routes]
+        _refuse_careless(routes)
         self._plain = {route.path[1:]: route for route in routes if "{" not in route.path}
         self._named = {_word(route.path): route for route in routes if _word(route.path)}
         self._longer: dict[str, list[tuple[list[str], Route]]] = {}
@@ -82,6 +85,20 @@ class RouteTable:
             return f"ask {same[0]}"
         asked = f"/{first}/{rest}" if same else f"/{first}/{{name}}" if rest else f"/{first}"
         return nearest(asked, same or paths)
+
+
+def _refuse_careless(routes: Sequence[Route]) -> None:
+    """Refuse to start with a route that is listed twice, has no known permission, or is open and not meant to be."""
+    seen: set[tuple[str, str]] = set()
+    for route in routes:
+        shown = f"{route.method} {route.path}"
+        if route.permission not in get_args(Permission):
+            raise Refused("has no permission", field="route", value=shown)
+        if route.permission == "open" and route.path not in OPEN:
+            raise Refused("is not among those that may be open", field="route", value=shown)
+        if (route.method, route.path) in seen:
+            raise Refused("is listed twice", field="route", value=shown)
+        seen.add((route.method, route.path))
 
 
 def _labelled(route: Route) -> Route:

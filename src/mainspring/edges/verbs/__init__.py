@@ -6,6 +6,7 @@ from mainspring.edges.verbs import (
     checks,
     data,
     home,
+    keys,
     ledger,
     log,
     monitoring,
@@ -18,7 +19,19 @@ from mainspring.edges.verbs import (
 from mainspring.edges.verbs.verb import Verb
 from mainspring.kernel.errors import unknown
 
-GROUPS = ("Project", "Data", "Training", "Checks", "Registry", "Release", "Serving", "Monitoring", "Ledger", "Home")
+GROUPS = (
+    "Project",
+    "Data",
+    "Training",
+    "Checks",
+    "Registry",
+    "Release",
+    "Serving",
+    "Monitoring",
+    "Ledger",
+    "Keys",
+    "Home",
+)
 
 VERBS: tuple[Verb, ...] = (
     *project.VERBS,
@@ -31,6 +44,7 @@ VERBS: tuple[Verb, ...] = (
     *serving.VERBS,
     *monitoring.VERBS,
     *ledger.VERBS,
+    *keys.VERBS,
     *home.VERBS,
 )
 

@@ -14,7 +14,7 @@ Permission = Literal["read", "operate", "owner"]
 this machine, so it needs the token that only whoever can read the home has."""
 
 Group = Literal[
-    "Project", "Data", "Training", "Checks", "Registry", "Release", "Serving", "Monitoring", "Ledger", "Home"
+    "Project", "Data", "Training", "Checks", "Registry", "Release", "Serving", "Monitoring", "Ledger", "Keys", "Home"
 ]
 
 

@@ -23,6 +23,7 @@ def test_help_lists_every_verb_under_its_group(capsys: pytest.CaptureFixture[str
         "Serving:",
         "Monitoring:",
         "Ledger:",
+        "Keys:",
         "Home:",
         "Demo:",
     ]

@@ -1,0 +1,175 @@
+"""API keys: random, hashed, with roles, a name and an end; gateways get the hashes with their routing."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Literal
+
+import msgspec
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from mainspring.kernel.clock import Clock
+from mainspring.kernel.errors import Conflict, InvalidInput, Refused, nearest, unknown
+from mainspring.kernel.ids import new_id
+from mainspring.ledger.ports import Store
+from mainspring.serving.routing import KeyRoute
+from mainspring.serving.tables import api_keys
+
+Role = Literal["predict", "outcome", "read", "operate"]
+ROLES: tuple[Role, ...] = ("predict", "outcome", "read", "operate")
+"""``predict`` asks models; ``outcome`` tells outcomes and pushes rows of sources; ``read`` sees metrics and what
+control shows; ``operate`` also changes state and asks a version by its number."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,99}")
+_NOBODY = "0" * 64
+
+
+class Unauthorized(Refused):
+    """No key, or none that counts."""
+
+    code = "unauthorized"
+
+
+class Key(msgspec.Struct, frozen=True):
+    """What is known of a key; the key itself is not."""
+
+    id: str
+    name: str
+    roles: tuple[str, ...]
+    created_us: int
+    created_by: str
+    expires_us: int | None
+    revoked_us: int | None
+    revoked_by: str | None
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """A key as it is shown once."""
+
+    id: str
+    name: str
+    roles: tuple[str, ...]
+    expires_us: int | None
+    key: str
+
+    def __repr__(self) -> str:
+        return f"NewKey(id={self.id!r}, name={self.name!r}, roles={self.roles!r})"
+
+
+class KeyRing:
+    """The keys that count, as a gateway or control checks them: no database, no secret.
+
+    >>> key = KeyRoute("key_1", "shop", hash_of("key_1.secret"), ("predict",))
+    >>> KeyRing((key,)).require("key_1.secret", "predict", 0)
+    'shop'
+    """
+
+    def __init__(self, keys: Iterable[KeyRoute]) -> None:
+        self._keys = {key.id: key for key in keys}
+        self._newest_us = 0
+
+    def require(self, token: str | None, role: str, now_us: int) -> str:
+        """Return the name of the key that ``token`` is, if it has the role; else raise what is missing.
+
+        A clock that steps back revives no key.
+        """
+        self._newest_us = max(self._newest_us, now_us)
+        key = self._keys.get((token or "").partition(".")[0])
+        right = hmac.compare_digest(hash_of(token or ""), key.hash if key else _NOBODY)
+        if key is None or not right:
+            remedy = "send 'Authorization: Bearer KEY' with a key made by: mainspring key create"
+            raise Unauthorized("a valid key is needed", field="authorization", remedy=remedy)
+        if key.expires_us is not None and self._newest_us >= key.expires_us:
+            raise Unauthorized("the key has expired", field="authorization", remedy="ask for a new one")
+        if role not in key.roles and not (role == "read" and "operate" in key.roles):
+            what = f"the key {key.name!r} may not do this"
+            raise Refused(what, field="authorization", remedy=f"use one with the role {role}")
+        return key.name
+
+    def name(self, token: str) -> str:
+        """Return the name of a key that was found right already."""
+        key = self._keys.get(token.partition(".")[0])
+        return key.name if key else ""
+
+
+class Keys:
+    """Makes, lists and revokes keys."""
+
+    def __init__(self, *, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def create(self, name: str, roles: Sequence[str], *, lasts: timedelta | None, by: str, reason: str) -> NewKey:
+        """Make a key and return it, for the only time."""
+        if not _NAME.fullmatch(name):
+            remedy = "use up to 100 letters, digits, spaces and . _ @ -"
+            raise InvalidInput("is not a name for a key", field="name", value=name, remedy=remedy)
+        held = _held(roles)
+        id = new_id("key")
+        token = f"{id}.{secrets.token_urlsafe(32)}"
+        now_us = self._clock.now_us()
+        expires_us = None if lasts is None else now_us + lasts // timedelta(microseconds=1)
+        row = {"id": id, "name": name, "hash": hash_of(token), "roles": ",".join(held), "created_us": now_us}
+        try:
+            with self._store.begin(by) as tx:
+                tx.connection.execute(insert(api_keys).values(**row, created_by=by, expires_us=expires_us))
+                tx.record("key.created", id, reason, {"name": name, "roles": list(held), "expires_us": expires_us})
+        except IntegrityError:
+            remedy = "revoke that one first, or take another name"
+            raise Conflict("there is a key of that name", field="name", value=name, remedy=remedy) from None
+        return NewKey(id, name, held, expires_us, token)
+
+    def revoke(self, name: str, *, by: str, reason: str) -> Key:
+        """End a key, by its name or id."""
+        key = self._find(name)
+        with self._store.begin(by) as tx:
+            ended = {"revoked_us": tx.at_us, "revoked_by": by}
+            tx.connection.execute(update(api_keys).where(api_keys.c.id == key.id).values(**ended))
+            tx.record("key.revoked", key.id, reason, {"name": key.name})
+        return msgspec.structs.replace(key, **ended)
+
+    def list(self) -> list[Key]:
+        """Return every key that ever was, newest first."""
+        with self._store.read() as connection:
+            rows = connection.execute(select(api_keys).order_by(api_keys.c.created_us.desc(), api_keys.c.id)).all()
+        return [_key(row) for row in rows]
+
+    def routes(self) -> tuple[KeyRoute, ...]:
+        """Return what gateways are told of the keys that are not revoked; each checks the expiry by its clock."""
+        with self._store.read() as connection:
+            standing = select(api_keys).where(api_keys.c.revoked_us.is_(None)).order_by(api_keys.c.id)
+            rows = connection.execute(standing).all()
+        return tuple(KeyRoute(row.id, row.name, row.hash, tuple(row.roles.split(",")), row.expires_us) for row in rows)
+
+    def _find(self, name: str) -> Key:
+        standing = [key for key in self.list() if key.revoked_us is None]
+        found = next((key for key in standing if name in (key.id, key.name)), None)
+        if found is None:
+            raise unknown("key", name, [key.name for key in standing])
+        return found
+
+
+def hash_of(token: str) -> str:
+    """Return what is kept of a key."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _held(roles: Sequence[str]) -> tuple[Role, ...]:
+    for role in roles:
+        if role not in ROLES:
+            raise InvalidInput("is not a role", field="role", value=role, remedy=nearest(role, ROLES))
+    if not roles:
+        raise InvalidInput("is missing", field="role", remedy=nearest("", ROLES))
+    return tuple(role for role in ROLES if role in roles)
+
+
+def _key(row: Row[tuple[object, ...]]) -> Key:
+    values = dict(row._mapping)
+    values.pop("hash")
+    return Key(**{**values, "roles": tuple(values["roles"].split(","))})
