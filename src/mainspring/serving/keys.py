@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Literal
 
 import msgspec
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mainspring.kernel.clock import Clock
-from mainspring.kernel.errors import Conflict, InvalidInput, Refused, nearest, unknown
+from mainspring.kernel.errors import Conflict, InvalidInput, nearest, unknown
 from mainspring.kernel.ids import new_id
 from mainspring.ledger.ports import Store
+from mainspring.serving.keyring import ROLES, Role, hash_of
 from mainspring.serving.routing import KeyRoute
 from mainspring.serving.tables import api_keys
 
-Role = Literal["predict", "outcome", "read", "operate"]
-ROLES: tuple[Role, ...] = ("predict", "outcome", "read", "operate")
-"""``predict`` asks models; ``outcome`` tells outcomes and pushes rows of sources; ``read`` sees metrics and what
-control shows; ``operate`` also changes state and asks a version by its number."""
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,99}")
-_NOBODY = "0" * 64
-
-
-class Unauthorized(Refused):
-    """No key, or none that counts."""
-
-    code = "unauthorized"
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -60,42 +46,6 @@ class NewKey(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"NewKey(id={self.id!r}, name={self.name!r}, roles={self.roles!r})"
-
-
-class KeyRing:
-    """The keys that count, as a gateway or control checks them: no database, no secret.
-
-    >>> key = KeyRoute("key_1", "shop", hash_of("key_1.secret"), ("predict",))
-    >>> KeyRing((key,)).require("key_1.secret", "predict", 0)
-    'shop'
-    """
-
-    def __init__(self, keys: Iterable[KeyRoute]) -> None:
-        self._keys = {key.id: key for key in keys}
-        self._newest_us = 0
-
-    def require(self, token: str | None, role: str, now_us: int) -> str:
-        """Return the name of the key that ``token`` is, if it has the role; else raise what is missing.
-
-        A clock that steps back revives no key.
-        """
-        self._newest_us = max(self._newest_us, now_us)
-        key = self._keys.get((token or "").partition(".")[0])
-        right = hmac.compare_digest(hash_of(token or ""), key.hash if key else _NOBODY)
-        if key is None or not right:
-            remedy = "send 'Authorization: Bearer KEY' with a key made by: mainspring key create"
-            raise Unauthorized("a valid key is needed", field="authorization", remedy=remedy)
-        if key.expires_us is not None and self._newest_us >= key.expires_us:
-            raise Unauthorized("the key has expired", field="authorization", remedy="ask for a new one")
-        if role not in key.roles and not (role == "read" and "operate" in key.roles):
-            what = f"the key {key.name!r} may not do this"
-            raise Refused(what, field="authorization", remedy=f"use one with the role {role}")
-        return key.name
-
-    def name(self, token: str) -> str:
-        """Return the name of a key that was found right already."""
-        key = self._keys.get(token.partition(".")[0])
-        return key.name if key else ""
 
 
 class Keys:
@@ -153,11 +103,6 @@ class Keys:
         if found is None:
             raise unknown("key", name, [key.name for key in standing])
         return found
-
-
-def hash_of(token: str) -> str:
-    """Return what is kept of a key."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _held(roles: Sequence[str]) -> tuple[Role, ...]:

@@ -21,7 +21,7 @@ from mainspring.edges.gateway.routes import OPEN, Route, RouteTable
 from mainspring.kernel.errors import Refused
 from mainspring.kernel.schema import Column
 from mainspring.log.records import Request
-from mainspring.serving.keys import hash_of
+from mainspring.serving.keyring import hash_of
 from mainspring.serving.routing import KeyRoute
 from mainspring.testing.models import linear_onnx, model_route, onnx_version, routing
 
@@ -221,7 +221,7 @@ def test_a_route_without_a_permission_or_open_by_mistake_is_not_served() -> None
 
 
 def test_a_clock_that_steps_back_revives_no_key() -> None:
-    from mainspring.serving.keys import KeyRing, Unauthorized
+    from mainspring.serving.keyring import KeyRing, Unauthorized
 
     now_us = time.time_ns() // 1_000
     token, route = key("brief", "predict", expires_us=now_us)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mainspring.kernel.clock import Clock
-from mainspring.serving.keys import KeyRing
+from mainspring.serving.keyring import KeyRing
 from mainspring.serving.routing import KeyRoute
 
 _BEARER = "Bearer "

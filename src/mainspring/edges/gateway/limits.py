@@ -21,7 +21,7 @@ from mainspring.kernel.errors import (
     nearest,
 )
 from mainspring.serving.decode import Malformed
-from mainspring.serving.keys import Unauthorized
+from mainspring.serving.keyring import Unauthorized
 
 SKEW_US = 1_000_000  # clocks of callers may run ahead by this much
 JSON = ("content-type", "application/json")
