@@ -106,18 +106,7 @@ class Platform:
             recompute=WorkerRecompute(self.jobs, home.blobs),
         )
         self.keys = Keys(store=self.store, clock=self.clock)
-        self.publisher = Publisher(
-            store=self.store,
-            registry=self.registry,
-            releases=self.releases,
-            features=self.features,
-            routing=self.routing,
-            clock=self.clock,
-            acknowledgement=self.settings.acknowledgement,
-            max_rows=self.settings.limits.rows,
-            invocations=self.settings.invocations_model,
-            keys=self.keys.routes,
-        )
+        self.publisher = self._publisher()
         self.loop = Loop(
             store=self.store,
             registry=self.registry,
@@ -134,6 +123,20 @@ class Platform:
             retention=Retention(self.store, self.tables),
             keeping=Keeping(_span_us(self.settings.keep_predictions), _span_us(self.settings.park_outcomes)),
             watch_every_us=parse_duration(self.settings.watch_every) // timedelta(microseconds=1),
+        )
+
+    def _publisher(self) -> Publisher:
+        return Publisher(
+            store=self.store,
+            registry=self.registry,
+            releases=self.releases,
+            features=self.features,
+            routing=self.routing,
+            clock=self.clock,
+            acknowledgement=self.settings.acknowledgement,
+            max_rows=self.settings.limits.rows,
+            invocations=self.settings.invocations_model,
+            keys=self.keys.routes,
         )
 
     def acknowledged(self) -> Acknowledged:
