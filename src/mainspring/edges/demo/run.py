@@ -60,6 +60,7 @@ def run(
     if played.until == START:
         _write_sources(folder / "flights" / "data", flights, weather)
     traveller = Traveller(flights, weather)
+    del flights, weather  # the traveller keeps what is told
     already = _already_asked(place, played)
     ports = free_port(), free_port()
     with supervised(place, host="127.0.0.1", port=ports[0], control_port=ports[1]) as running:

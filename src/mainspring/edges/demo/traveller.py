@@ -19,12 +19,13 @@ class Traveller:
     """Knows the whole year and tells only what a moment may know."""
 
     def __init__(self, flights: pl.DataFrame, weather: pl.DataFrame) -> None:
-        self._flights = flights.with_columns(
-            predict_at=pl.col("sched_dep") - PREDICT_BEFORE, late=pl.col("arr_delay") > 15
-        ).sort("predict_at", "flight_id")
-        self._landings = self._flights.filter(pl.col("landed_at").is_not_null()).sort("landed_at", "flight_id")
+        whole = flights.with_columns(predict_at=pl.col("sched_dep") - PREDICT_BEFORE, late=pl.col("arr_delay") > 15)
+        later = pl.col("predict_at") > START  # what lies before it is in the files, and is not told again
+        asked = whole.lazy().filter(later).select("predict_at", *ASKED).sort("predict_at", "flight_id")
+        landed = whole.lazy().filter(pl.col("landed_at") > START).sort("landed_at", "flight_id")
+        self._flights, self._landings = asked.collect(), landed.collect()
         self._weather = weather.with_columns(known_at=pl.col("observed_at") + pl.duration(minutes=30)).sort("known_at")
-        self._landing_columns = [name for name in flights.columns if name in self._landings.columns]
+        self._landing_columns = list(flights.columns)
         self._weather_columns = list(weather.columns)
 
     def landed(self, since: datetime, until: datetime) -> list[bytes]:
