@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
+from mainspring.adapters.heads import HeadsFile
 from mainspring.adapters.home import Home
 from mainspring.adapters.jobs.local import LocalJobs
 from mainspring.adapters.latest.lmdb import LmdbLatest
@@ -22,6 +23,7 @@ from mainspring.adapters.tables.shapes import StoredSourceShapes
 from mainspring.checks.service import CheckService
 from mainspring.features.service import FeatureService
 from mainspring.kernel.duration import parse_duration
+from mainspring.ledger.queries import newest_head
 from mainspring.log.ingest import Ingest
 from mainspring.log.queries import PredictionLog
 from mainspring.log.retention import Retention
@@ -50,6 +52,7 @@ class Platform:
         self.clock = home.clock()
         self.disk = LocalDisk()
         self.store = open_store(home, self.settings, self.clock, purpose=purpose, wait_s=wait_s)
+        self.heads = HeadsFile(self.settings.ledger_heads)
         self.blobs = FileBlobs(home.blobs, self.disk)
         self.tables = ParquetTables(home.parts, self.disk)
         self.latest = LmdbLatest(home.latest)
@@ -118,6 +121,7 @@ class Platform:
             monitoring=self.monitoring,
             publisher=self.publisher,
             acknowledged=self.acknowledged,
+            keep_head=self.keep_head,
             clock=self.clock,
             read_every_us=parse_duration(self.settings.read_sources_every) // timedelta(microseconds=1),
             retention=Retention(self.store, self.tables),
@@ -149,6 +153,12 @@ class Platform:
     def lost(self) -> bool:
         """Say whether another control has taken over this home's database: nothing can be done here any more."""
         return bool(getattr(self.store, "lost", False))
+
+    def keep_head(self) -> None:
+        """Write the ledger's newest head where the settings say that heads are kept."""
+        with self.store.read() as connection:
+            head = newest_head(connection)
+        self.heads.keep(head, self.clock.now_us())
 
     def stop_jobs(self) -> None:
         """End running jobs and start no more; what the loop wanted from them it plans again after the next start."""

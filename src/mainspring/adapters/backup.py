@@ -30,7 +30,7 @@ from mainspring.log.spool import LOCK
 FORMAT = 1
 MANIFEST = "backup.json"
 _DATABASE = "meta.db"
-_SINGLE = ("home.json", "settings.toml", "clock", "routing/current")
+_SINGLE = ("home.json", "ledger.key", "settings.toml", "clock", "routing/current")
 _FOLDERS = ("blobs", "spool", "parts", "routing/acks", "run", "staging", "latest")
 _CHUNK_BYTES = 1_024 * 1_024
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import time
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ from mainspring.kernel.errors import Conflict, Damaged, InvalidInput, NotFound, 
 from mainspring.kernel.ids import new_id
 
 FORMAT = 1
+LEDGER_KEY = "ledger.key"
+LEDGER_KEY_VARIABLE = "MAINSPRING_LEDGER_KEY"
 _FOLDERS = ("blobs", "spool", "parts", "routing/acks", "run", "staging", "latest")
 
 
@@ -50,6 +53,24 @@ class Home:
         if self.simulated:
             return SimulatedClock(self.root / "clock", writable=writable)
         return SystemClock()
+
+    def ledger_key(self) -> bytes:
+        """Return the key that the ledger's chain is made with: from the environment, else from the home's own file."""
+        text = os.environ.get(LEDGER_KEY_VARIABLE, "")
+        path = self.root / LEDGER_KEY
+        if not text and not path.exists():
+            remedy = f"copy {LEDGER_KEY} from the place where the home was made, or set {LEDGER_KEY_VARIABLE}"
+            raise Damaged("the ledger's key is not here", field="home", value=str(self.root), remedy=remedy)
+        try:
+            key = bytes.fromhex(text or path.read_text())
+        except ValueError:
+            key = b""
+        if len(key) < 16:
+            where = LEDGER_KEY_VARIABLE if text else str(path)
+            raise InvalidInput(
+                "is not a key of at least 32 hexadecimal digits", field="ledger_key", remedy=f"see {where}"
+            )
+        return key
 
     @property
     def database(self) -> Path:
@@ -112,16 +133,22 @@ def create_home(root: Path, *, simulated_from: datetime | None = None, joining: 
         (root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     if simulated_from is not None:
         SimulatedClock.create(root / "clock", simulated_from)
+    if joining is None:
+        _write_durably(root / LEDGER_KEY, secrets.token_hex(32).encode())
     body = HomeFile(
         joining or new_id("hom"), FORMAT, "simulated" if simulated_from else "system", SystemClock().now_us()
     )
-    staged = root / "home.json.new"
-    with staged.open("wb") as file:
-        file.write(msgspec.json.encode(body))
+    _write_durably(root / "home.json", msgspec.json.encode(body))
+    return Home(root)
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    staged = path.with_name(f"{path.name}.new")
+    with open(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    staged.rename(root / "home.json")
-    return Home(root)
+    staged.rename(path)
 
 
 def _read(root: Path) -> HomeFile:

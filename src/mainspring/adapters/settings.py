@@ -34,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model may say otherwise), and an outcome of something that nobody asked about waits for ``park_outcomes`` (twice its
     model's ``matures_after`` if not said). ``limits`` is what a gateway worker takes.
 
+    ``ledger_heads`` is a file, best on another disk, that gets the ledger's newest head after each turn of the loop.
+
     ``store`` is the URL of a PostgreSQL database that takes the place of ``meta.db``; a control that was not heard of
     for ``store_lease`` gives way to one that stands by. A model process that holds more than ``model_memory_mb`` is
     ended and started anew.
@@ -63,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     behind_proxy: bool = False
     hosts: tuple[str, ...] = ()
     limits: Limits = Limits()
+    ledger_heads: str = ""
     store: str = ""
     store_lease: str = "10s"
     model_memory_mb: int = 4_096

@@ -94,6 +94,8 @@ def child_environment() -> dict[str, str]:
     environment = dict(os.environ)
     environment.setdefault("OMP_NUM_THREADS", "1")
     environment.setdefault("POLARS_MAX_THREADS", "2")
+    # Polars keeps pages that it no longer needs for good, unless its allocator is told to give them back.
+    environment.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:500")
     return environment
 
 

@@ -1,13 +1,22 @@
-"""The chain: each entry's hash covers the entry and the hash before it, so a change anywhere shows."""
+"""The chain: each entry's hash covers the entry and the hash before it, so a change anywhere shows.
+
+The hash is keyed (HMAC-SHA-256, RFC 2104) with a key that stands in the home and not in the metadata store: whoever can
+write to the store alone cannot write a chain that verifies. Whoever has both can; a head that was exported to somewhere
+else then shows it.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Iterable
-from typing import Any
+from itertools import chain, pairwise
+from typing import Any, Literal
 
 import msgspec
 
-from mainspring.kernel.ids import canonical_json, digest
+from mainspring.kernel.errors import InvalidInput
+from mainspring.kernel.ids import canonical_json
 
 GENESIS = "0" * 64
 
@@ -27,42 +36,77 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hash: str
 
 
+class Head(msgspec.Struct, frozen=True):
+    """The last entry of a ledger at some moment, to be kept elsewhere; written ``seq:hash``."""
+
+    seq: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
+
+
+def parse_head(text: str) -> Head:
+    """Return the head that is written as ``seq:hash``.
+
+    >>> parse_head("3:" + "a" * 64).seq
+    3
+    """
+    seq, _, hash = text.strip().partition(":")
+    if not seq.isdecimal() or len(hash) != len(GENESIS) or set(hash) - set("0123456789abcdef"):
+        remedy = "give what mainspring ledger head printed, such as 12:3f…"
+        raise InvalidInput("is not a head", field="head", value=text, remedy=remedy)
+    return Head(int(seq), hash)
+
+
+Fault = Literal["altered", "dropped", "added"]
+
+
 class Verdict(msgspec.Struct, frozen=True):
-    """What ``verify`` found. ``broken_at`` is the first entry that is not as it was written."""
+    """What ``verify`` found. ``fault`` is what was done to entry ``broken_at``, the first that is not as written."""
 
     entries: int
     verified: bool
     head: str
     broken_at: int | None = None
+    fault: Fault | None = None
     reason: str = ""
 
 
-def entry_hash(entry: Entry) -> str:
-    """Return the hash that an entry must carry: SHA-256 over the hash before it and its canonical JSON."""
+def entry_hash(entry: Entry, key: bytes = b"") -> str:
+    """Return the hash that an entry must carry: HMAC over its canonical JSON, the hash before it included."""
     body = msgspec.to_builtins(entry)
     del body["hash"]
-    return digest(canonical_json(body))
+    return hmac.new(key, canonical_json(body), hashlib.sha256).hexdigest()
 
 
-def verify(entries: Iterable[Entry], *, head: str | None = None) -> Verdict:
-    """Check a chain from its first entry; ``head`` is an exported hash that must occur in it, so a cut tail shows."""
-    previous, count, head_seen = GENESIS, 0, head is None or head == GENESIS
-    for entry in entries:
-        fault = _fault(entry, previous, count + 1)
-        if fault:
-            return Verdict(count, False, previous, count + 1, fault)
+def verify(entries: Iterable[Entry], key: bytes = b"", *, heads: Iterable[Head] = ()) -> Verdict:
+    """Check a chain from its first entry to its last; each exported head must occur in it, so a cut tail shows."""
+    previous, count, known = GENESIS, 0, {head.seq: head.hash for head in heads if head.seq}
+    for entry, following in pairwise(chain(entries, (None,))):
+        if entry is None:
+            break
+        found = _fault(entry, following, previous, count + 1, key)
+        if found is None and known.get(entry.seq, entry.hash) != entry.hash:
+            found = "altered", "it is not the one that an exported head names: it and all before it were written anew"
+        if found is not None:
+            return Verdict(count, False, str(Head(count, previous)), count + 1, *found)
         previous, count = entry.hash, count + 1
-        head_seen = head_seen or entry.hash == head
-    if not head_seen:
-        return Verdict(count, False, previous, count + 1, "the known head is missing: entries at the end were dropped")
-    return Verdict(count, True, previous)
+    last = max(known, default=0)
+    if last > count:
+        what = f"entries {count + 1} to {last} are missing: an exported head names entry {last}"
+        return Verdict(count, False, str(Head(count, previous)), count + 1, "dropped", what)
+    return Verdict(count, True, str(Head(count, previous)))
 
 
-def _fault(entry: Entry, previous: str, expected_seq: int) -> str:
-    if entry.seq != expected_seq:
-        return f"entry {expected_seq} is missing (found {entry.seq})"
-    if entry.previous != previous:
-        return "it does not follow the entry before it"
-    if entry_hash(entry) != entry.hash:
-        return "its content is not what was written"
-    return ""
+def _fault(entry: Entry, following: Entry | None, previous: str, expected: int, key: bytes) -> tuple[Fault, str] | None:
+    if entry.seq > expected:
+        return "dropped", f"it is missing; what follows is entry {entry.seq}"
+    genuine = hmac.compare_digest(entry_hash(entry, key), entry.hash)
+    if genuine and entry.previous == previous:
+        return None
+    if not genuine and following is not None and following.previous == previous:
+        return "added", "it was put in later: the entry after it follows the one before it"
+    if not genuine:
+        return "altered", "its content is not what was written"
+    return "altered", "it does not follow the entry before it, which was written anew"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from sqlalchemy import Connection, Row, select
 
-from mainspring.ledger.chain import Entry, Verdict, verify
+from mainspring.ledger.chain import GENESIS, Entry, Head, Verdict, verify
 from mainspring.ledger.tables import ledger_entries
 
 
@@ -36,9 +36,16 @@ def entries(
     return [_entry(row) for row in connection.execute(query.limit(limit) if limit is not None else query)]
 
 
-def verify_chain(connection: Connection, *, head: str | None = None) -> Verdict:
+def verify_chain(connection: Connection, key: bytes = b"", *, heads: Iterable[Head] = ()) -> Verdict:
     """Check the whole chain as it is stored."""
-    return verify(_all(connection), head=head)
+    return verify(_all(connection), key, heads=heads)
+
+
+def newest_head(connection: Connection) -> Head:
+    """Return the last entry's number and hash."""
+    newest = select(ledger_entries.c.seq, ledger_entries.c.hash).order_by(ledger_entries.c.seq.desc()).limit(1)
+    row = connection.execute(newest).first()
+    return Head(row.seq, row.hash) if row else Head(0, GENESIS)
 
 
 def _all(connection: Connection) -> Iterator[Entry]:

@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert
 
 from mainspring.kernel.errors import InvalidInput
-from mainspring.ledger.chain import GENESIS, Entry, entry_hash
+from mainspring.ledger.chain import Entry, entry_hash
+from mainspring.ledger.queries import newest_head
 from mainspring.ledger.tables import ledger_entries
 
 
 class Transaction:
     """One open write transaction. ``connection`` takes statements; ``record`` adds the entry that explains them."""
 
-    def __init__(self, connection: Connection, actor: str, at_us: int) -> None:
+    def __init__(self, connection: Connection, actor: str, at_us: int, key: bytes = b"") -> None:
         if not actor:
             raise InvalidInput(
                 "a change needs an actor", field="actor", remedy="name the person or the part of the loop"
@@ -25,6 +26,7 @@ class Transaction:
         self.actor = actor
         self.at_us = at_us
         self.entries: list[Entry] = []
+        self._key = key
 
     def record(
         self, kind: str, subject: str, reason: str, numbers: Mapping[str, Any] | None = None, *, project: str = ""
@@ -32,9 +34,9 @@ class Transaction:
         """Append an entry to the chain. ``kind`` is ``noun.verb``, such as ``release.promoted``; a reason is needed."""
         if not reason.strip():
             raise InvalidInput("a change needs a reason", field="reason", remedy="say why in a few words")
-        seq, previous = self._head()
+        head = newest_head(self.connection)
         entry = Entry(
-            seq=seq + 1,
+            seq=head.seq + 1,
             at_us=self.at_us,
             actor=self.actor,
             kind=kind,
@@ -42,18 +44,13 @@ class Transaction:
             subject=subject,
             reason=reason,
             numbers=msgspec.json.decode(msgspec.json.encode(dict(numbers or {}))),
-            previous=previous,
+            previous=head.hash,
             hash="",
         )
-        entry = msgspec.structs.replace(entry, hash=entry_hash(entry))
+        entry = msgspec.structs.replace(entry, hash=entry_hash(entry, self._key))
         self.connection.execute(insert(ledger_entries).values(_row(entry)))
         self.entries.append(entry)
         return entry
-
-    def _head(self) -> tuple[int, str]:
-        newest = select(ledger_entries.c.seq, ledger_entries.c.hash).order_by(ledger_entries.c.seq.desc()).limit(1)
-        row = self.connection.execute(newest).first()
-        return (row.seq, row.hash) if row else (0, GENESIS)
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -70,6 +70,7 @@ class Loop:
         monitoring: MonitoringService,
         publisher: Publisher,
         acknowledged: Callable[[], Acknowledged],
+        keep_head: Callable[[], None] = lambda: None,
         clock: Clock,
         read_every_us: int,
         watch_every_us: int = 300_000_000,
@@ -88,6 +89,7 @@ class Loop:
         self._monitoring = monitoring
         self._publisher = publisher
         self._acknowledged = acknowledged
+        self._keep_head = keep_head
         self._clock = clock
         self._facts = FactsReader(
             store=store,
@@ -123,6 +125,13 @@ class Loop:
             return self._turn(wait=wait)
         finally:
             self._monitoring.deliver()
+            self._tell_head()
+
+    def _tell_head(self) -> None:
+        try:
+            self._keep_head()
+        except MainspringError as error:  # what was done is done: the next turn tries again
+            log.warning("the ledger's head was not kept: %s", error)
 
     def _turn(self, *, wait: bool) -> Turn:
         with self._turning:

@@ -421,7 +421,12 @@ class ReleaseService:
         if changes is not None:
             query = query.where(releases.c.changes == changes)
         saved = connection.execute(
-            query.values(status=record.state.status, body=_json(record), changes=releases.c.changes + 1)
+            query.values(
+                status=record.state.status,
+                ended_us=record.state.ended_us,
+                body=_json(record),
+                changes=releases.c.changes + 1,
+            )
         )
         if saved.rowcount != 1:
             raise Conflict("somebody else changed the release at the same time", field="release", value=record.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from mainspring.kernel.metadata import metadata
 
@@ -14,9 +14,12 @@ releases = Table(
     Column("project", String(32), nullable=False),
     Column("status", String(20), nullable=False),
     Column("started_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger),  # empty while it runs
     Column("body", Text, nullable=False),  # release.release.Record
     Column("changes", Integer, nullable=False, default=0),  # raised by every save: two steps at once are refused
 )
+
+Index("ix_releases_model_ended", releases.c.model, releases.c.ended_us)
 
 release_books = Table(
     "release_books",

@@ -276,7 +276,7 @@ def everything_is_there_once(home: Home, told: Told, *, may_lose: frozenset[str]
         the_latest_features_equal_a_rebuild(platform, source)
         the_routing_is_what_the_store_calls_for(platform)
         with platform.store.read() as connection:
-            assert verify_chain(connection).verified
+            assert verify_chain(connection, platform.home.ledger_key()).verified
         every_listed_part_is_there(platform)
         assert platform.disk.list(home.spool) in ([], ["quarantine"])
 

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, inspect, text
 from mainspring.kernel.errors import Refused
 from mainspring.ledger.ports import Store
 
-HEAD = "0003"
-_KNOWN = ("0001", "0002", "0003")
+_VERSIONS = Path(__file__).parent / "migrations" / "versions"
+_KNOWN = tuple(sorted(path.name[:4] for path in _VERSIONS.glob("[0-9]*.py")))
+HEAD = _KNOWN[-1]
 
 _TEXTS = """
 SELECT table_name, column_name FROM information_schema.columns

@@ -24,7 +24,7 @@ def open_store(home: Home, settings: Settings, clock: Clock, *, purpose: str, wa
     """
     if not settings.store:
         home.check_whole()
-        store: Store = SqliteStore(home.database, clock)
+        store: Store = SqliteStore(home.database, clock, home.ledger_key())
     else:
         _refuse_stranded(home, settings.store)
         store = _postgres(home, settings, clock, purpose=purpose, wait_s=wait_s)
@@ -62,7 +62,7 @@ def _postgres(home: Home, settings: Settings, clock: Clock, *, purpose: str, wai
     name = f"{purpose} on {socket.gethostname()} (process {os.getpid()})"
     holder = Holder(home.file.id, name, place_of(home.root / "lock"))
     lease_s = parse_duration(settings.store_lease) / timedelta(seconds=1)
-    return PostgresStore(settings.store, clock, holder=holder, lease_s=lease_s, wait_s=wait_s)
+    return PostgresStore(settings.store, clock, home.ledger_key(), holder=holder, lease_s=lease_s, wait_s=wait_s)
 
 
 def _refuse_stranded(home: Home, url: str) -> None:

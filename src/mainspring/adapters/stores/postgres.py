@@ -44,6 +44,7 @@ class PostgresStore:
         self,
         url: str,
         clock: Clock,
+        ledger_key: bytes = b"",
         *,
         holder: Holder | None = None,
         lease_s: float = 10.0,
@@ -51,6 +52,7 @@ class PostgresStore:
         turn_s: float = 30.0,
     ) -> None:
         self._clock = clock
+        self._key = ledger_key
         self._enter = text(f"SET LOCAL lock_timeout = {round(1_000 * turn_s)}")
         self._shown = shown_url(url)
         self._turn = threading.Lock()
@@ -85,7 +87,7 @@ class PostgresStore:
     @contextmanager
     def begin(self, actor: str) -> Iterator[Transaction]:
         with self.bookkeeping() as connection:
-            transaction = Transaction(connection, actor, self._clock.now_us())
+            transaction = Transaction(connection, actor, self._clock.now_us(), self._key)
             yield transaction
             if not transaction.entries:
                 raise AssertionError("a change without a ledger entry: record what was done and why")

@@ -23,8 +23,9 @@ OLDEST_SAFE = (3, 51, 3)  # earlier ones can corrupt a WAL when several connecti
 class SqliteStore:
     """The embedded ``Store``. Threads may share it: writers take turns, readers run beside them."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, ledger_key: bytes = b"") -> None:
         self._clock = clock
+        self._key = ledger_key
         self._turn = threading.Lock()
         self._writer = _engine(path, read_only=False)
         self._readers = _engine(path, read_only=True)
@@ -32,7 +33,7 @@ class SqliteStore:
     @contextmanager
     def begin(self, actor: str) -> Iterator[Transaction]:
         with self.bookkeeping() as connection:
-            transaction = Transaction(connection, actor, self._clock.now_us())
+            transaction = Transaction(connection, actor, self._clock.now_us(), self._key)
             yield transaction
             if not transaction.entries:
                 raise AssertionError("a change without a ledger entry: record what was done and why")

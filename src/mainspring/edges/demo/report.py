@@ -42,7 +42,7 @@ def make_report(platform: Platform, played: Played, replay: dict[str, Any]) -> R
     rows = rows.join(careless_answers(platform, _months(rows)), on="entity", how="left")
     rows = rows.with_columns(careless_loss=_log_loss("careless"))
     with platform.store.read() as connection:
-        verdict = verify_chain(connection)
+        verdict = verify_chain(connection, platform.home.ledger_key())
     return Report(
         months=[_month(platform, model.id, rows, month) for month in _months(rows)],
         challengers=_challengers(platform, played),

@@ -26,13 +26,12 @@ class At(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A moment."""
 
     time: Annotated[str, Meta(description="ISO 8601 with a zone, such as 2013-05-03T12:00Z")]
-    limit: Annotated[int, Meta(description="how many, newest first", ge=1, le=10_000)] = 30
 
 
-class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A known head."""
 
-    head: Annotated[str | None, Meta(description="a head exported earlier, which must occur in the chain")] = None
+    head: Annotated[str | None, Meta(description="a head that was kept elsewhere; it must occur in the chain")] = None
 
 
 def list_entries(platform: Platform, asked: ListEntries, by: str) -> Any:
@@ -50,37 +49,38 @@ def list_entries(platform: Platform, asked: ListEntries, by: str) -> Any:
         )
 
 
-def entries_at(platform: Platform, asked: At, by: str) -> Any:
+def served_at(platform: Platform, asked: At, by: str) -> Any:
     from mainspring.kernel.clock import parse_time, to_us
-    from mainspring.ledger.queries import entries
+    from mainspring.release.served import served_at as find
 
-    until_us = to_us(parse_time(asked.time))
+    at_us = to_us(parse_time(asked.time))
     with platform.store.read() as connection:
-        return entries(connection, until_us=until_us, newest_first=True, limit=asked.limit)
+        return find(connection, at_us)
 
 
-def verify(platform: Platform, asked: Head, by: str) -> Any:
+def verify(platform: Platform, asked: Known, by: str) -> Any:
     from mainspring.kernel.errors import Damaged
+    from mainspring.ledger.chain import parse_head
     from mainspring.ledger.queries import verify_chain
 
+    heads = [*platform.heads.read(), *([parse_head(asked.head)] if asked.head else [])]
     with platform.store.read() as connection:
-        verdict = verify_chain(connection, head=asked.head)
+        verdict = verify_chain(connection, platform.home.ledger_key(), heads=heads)
     if not verdict.verified:
         raise Damaged(
-            f"the ledger is broken at entry {verdict.broken_at}: {verdict.reason}",
+            f"entry {verdict.broken_at} was {verdict.fault}: {verdict.reason}",
             field="ledger",
-            remedy="restore a backup, or compare with an exported head",
+            remedy="restore a backup, and compare with a head that was kept elsewhere",
         )
     return verdict
 
 
 def head(platform: Platform, asked: Nothing, by: str) -> Any:
-    from mainspring.ledger.chain import GENESIS
-    from mainspring.ledger.queries import entries
+    from mainspring.ledger.queries import newest_head
 
     with platform.store.read() as connection:
-        newest = entries(connection, newest_first=True, limit=1)
-    return {"entries": newest[0].seq, "head": newest[0].hash} if newest else {"entries": 0, "head": GENESIS}
+        newest = newest_head(connection)
+    return {"entries": newest.seq, "head": str(newest)}
 
 
 _COLUMNS = ("seq", "at_us", "actor", "kind", "subject", "reason")
@@ -97,23 +97,23 @@ VERBS = (
     Verb(
         name="ledger at",
         group="Ledger",
-        summary="List what had been done by a moment",
+        summary="Say what answered at a moment, since when, and why",
         arguments=At,
-        call=entries_at,
+        call=served_at,
         positional=("time",),
-        columns=_COLUMNS,
+        columns=("project", "model", "champion", "since_us", "by", "reason", "ledger", "releases"),
     ),
     Verb(
         name="ledger verify",
         group="Ledger",
-        summary="Check that no entry was changed, dropped or put in later",
-        arguments=Head,
+        summary="Check that no entry was altered, dropped or added",
+        arguments=Known,
         call=verify,
     ),
     Verb(
         name="ledger head",
         group="Ledger",
-        summary="Show the newest hash, to be kept elsewhere",
+        summary="Show the newest entry's number and hash, to be kept elsewhere",
         call=head,
     ),
 )

@@ -67,9 +67,7 @@ def _order(word: str) -> Callable[[Platform, Command, str], Any]:
     """Return the call for a person's command; gateways are told at once, not at the loop's next turn."""
 
     def call(platform: Platform, asked: Command, by: str) -> Any:
-        found = (
-            _over_or_running(platform, asked.release) if word == "roll_back" else find_release(platform, asked.release)
-        )
+        found = _to_undo(platform, asked.release) if word == "roll_back" else find_release(platform, asked.release)
         result = getattr(platform.releases, word)(found.id, by=by, reason=asked.reason)
         platform.publisher.publish()
         return result
@@ -77,17 +75,32 @@ def _order(word: str) -> Callable[[Platform, Command, str], Any]:
     return call
 
 
-def _over_or_running(platform: Platform, text: str) -> Any:
+def _to_undo(platform: Platform, text: str) -> Any:
     """Return the release to undo; a model's name means its running one, or else the one promoted last."""
+    return _latest(platform, text, status="promoted")
+
+
+def _latest(platform: Platform, text: str, *, status: str | None = None) -> Any:
+    """Return a release by id; a model's name means its running one, or else the last that ended (with ``status``)."""
     if text.startswith("rel_"):
         return platform.releases.get(text)
     model = find_model(platform, text)
     found = platform.releases.running(model.id) or [
-        release for release in platform.releases.list(model.id) if release.status == "promoted"
+        release for release in platform.releases.list(model.id) if status in (None, release.status)
     ]
     if found:
         return max(found, key=lambda release: release.started_us)
     return find_release(platform, text)
+
+
+def explain_release(platform: Platform, asked: OneRelease, by: str) -> Any:
+    from mainspring.ledger.queries import entries
+    from mainspring.release.explain import explain
+
+    found = platform.releases.get(_latest(platform, asked.release).id)
+    with platform.store.read() as connection:
+        about = entries(connection, subject=found.id)
+    return explain(found, about)
 
 
 def forecast(platform: Platform, asked: OneModel, by: str) -> Any:
@@ -167,6 +180,14 @@ VERBS = (
         call=show,
         positional=("release",),
         columns=_ONE,
+    ),
+    Verb(
+        name="release explain",
+        group="Release",
+        summary="Tell what was asked, agreed, seen and decided, as a person would",
+        arguments=OneRelease,
+        call=explain_release,
+        positional=("release",),
     ),
     _command("hold", "Keep a release where it is until it is resumed"),
     _command("resume", "Let a held release go on"),

@@ -1,0 +1,153 @@
+"""A release told as a person would tell it: what was asked, what was agreed, what was seen, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+
+from mainspring.kernel.clock import from_us
+from mainspring.kernel.duration import show_duration
+from mainspring.ledger.chain import Entry
+from mainspring.release.engine import Decision
+from mainspring.release.evidence.stream import Measured
+from mainspring.release.release import Release
+from mainspring.release.terms import ANCHOR, QUALITY, Terms
+
+_ESTIMATORS = {
+    "paired": "both versions score every row, so each row is compared with itself",
+    "drawn": "units are drawn to one version or the other, and each counts with its logged probability",
+}
+_NAMES = {
+    "shadow_failed": "failures in shadow",
+    "shadow_late": "late answers in shadow",
+    "failed": "failures of drawn units",
+    "late": "late answers to drawn units",
+    "label": "outcomes of drawn units",
+    "labelled": "share of units with an outcome",
+    "sample_ratio": "units drawn",
+    "sample_ratio_labelled": "labelled units",
+}
+
+
+def explain(release: Release, entries: Iterable[Entry] = ()) -> list[str]:
+    """Return a release in sentences, oldest first; ``entries`` are those of the ledger about it."""
+    told = [*_asked(release), *_agreed(release), *_steps(release), _ends(release)]
+    numbers = [str(entry.seq) for entry in entries]
+    if numbers:
+        told.append(f"The ledger has it in entries {', '.join(numbers)}.")
+    return told
+
+
+def _asked(release: Release) -> Iterator[str]:
+    recipe = f" ({release.recipe})" if release.recipe else ""
+    yield (
+        f"On {_moment(release.started_us)} {release.by or 'somebody'} asked to release version "
+        f"{release.challenger_number}{recipe} of {release.model_name} against champion {release.champion_number}: "
+        f"{release.asked}."
+    )
+    if release.forecast is not None and release.forecast.days is not None:
+        yield f"A decision was expected after {release.forecast.days:.3g} days: {release.forecast.reason}."
+
+
+def _agreed(release: Release) -> Iterator[str]:
+    terms = release.terms
+    if type(release.policy).__name__ == "Immediate":
+        yield "The policy asks for no evidence."
+        return
+    gate = terms.gate(QUALITY)
+    metric = terms.loss.metric.replace("_", " ")
+    needed = (
+        f"It is of the same recipe, so it had to be proven not worse by {terms.margin:g} in {metric}"
+        if terms.kind == "refresh"
+        else f"It is of another recipe, so it had to be proven better in {metric}"
+    )
+    error = "" if gate is None else f", erring in at most {gate.alpha_promote:.3g} of cases however often one looks"
+    yield f"{needed}{error}; {_ESTIMATORS[terms.estimator]}."
+    if gate is not None and gate.stop_margin is not None:
+        yield (
+            f"It would be stopped once proven worse (error {gate.alpha_stop:.3g}), or on any of "
+            f"{sum(one.role == 'guard' for one in terms.gates)} guards."
+        )
+    if terms.gate(ANCHOR) is not None:
+        yield "The margin had to hold against the anchor, too, so that small losses cannot add up over refreshes."
+    yield f"{_path(terms)} The time agreed was {_span(terms.deadline_us)}."
+
+
+def _path(terms: Terms) -> str:
+    if not terms.steps:
+        return f"It scored in shadow for at most {_span(terms.shadow_us)}."
+    shares = ", ".join(f"{step:.3g}" for step in terms.steps)
+    shadow = f"After its shadow (at most {_span(terms.shadow_us)})"
+    return f"{shadow} it answers shares of {shares} of units, each {_held(terms)}."
+
+
+def _held(terms: Terms) -> str:
+    return f"for at least {_span(terms.hold_us)}" if terms.hold_us else "as long as its evidence needs"
+
+
+def _steps(release: Release) -> Iterator[str]:
+    for decision in release.history:
+        if decision.kind != "wait":
+            yield f"{_moment(decision.at_us)}: {_decided(decision)}"
+    last = release.decision
+    if not release.over and last is not None and last.kind == "wait":
+        waiting = f" (waits for {', '.join(word.replace('_', ' ') for word in last.waiting)})" if last.waiting else ""
+        yield f"{_moment(last.at_us)}: {last.sentence}{waiting}.{_seen(last)}"
+
+
+def _decided(decision: Decision) -> str:
+    who = f" by {decision.by}" if decision.by else ""
+    kind, reason = decision.kind.replace("_", " "), decision.reason.replace("_", " ")
+    return f"{kind}{who}, {reason}: {decision.sentence}.{_seen(decision)}"
+
+
+def _seen(decision: Decision) -> str:
+    told = [_measured(one) for one in decision.measured if one.role == "metric" or one.stops]
+    units = f" It had been asked about {decision.units} units by then." if decision.units else ""
+    return "".join(f" {one}" for one in told) + units
+
+
+def _measured(one: Measured) -> str:
+    name = {QUALITY: "Against the champion", ANCHOR: "Against the anchor"}.get(one.name, _NAMES.get(one.name, one.name))
+    name = name[0].upper() + name[1:]
+    if one.n == 0:
+        return f"{name}: nothing was mature yet."
+    span = f"{one.estimate:+.4g} [{one.low:+.4g}, {one.high:+.4g}] on {one.n} matured"
+    if one.stops:
+        return f"{name}: {span}; e = {_e(one.e_stop)} reached the {_e(one.stop_at)} at which it stops."
+    if one.e_promote is None or one.promote_at is None:
+        return f"{name}: {span}."
+    verb = "reached" if one.good_enough else "had not reached"
+    found, needed = _e(one.e_promote), _e(one.promote_at)
+    return f"{name}: {span}, limit {one.promote_limit or 0.0:g}; e = {found} {verb} the {needed} needed."
+
+
+def _ends(release: Release) -> str:
+    if not release.over:
+        return (
+            f"It runs: {release.stage}, share {release.share:.3g}, until {_moment(release.deadline_us)} at the latest."
+        )
+    words = {
+        "promoted": f"version {release.challenger_number} became champion",
+        "rolled_back": f"version {release.challenger_number} was taken back",
+        "returned": "the champion stayed, without a verdict",
+        "aborted": "it was ended by hand",
+    }
+    when = f" on {_moment(release.ended_us)}" if release.ended_us is not None else ""
+    return f"It ended{when}: {words.get(release.status, release.status)} ({release.reason.replace('_', ' ')})."
+
+
+def _e(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:.3g}" if value < 1e6 else f"{value:.1e}"
+
+
+def _span(span_us: int) -> str:
+    return show_duration(timedelta(microseconds=span_us))
+
+
+def _moment(at_us: int) -> str:
+    moment = from_us(at_us)
+    return f"{moment.day} {moment:%b %Y %H:%M}Z"

@@ -1,0 +1,84 @@
+"""What answered then, and why: asked of a whole life of a challenger."""
+
+from datetime import timedelta
+
+from mainspring.kernel.clock import to_us
+from mainspring.ledger.queries import entries
+from mainspring.release.explain import explain
+from mainspring.release.policy import Canary
+from mainspring.release.served import served_at
+
+QUICK = Canary(shadow="14d", steps=[0.1, 0.5], margin=0.05, hold="12h", minimum_units=300)
+
+
+def at(world, moment):
+    with world.store.read() as connection:
+        return served_at(connection, to_us(moment))[0]
+
+
+def promoted(world, model):
+    world.champion(model(0.35))
+    world.play(2)
+    version = world.version(model(0.3))
+    release = world.releases.start(world.model, version.id, QUICK, by="ann", reason="a newer one")
+    world.play(6)
+    return world.releases.get(release.id)
+
+
+def test_each_moment_has_the_champion_that_answered_then_with_the_entry_that_says_why(world, model) -> None:
+    start = world.clock.now()
+    release = promoted(world, model)
+    assert release.status == "promoted"
+    before, after = at(world, start + timedelta(days=1)), at(world, world.clock.now())
+    assert (before.champion, before.by, before.releases) == (1, "test", ())
+    assert (after.champion, after.since_us, after.releases) == (2, release.ended_us, ())
+    with world.store.read() as connection:
+        told = {entry.seq: entry for entry in entries(connection)}
+    assert told[after.ledger].reason == after.reason
+    assert "proven not worse" in after.reason
+
+
+def test_a_release_that_ran_then_is_told_as_it_stood_then(world, model) -> None:
+    release = promoted(world, model)
+    advanced = [one for one in release.history if one.kind == "advance"]
+    assert [one.share for one in advanced] == [0.1, 0.5]
+    for decision in advanced:
+        with world.store.read() as connection:
+            (then,) = served_at(connection, decision.at_us)[0].releases
+        assert (then.id, then.challenger, then.stage, then.share) == (release.id, 2, "canary", decision.share)
+    with world.store.read() as connection:
+        (first,) = served_at(connection, release.started_us)[0].releases
+    assert (first.stage, first.share) == ("shadow", 0.0)
+
+
+def test_before_there_was_a_champion_nothing_answered(world, model) -> None:
+    world.version(model(0.35))
+    found = at(world, world.clock.now())
+    assert (found.champion, found.since_us, found.reason) == (None, None, "nothing answered yet")
+
+
+def test_a_release_is_explained_from_its_request_to_its_end(world, model) -> None:
+    release = promoted(world, model)
+    with world.store.read() as connection:
+        told = explain(release, entries(connection, subject=release.id))
+    whole = "\n".join(told)
+    assert told[0] == (
+        "On 3 Mar 2013 00:00Z ann asked to release version 2 (default) of late against champion 1: a newer one."
+    )
+    assert "proven not worse by 0.05 in log loss" in whole
+    assert "advance, shadow passed: it answers for 10% of units" in whole
+    assert "reached the" in next(line for line in told if "promote, not worse" in line)
+    assert told[-2].startswith("It ended on ")
+    assert told[-2].endswith("version 2 became champion (not worse).")
+    assert told[-1].startswith("The ledger has it in entries ")
+
+
+def test_a_release_that_waits_says_for_what(world, model) -> None:
+    world.champion(model(0.35))
+    world.play(2)
+    version = world.version(model(0.3))
+    release = world.releases.start(world.model, version.id, QUICK, by="ann", reason="a newer one")
+    world.play(0.5)
+    told = explain(world.releases.get(release.id))
+    assert any("waits for few units" in line for line in told)
+    assert told[-1].startswith("It runs: shadow, share 0, until ")
