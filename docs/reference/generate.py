@@ -53,7 +53,7 @@ def commands() -> str:
 
 def _command(verb: Verb) -> str:
     fields = _fields(verb)
-    required = {field.name for field in fields if field.required}
+    required = {field.encode_name for field in fields if field.required}
     words = [name.upper() if name in required else f"[{name.upper()}]" for name in verb.positional]
     lines = [f"### `{' '.join(['mainspring', verb.name, *words])}`", "", f"{verb.summary}."]
     rows = [_argument(verb, field) for field in fields]
@@ -61,7 +61,11 @@ def _command(verb: Verb) -> str:
 
 
 def _argument(verb: Verb, field: msgspec.inspect.Field) -> str:
-    name = field.name.upper() if field.name in verb.positional else f"--{field.name.replace('_', '-')}"
+    name = (
+        field.encode_name.upper()
+        if field.encode_name in verb.positional
+        else f"--{field.encode_name.replace('_', '-')}"
+    )
     shown = field.default not in (None, "", False, msgspec.NODEFAULT)
     default = f" (default {field.default!r})" if shown else " (required)" if field.required else ""
     return f"- `{name}`: {_description(field)}{default}"

@@ -10,6 +10,7 @@ from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.heads import HeadsFile
 from mainspring.adapters.home import Home
 from mainspring.adapters.jobs.local import LocalJobs
+from mainspring.adapters.jobs.understudy import WorkerUnderstudy
 from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.adapters.notifiers.outbound import Outbound
 from mainspring.adapters.notifiers.webhook import Webhook
@@ -34,6 +35,7 @@ from mainspring.monitoring.ports import Notifier
 from mainspring.monitoring.service import MonitoringService
 from mainspring.project.service import ProjectService
 from mainspring.registry.service import Registry
+from mainspring.release.rehearsal.service import RehearsalService
 from mainspring.release.service import ReleaseService
 from mainspring.serving.keys import Keys
 from mainspring.serving.service import ReplayService
@@ -75,6 +77,14 @@ class Platform:
         self.checks = CheckService(store=self.store, registry=self.registry, log=self.log, blobs=self.blobs)
         self.releases = ReleaseService(
             store=self.store, registry=self.registry, log=self.log, clock=self.clock, passed=self.checks.passed
+        )
+        self.rehearsals = RehearsalService(
+            registry=self.registry,
+            log=self.log,
+            features=self.features,
+            releases=self.releases,
+            understudy=WorkerUnderstudy(self.jobs, home.blobs),
+            clock=self.clock,
         )
         self.projects = ProjectService(
             store=self.store,

@@ -25,6 +25,8 @@ KINDS = {
     "train": "mainspring.training.worker:train",
     "backtest": "mainspring.training.worker:backtest",
     "recompute": "mainspring.adapters.runtimes.recompute:run",
+    "answer": "mainspring.adapters.runtimes.answers:run",
+    "rehearse": "mainspring.adapters.jobs.understudy:run",
     "graph": "mainspring.training.graphs:inspect",
 }
 Work = Callable[[dict[str, Any], Path], dict[str, Any]]

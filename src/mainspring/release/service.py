@@ -75,7 +75,7 @@ class ReleaseService:
         challenger, champion = self._registry.version(version_id), self._registry.alias(model_id, CHAMPION)
         champion = self._check_start(model, challenger, champion)
         if not isinstance(policy, Immediate):
-            _check_asked_alike(challenger, champion)
+            check_asked_alike(challenger, champion)
         record = self._new(model, challenger, champion, policy, by, reason)
         with self._store.begin(by) as tx:
             present = self._check_start(model, challenger, self._registry.alias(model_id, CHAMPION))
@@ -257,10 +257,19 @@ class ReleaseService:
         setting = Setting(_kind(challenger, champion), anchor is not None, others + 1)
         return terms_of(asked, model.spec, past, setting), expected
 
+    def agreed(
+        self, model: ModelRow, challenger: Version, champion: Version, policy: Shadow | Canary, at_us: int
+    ) -> tuple[Terms, Forecast, str | None]:
+        """Return the terms on which a release alone would have started at a moment, its forecast, and its anchor."""
+        anchor = self._anchor(model.id, champion, challenger)
+        past, expected = self._outlook(model, policy, champion, challenger.lineage.recipe, at_us)
+        setting = Setting(_kind(challenger, champion), anchor is not None, 1)
+        return terms_of(policy, model.spec, past, setting), expected, anchor
+
     def _outlook(
-        self, model: ModelRow, policy: Shadow | Canary, champion: Version | None, recipe: str
+        self, model: ModelRow, policy: Shadow | Canary, champion: Version | None, recipe: str, at_us: int | None = None
     ) -> tuple[Past, Forecast]:
-        now_us = self._clock.now_us()
+        now_us = self._clock.now_us() if at_us is None else at_us
         past = look_back(self._log, model.id, model.spec, policy, champion.id if champion else None, now_us)
         known = self._known_variance(model.id, past.loss.bound, recipe)
         if known is not None and past.difference_variance is not None:
@@ -477,7 +486,7 @@ def _check_unchanged(present: Version | None, compared_with: str) -> None:
         raise Conflict("was replaced at the same time", field="champion", remedy="try again")
 
 
-def _check_asked_alike(challenger: Version, champion: Version) -> None:
+def check_asked_alike(challenger: Version, champion: Version) -> None:
     """Refuse a challenger that needs columns which requests to the champion do not carry: it could answer none."""
     carried = {column.name for column in champion.signature.requested}
     lacking = [column.name for column in challenger.signature.requested if column.name not in carried]

@@ -122,7 +122,9 @@ def _command(verb: Verb) -> click.Command:
         name=verb.name.split()[-1],
         short_help=verb.summary,
         help=verb.summary + ".",
-        about=[(field.name, _description(field)) for field in _fields(verb) if field.name in verb.positional],
+        about=[
+            (field.encode_name, _description(field)) for field in _fields(verb) if field.encode_name in verb.positional
+        ],
         params=[*parameters, *common],
         callback=_callback(verb),
     )
@@ -155,7 +157,7 @@ def _usage(verb: Verb, error: InvalidInput) -> str:
 
 
 def _ask_reason(verb: Verb, values: dict[str, Any]) -> None:
-    required = any(field.name == "reason" and field.required for field in _fields(verb))
+    required = any(field.encode_name == "reason" and field.required for field in _fields(verb))
     if required and not values.get("reason") and sys.stdin.isatty():
         values["reason"] = click.prompt("Reason", err=True)
 
@@ -179,11 +181,11 @@ def _is_path(field: msgspec.inspect.Field) -> bool:
 def _parameter(verb: Verb, field: msgspec.inspect.Field) -> click.Parameter:
     default = None if field.required or field.default in (None, "", b"", False) else field.default
     kind, is_flag = _kind(field)
-    if field.name in verb.positional:
-        return click.Argument([field.name], required=False, metavar=_metavar(field), type=kind, default=default)
+    if field.encode_name in verb.positional:
+        return click.Argument([field.encode_name], required=False, metavar=_metavar(field), type=kind, default=default)
     shown = f" [{default}]" if default is not None else ""
     return click.Option(
-        ["--" + field.name.replace("_", "-"), field.name],
+        ["--" + field.encode_name.replace("_", "-"), field.encode_name],
         is_flag=is_flag,
         type=None if is_flag else kind,
         default=default,
@@ -192,7 +194,7 @@ def _parameter(verb: Verb, field: msgspec.inspect.Field) -> click.Parameter:
 
 
 def _metavar(field: msgspec.inspect.Field) -> str:
-    return field.name.upper() if field.required else f"[{field.name.upper()}]"
+    return field.encode_name.upper() if field.required else f"[{field.encode_name.upper()}]"
 
 
 def _kind(field: msgspec.inspect.Field) -> tuple[click.ParamType[Any], bool]:

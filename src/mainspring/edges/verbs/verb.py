@@ -78,7 +78,7 @@ def argument_fault(
     from mainspring.kernel.misfit import misfit
 
     text = str(error)
-    known = arguments.__struct_fields__
+    known = arguments.__struct_encode_fields__
     if text.startswith("Object contains unknown field"):
         word = text.split("`")[1]
         return InvalidInput("there is no such argument", field=word, remedy=nearest(word, known))

@@ -35,6 +35,10 @@ class Said(msgspec.Struct, frozen=True):
     tried: Bools
     latency_us: Ints
 
+    def of(self, kept: Ints) -> Said:
+        """Return what was said of some of the rows."""
+        return Said(*(getattr(self, name)[kept] for name in self.__struct_fields__))
+
 
 class Deck(msgspec.Struct, frozen=True):
     """Rows (n,) in the order of their decision. ``known_us`` is ``NEVER_US`` where no outcome came."""

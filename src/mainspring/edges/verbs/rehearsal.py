@@ -1,0 +1,72 @@
+"""Verbs that ask the log what would happen: a release rehearsed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from mainspring.edges.verbs.naming import find_model, find_version
+from mainspring.edges.verbs.verb import Verb
+
+if TYPE_CHECKING:
+    from mainspring.platform import Platform
+
+LOOK_BACK_US = 28 * 86_400_000_000
+
+
+class Rehearse(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"since": "from", "until": "to"}
+):
+    """What to rehearse."""
+
+    model: Annotated[str, Meta(description="a model, as name or project/name")]
+    challenger: Annotated[str, Meta(description="a number, an alias such as challenger, or an id")] = "challenger"
+    policy: Annotated[str | None, Meta(description="a policy as JSON; the model's own if not said")] = None
+    since: Annotated[
+        str | None, Meta(description="first decision time, ISO 8601; 28 days before the end if not said")
+    ] = None
+    until: Annotated[str | None, Meta(description="decision times before this, ISO 8601; now if not said")] = None
+    plays: Annotated[int, Meta(description="how often to play it", ge=1, le=100_000)] = 1_000
+    inject: Annotated[str, Meta(description="faults, such as loss=+0.02,errors=5%,latency=+50ms")] = ""
+    seed: Annotated[int, Meta(description="the same seed gives the same plays", ge=0)] = 1
+
+
+def rehearse(platform: Platform, asked: Rehearse, by: str) -> Any:
+    from mainspring.release.policy import decode_policy
+    from mainspring.release.rehearsal.fault import parse_faults
+    from mainspring.release.rehearsal.service import Asked
+
+    model = find_model(platform, asked.model)
+    version = find_version(platform, model, asked.challenger)
+    from_us, until_us = span(platform, model.id, asked.since, asked.until)
+    faults = parse_faults([one.strip() for one in asked.inject.split(",") if one.strip()])
+    policy = decode_policy(asked.policy) if asked.policy else None
+    order = Asked(from_us, until_us, policy, asked.plays, faults, asked.seed)
+    return platform.rehearsals.rehearse(model.id, version.id, order)
+
+
+def span(platform: Platform, model: str, since: str | None, until: str | None) -> tuple[int, int]:
+    """Return a span of decision times: of the last 28 days those with requests, unless said otherwise."""
+    from mainspring.kernel.clock import parse_time, to_us
+
+    until_us = to_us(parse_time(until, field="to")) if until else platform.clock.now_us()
+    if since:
+        return to_us(parse_time(since, field="from")), until_us
+    return max(until_us - LOOK_BACK_US, platform.log.first_decision_us(model) or 0), until_us
+
+
+VERBS = (
+    Verb(
+        name="rehearse",
+        group="Release",
+        summary="Play a release on logged traffic: how often would it promote, roll back, or not decide?",
+        arguments=Rehearse,
+        call=rehearse,
+        permission="operate",
+        positional=("model",),
+        columns=("sentence", "promotion", "rollback", "inconclusive", "reasons", "days", "exposed_rows", "rows"),
+        long_running=True,
+    ),
+)

@@ -1,0 +1,214 @@
+"""Rehearsals: rows from the log, answers that are missing computed anew, and plays in a process of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from mainspring.features.join import BoundView
+from mainspring.features.service import FeatureService
+from mainspring.kernel.clock import Clock
+from mainspring.kernel.errors import Conflict, InvalidInput, Refused
+from mainspring.log.queries import PredictionLog
+from mainspring.registry.service import ModelRow, Registry
+from mainspring.registry.version import Version
+from mainspring.release.gather import pace_us
+from mainspring.release.policy import Canary, Policy, Shadow, decode_policy
+from mainspring.release.rehearsal.deck import NEVER_US, Deck, Said, answered_rows, deck, logged, recomputed
+from mainspring.release.rehearsal.fault import Faults
+from mainspring.release.rehearsal.inputs import inputs
+from mainspring.release.rehearsal.play import Ended
+from mainspring.release.rehearsal.report import Rehearsal, count, sentence
+from mainspring.release.rehearsal.stage import Script
+from mainspring.release.service import CHAMPION, ReleaseService, check_asked_alike
+from mainspring.serving.ports import Row
+from mainspring.serving.routing import Package, VersionRoute
+
+MOST_PLAYS = 100_000
+MOST_LOOKS = 2_000
+Say = Callable[[float, str], None]
+
+
+class Understudy(Protocol):
+    """What is done in other processes. Satisfied by local jobs."""
+
+    def answer(self, version: VersionRoute, rows: Sequence[Row]) -> Sequence[float | None]:
+        """Return what a version says of each row; None where it fails."""
+        ...
+
+    def rehearse(self, cards: Deck, script: Script, plays: int, seed: int, say: Say | None) -> Sequence[Ended]:
+        """Return how each play ended."""
+        ...
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What to rehearse: rows decided in [from, until), how often, with which faults. No policy is the model's own."""
+
+    from_us: int
+    until_us: int
+    policy: Policy | None = None
+    plays: int = 1_000
+    faults: Faults = Faults()
+    seed: int = 1
+
+
+class RehearsalService:
+    """Plays releases on what was logged."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        log: PredictionLog,
+        features: FeatureService,
+        releases: ReleaseService,
+        understudy: Understudy,
+        clock: Clock,
+    ) -> None:
+        self._registry = registry
+        self._log = log
+        self._features = features
+        self._releases = releases
+        self._understudy = understudy
+        self._clock = clock
+
+    def rehearse(self, model_id: str, version_id: str, asked: Asked, say: Say | None = None) -> Rehearsal:
+        """Play a release of a version against the present champion on logged rows."""
+        model, challenger = self._registry.model(None, model_id), self._registry.version(version_id)
+        policy = decode_policy(model.release) if asked.policy is None else asked.policy
+        champion = self._registry.alias(model_id, CHAMPION)
+        until_us = min(asked.until_us, self._clock.now_us())
+        if champion is None:
+            raise Refused("has no champion yet", field="model", value=model.name, remedy="make a first champion")
+        if not isinstance(policy, Shadow | Canary):
+            raise Refused(
+                "decides nothing on paired evidence, so there is nothing to rehearse", field="policy",
+                value=type(policy).__name__, remedy="rehearse a Shadow or a Canary",
+            )  # fmt: skip
+        _check(model, challenger, champion, asked, until_us)
+        terms, expected, anchor = self._releases.agreed(model, challenger, champion, policy, asked.from_us)
+        versions = {"stable": champion, "challenger": challenger}
+        if anchor is not None:
+            versions["anchor"] = self._registry.version(anchor)
+        dealt = self._deal(model, versions, asked.from_us, until_us)
+        cards = dealt.cards
+        script = Script(
+            terms=terms,
+            from_us=asked.from_us,
+            until_us=until_us,
+            look_us=max(pace_us(terms), (until_us - asked.from_us) // MOST_LOOKS, 1),
+            faults=asked.faults,
+            budget_us=_budget_us(model, cards.stable),
+        )
+        if script.look_us > until_us - asked.from_us:
+            raise InvalidInput(
+                "is too short a time for a single step of this policy", field="to", remedy="ask for more"
+            )
+        found = count(self._understudy.rehearse(cards, script, asked.plays, asked.seed, say))
+        return Rehearsal(
+            model=model.name,
+            challenger=challenger.number,
+            champion=champion.number,
+            policy=str(policy.__struct_config__.tag),
+            from_us=asked.from_us,
+            until_us=until_us,
+            plays=asked.plays,
+            seed=asked.seed,
+            injected=tuple(asked.faults.words()),
+            rows=cards.rows,
+            units=len(np.unique(cards.unit)),
+            labelled_rows=int((cards.known_us != NEVER_US).sum()),
+            recomputed_rows=dealt.recomputed_rows,
+            left_out_rows=dealt.left_out_rows,
+            forecast=expected,
+            terms_digest=terms.digest(),
+            sentence=sentence(found, cards.rows, asked.faults.words()),
+            **{name: getattr(found, name) for name in found.__struct_fields__},
+        )
+
+    def _deal(self, model: ModelRow, versions: dict[str, Version], from_us: int, until_us: int) -> _Dealt:
+        scored = self._log.firm(self._log.scored(model.id, since_us=from_us, until_us=until_us))
+        rows = answered_rows(self._log.requests(model.id, from_us, until_us), scored)
+        if not rows.height:
+            raise InvalidInput("holds no answered requests of this model", field="from", remedy="name a time with some")
+        readable, anew, said = np.ones(rows.height, dtype=np.bool_), 0, {}
+        for who, version in versions.items():
+            known = logged(rows, scored, version.id)
+            lacking = np.flatnonzero(~known.tried)
+            if len(lacking):
+                found = self._answers(model, version, versions["stable"], rows[lacking.tolist()])
+                unread = np.array([one is _UNREAD for one in found])
+                values = np.full(rows.height, np.nan)
+                values[lacking] = [np.nan if one is None or one is _UNREAD else one for one in found]
+                readable[lacking[unread]] = False
+                known, anew = recomputed(known, values), anew + len(lacking) - int(unread.sum())
+            said[who] = known
+        kept = np.flatnonzero(readable)
+        if not len(kept):
+            raise InvalidInput("holds no request that the challenger could read", field="from", value=rows.height)
+        said = {who: one.of(kept) for who, one in said.items()}
+        cards = deck(rows[kept.tolist()], self._log.outcomes(model.id), said)
+        return _Dealt(cards, anew, rows.height - len(kept))
+
+    def _answers(
+        self, model: ModelRow, version: Version, champion: Version, rows: pl.DataFrame
+    ) -> list[float | object | None]:
+        columns = champion.signature.requested or (model.spec.columns if model.spec else ())
+        until_us = int(rows["decision_us"].to_numpy().max())
+        specs = dict(self._features.sources(model.project))
+        views = [
+            BoundView(view.spec, specs[view.source], self._log.source(view.source, known_until_us=until_us))
+            for view in self._features.views(version.views)
+        ]
+        seen = inputs(rows["body"].to_list(), rows["decision_us"].to_list(), version.signature, columns, views)
+        said = iter(self._understudy.answer(_route(version), [row for row in seen if row is not None]))
+        return [_UNREAD if row is None else next(said) for row in seen]
+
+
+class _Dealt(msgspec.Struct, frozen=True):
+    cards: Deck
+    recomputed_rows: int
+    left_out_rows: int
+
+
+_UNREAD = object()
+
+
+def _check(model: ModelRow, challenger: Version, champion: Version, asked: Asked, until_us: int) -> None:
+    if model.spec is None or model.spec.outcome.affected_by_answer:
+        raise Refused(
+            "answers of this model may change its outcomes, so rows that were answered otherwise would have come true "
+            "otherwise", field="model", value=model.name,
+            remedy="ask for the off-policy value (mainspring value), or declare the outcome affected_by_answer=False",
+        )  # fmt: skip
+    if challenger.model != model.id:
+        raise InvalidInput("belongs to another model", field="challenger", value=challenger.number)
+    if challenger.id == champion.id:
+        raise Conflict("is the champion already", field="challenger", value=challenger.number)
+    check_asked_alike(challenger, champion)
+    if asked.from_us >= until_us:
+        raise InvalidInput("is not before the end", field="from", remedy="give a span of the past")
+    if not 1 <= asked.plays <= MOST_PLAYS:
+        raise InvalidInput("must be between 1 and 100000", field="plays", value=asked.plays)
+
+
+def _budget_us(model: ModelRow, stable: Said) -> int:
+    """Return how long a challenger may take: the deadline less what the stable version needs in the worst case."""
+    deadline_us = (model.spec.deadline_ms if model.spec is not None else 1_000) * 1_000
+    known = stable.latency_us[stable.latency_us >= 0]
+    return deadline_us - (int(np.quantile(known, 0.99)) if len(known) else 0)
+
+
+def _route(version: Version) -> VersionRoute:
+    return VersionRoute(
+        id=version.id,
+        number=version.number,
+        package=Package(version.files, version.runtime),
+        signature=version.signature,
+        views=version.views,
+        environment=version.environment,
+    )

@@ -1,0 +1,78 @@
+"""Rehearsals on logged traffic: versions that nobody has asked yet, through the verb, in processes of their own."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from mainspring.kernel.errors import Conflict, InvalidInput, Refused
+
+
+@pytest.fixture(scope="module")
+def challengers(shop):
+    shop.version("2", 4.0)
+    shop.version("3", -3.0)
+    return shop
+
+
+def rehearse(shop, **arguments):
+    return shop.ask("rehearse", model="late", plays=arguments.pop("plays", 60), **arguments)
+
+
+def test_a_better_version_is_promoted_and_the_callers_that_would_have_met_it_are_counted(challengers) -> None:
+    found = rehearse(challengers, challenger="2")
+    assert found["promotion"]["share"] == 1.0
+    assert found["promotion"]["low"] > 0.9
+    assert (found["rows"], found["recomputed_rows"], found["left_out_rows"]) == (3_360, 3_360, 0)
+    assert found["reasons"] == {"not_worse": 60}
+    assert 1 < found["days"]["mean"] < 8
+    assert 0 < found["exposed_rows"]["mean"] < 500
+    assert found["exposed_rows"]["standard_error"] > 0
+    assert found["sentence"].startswith("given these 3360 rows: promotion in 100.0%")
+
+
+def test_a_worse_one_never_leaves_its_shadow(challengers) -> None:
+    found = rehearse(challengers, challenger="3")
+    assert found["rollback"]["share"] == 1.0
+    assert found["reasons"] == {"quality_worse": 60}
+    assert found["exposed_rows"]["most"] == 0
+
+
+@pytest.mark.parametrize(
+    ("inject", "reason"),
+    [("loss=+0.6", "quality_worse"), ("errors=30%", "failures"), ("latency=+5000ms", "late")],
+)
+def test_with_an_injected_fault_it_shows_whether_the_policy_would_notice(challengers, inject, reason) -> None:
+    found = rehearse(challengers, challenger="2", inject=inject, plays=20)
+    assert found["rollback"]["share"] == 1.0
+    assert set(found["reasons"]) == {reason}
+    assert found["injected"] == [inject]
+
+
+def test_the_same_seed_gives_the_same_plays_and_another_policy_another_answer(challengers) -> None:
+    policy = (
+        '{"type":"canary","shadow":"4d","steps":[0.02],"hold":"6h","margin":0.1,"minimum_units":200,"step_requests":9}'
+    )
+    one = rehearse(challengers, challenger="2", policy=policy)
+    assert one == rehearse(challengers, challenger="2", policy=policy)
+    assert one != rehearse(challengers, challenger="2", policy=policy, seed=2)
+    assert one["days"]["p90"] > one["days"]["p10"]  # when nine requests have come to it is chance
+
+
+def test_what_cannot_be_rehearsed_is_refused_with_the_reason(challengers) -> None:
+    with pytest.raises(Conflict, match="is the champion already"):
+        rehearse(challengers, challenger="1")
+    with pytest.raises(Refused, match="nothing to rehearse"):
+        rehearse(challengers, challenger="2", policy='{"type":"immediate"}')
+    with pytest.raises(InvalidInput, match="holds no answered requests"):
+        rehearse(challengers, challenger="2", **{"from": "2026-02-01T00:00Z", "to": "2026-02-20T00:00Z"})
+    with pytest.raises(InvalidInput, match="inject: is not a fault"):
+        rehearse(challengers, challenger="2", inject="los=1")
+    with pytest.raises((InvalidInput, msgspec.DecodeError)):
+        rehearse(challengers, challenger="2", policy="canary")
+
+
+def test_where_answers_may_change_outcomes_it_is_refused_and_says_what_to_ask_instead(affecting) -> None:
+    affecting.version("2", 4.0)
+    with pytest.raises(Refused, match="mainspring value"):
+        rehearse(affecting, challenger="2")
