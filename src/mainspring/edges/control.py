@@ -60,7 +60,7 @@ class LoopThread(threading.Thread):
         self.join(30)
 
 
-def serve(home: Home, port: int, *, standby: bool = False) -> None:
+def serve(home: Home, port: int, *, host: str = "127.0.0.1", standby: bool = False) -> None:
     """Run control until SIGTERM or SIGINT; with ``standby`` wait for the home for as long as another has it."""
     from mainspring.edges.api.server import ControlServer
 
@@ -74,7 +74,7 @@ def serve(home: Home, port: int, *, standby: bool = False) -> None:
             signal.signal(number, lambda *_: stopping.set())
         platform.loop.recover()
         turning = LoopThread(platform)
-        with ControlServer(platform, port=port):
+        with ControlServer(platform, host=host, port=port):
             if not home.simulated:
                 turning.start()
             while not stopping.wait(_LOST_EVERY_S):
@@ -90,12 +90,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry of ``python -m mainspring.edges.control``."""
     parser = argparse.ArgumentParser(prog="mainspring control")
     parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8081)
     parser.add_argument("--standby", action="store_true")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        serve(Home(options.home), options.port, standby=options.standby)
+        serve(Home(options.home), options.port, host=options.host, standby=options.standby)
     except MainspringError as error:
         sys.stderr.write(f"{error}\n")
         return 1

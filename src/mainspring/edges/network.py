@@ -35,3 +35,8 @@ def encryption(settings: Settings) -> dict[str, Any]:
         remedy = f"chmod 600 {files['tls_key']}"
         raise Refused("can be read by others", field="tls_key", value=str(files["tls_key"]), remedy=remedy)
     return {"ssl_cert": files["tls_cert"].absolute(), "ssl_key": files["tls_key"].absolute()}
+
+
+def reachable(host: str) -> str:
+    """Return where a listener on ``host`` is reached from this machine."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (it is looked up, not listened on)

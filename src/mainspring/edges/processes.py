@@ -70,12 +70,16 @@ class Process:
             self.restarts += 1
             self.start()
 
+    def tell(self) -> None:
+        """Ask the process to end, without waiting for it."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(signal.SIGTERM)
+
     def stop(self, grace_s: float = 10.0) -> None:
         """Ask the process to end, and end it if it has not within ``grace_s``."""
         if self._child is None:
             return
-        if self._child.poll() is None:
-            self._child.send_signal(signal.SIGTERM)
+        self.tell()
         try:
             self._child.wait(grace_s)
         except subprocess.TimeoutExpired:

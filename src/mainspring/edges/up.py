@@ -15,10 +15,13 @@ from pathlib import Path
 from types import FrameType
 
 from mainspring.adapters.home import Home, create_home
+from mainspring.adapters.settings import read_settings
+from mainspring.edges.network import closed, encryption
 from mainspring.edges.processes import READY_S, Process, await_ready, child_environment
 from mainspring.kernel.errors import Conflict, InvalidInput
 
 _WATCH_EVERY_S = 0.1
+_REST_S = 8.0  # for a gateway's shadows and spool, once nothing is under way
 _OTHERS_END_S = 3.0  # what a killed supervisor has left listens until it has finished
 
 
@@ -26,21 +29,35 @@ class Supervisor:
     """The processes of one home, started in an order in which each finds what it needs."""
 
     def __init__(
-        self, home: Home, *, host: str, port: int, control_port: int, workers: int = 1, standby: bool = False
+        self,
+        home: Home,
+        *,
+        host: str,
+        port: int,
+        control_port: int,
+        control_host: str = "127.0.0.1",
+        workers: int = 1,
+        standby: bool = False,
     ) -> None:
         if workers > 1 and sys.platform != "linux":
             raise InvalidInput("only Linux shares one port", field="workers", value=workers, remedy="use 1")
         self.home = home
-        self.url = f"http://{host}:{port}"
-        self.page = f"http://{host}:{control_port}/"
+        settings, _ = read_settings(home.root)
+        for one in (host, control_host):
+            closed(settings, one)  # refused here and now, not in a process that is started over and over
+        scheme = "https" if encryption(settings) else "http"
+        self._limits = settings.limits
+        self.url = f"{scheme}://{host}:{port}"
+        self.page = f"{scheme}://{control_host}:{control_port}/"
         at = ["--home", str(home.root)]
         environment = child_environment()
         folder = home.run
         self._standby = standby
         waits = ["--standby"] if standby else []
         self.control = Process(
-            "control", "mainspring.edges.control", [*at, "--port", str(control_port), *waits], folder, environment
-        )
+            "control", "mainspring.edges.control", [*at, "--host", control_host, "--port", str(control_port), *waits],
+            folder, environment,
+        )  # fmt: skip
         self.models = Process("models", "mainspring.edges.gateway.models", at, folder, environment)
         gateway = [*at, "--host", host, "--port", str(port), "--workers", str(workers)]
         self.gateways = [
@@ -53,8 +70,8 @@ class Supervisor:
             )
             for number in range(1, workers + 1)
         ]
-        for wanted in (port, control_port):
-            _refuse_taken(host, wanted)
+        _refuse_taken(host, port)
+        _refuse_taken(control_host, control_port)
 
     @property
     def processes(self) -> list[Process]:
@@ -77,17 +94,36 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop what takes requests first, control last, so that what was answered is also taken into the log."""
-        for process in (*self.gateways, self.models, self.control):
+        for gateway in self.gateways:
+            gateway.tell()
+        for gateway in self.gateways:
+            gateway.stop(self._limits.drain_notice_s + self._limits.drain_s + _REST_S)
+        for process in (self.models, self.control):
             process.stop()
 
 
 @contextmanager
 def supervised(
-    home: Home, *, host: str, port: int, control_port: int, workers: int = 1, standby: bool = False
+    home: Home,
+    *,
+    host: str,
+    port: int,
+    control_port: int,
+    control_host: str = "127.0.0.1",
+    workers: int = 1,
+    standby: bool = False,
 ) -> Iterator[Supervisor]:
     """Run the processes of a home for the length of a ``with`` block; one supervisor a home."""
     with _only_one(home):
-        supervisor = Supervisor(home, host=host, port=port, control_port=control_port, workers=workers, standby=standby)
+        supervisor = Supervisor(
+            home,
+            host=host,
+            port=port,
+            control_port=control_port,
+            control_host=control_host,
+            workers=workers,
+            standby=standby,
+        )
         try:
             supervisor.start()
             yield supervisor
@@ -101,6 +137,7 @@ def up(
     host: str = "127.0.0.1",
     port: int = 8080,
     control_port: int = 8081,
+    control_host: str = "127.0.0.1",
     workers: int = 1,
     standby: bool = False,
     say: Callable[[str], None] = print,
@@ -119,7 +156,8 @@ def up(
     made = create_home(home)
     if standby:
         say("standing by: this takes over when no other control has the home")
-    with supervised(made, host=host, port=port, control_port=control_port, workers=workers, standby=standby) as running:
+    listening = {"host": host, "port": port, "control_host": control_host, "control_port": control_port}
+    with supervised(made, **listening, workers=workers, standby=standby) as running:
         waiting = False
         say(f"page     {running.page}")
         say(f"gateway  {running.url}  ({workers} worker{'s' if workers > 1 else ''})")

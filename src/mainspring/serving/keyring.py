@@ -50,7 +50,7 @@ class KeyRing:
             raise Unauthorized("the key has expired", field="authorization", remedy="ask for a new one")
         if role not in key.roles and not (role == "read" and "operate" in key.roles):
             what = f"the key {key.name!r} may not do this"
-            raise Refused(what, field="authorization", remedy=f"use one with the role {role}")
+            raise Refused(what, field="role", remedy=f"use one with the role {role}")
         return key.name
 
     def name(self, token: str) -> str:

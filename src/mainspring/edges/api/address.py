@@ -16,14 +16,15 @@ class ControlAddress(msgspec.Struct, frozen=True):
     port: int
     token: str
     process: int
+    certificate: str = ""
 
     def __repr__(self) -> str:
         return f"ControlAddress(host={self.host!r}, port={self.port}, process={self.process})"
 
 
-def new_address(host: str, port: int) -> ControlAddress:
-    """Return an address with a fresh random token for this process."""
-    return ControlAddress(host, port, secrets.token_urlsafe(32), os.getpid())
+def new_address(host: str, port: int, certificate: str = "") -> ControlAddress:
+    """Return an address with a fresh random token for this process; where it speaks TLS, with its certificate."""
+    return ControlAddress(host, port, secrets.token_urlsafe(32), os.getpid(), certificate)
 
 
 def write_address(home: Path, address: ControlAddress) -> None:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mainspring.edges.api.errors import answer_error, answer_fault, json_response
-from mainspring.edges.api.guard import Door, read_actor, read_body, require_intent, require_token
+from mainspring.edges.api.guard import Door, Locks, read_actor, read_body, require_intent
 from mainspring.edges.api.openapi import describe
 from mainspring.edges.api.strict_json import read_object
 from mainspring.edges.verbs import VERBS
@@ -26,6 +26,7 @@ from mainspring.kernel.errors import InvalidInput, MainspringError, NotFound, Re
 if TYPE_CHECKING:
     from mainspring.platform import Platform
 
+_BASIC = 'Basic realm="mainspring: any name, and a key as the password"'
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -38,9 +39,9 @@ class Entry(msgspec.Struct, frozen=True):
     handler: Any
 
 
-def build(platform: Platform, token: str, hosts: Callable[[], frozenset[bytes]]) -> ASGIApp:
+def build(platform: Platform, locks: Locks, hosts: Callable[[], frozenset[bytes]]) -> ASGIApp:
     """Return the application. ``hosts`` gives the exact Host values to answer to, once the port is known."""
-    table = route_table(platform, token)
+    table = route_table(platform, locks)
     app = Starlette(
         routes=[Route(entry.path, entry.handler, methods=[entry.method]) for entry in table],
         exception_handlers={HTTPException: _answer_http, Exception: answer_fault},
@@ -50,14 +51,14 @@ def build(platform: Platform, token: str, hosts: Callable[[], frozenset[bytes]])
     return Door(app, hosts, _refuse_host)
 
 
-def route_table(platform: Platform, token: str) -> tuple[Entry, ...]:
+def route_table(platform: Platform, locks: Locks) -> tuple[Entry, ...]:
     """Return every route there is."""
     document = describe(VERBS)
     return (
-        *(_verb_entry(platform, verb, token) for verb in VERBS),
-        *(_page_entry(platform, page) for page in PAGES),
+        *(_verb_entry(platform, verb, locks) for verb in VERBS),
+        *(_page_entry(platform, page, locks) for page in PAGES),
         Entry("/live", "GET", "open", _live),
-        Entry("/api/openapi.json", "GET", "read", _guarded(lambda request: json_response(document), token)),
+        Entry("/api/openapi.json", "GET", "read", _guarded(lambda request: json_response(document), locks)),
     )
 
 
@@ -75,11 +76,11 @@ def _methods(method: str) -> tuple[str, ...]:
     return ("GET", "HEAD") if method == "GET" else (method,)
 
 
-def _verb_entry(platform: Platform, verb: Verb, token: str) -> Entry:
+def _verb_entry(platform: Platform, verb: Verb, locks: Locks) -> Entry:
     async def handle(request: Request) -> Response:
         try:
-            require_token(request, token)
-            by, asked = await _read_call(request, verb)
+            key = locks.require(request, verb.permission)
+            by, asked = await _read_call(request, verb, key)
             result = await anyio.to_thread.run_sync(lambda: encode(verb.call(platform, asked, by)))
         except MainspringError as error:
             return answer_error(error)
@@ -88,7 +89,7 @@ def _verb_entry(platform: Platform, verb: Verb, token: str) -> Entry:
     return Entry(verb.path, "POST" if verb.mutates else "GET", verb.permission, handle)
 
 
-async def _read_call(request: Request, verb: Verb) -> tuple[str, Any]:
+async def _read_call(request: Request, verb: Verb, key: str) -> tuple[str, Any]:
     if not verb.mutates:
         pairs = request.query_params.multi_items()
         values = dict(pairs)
@@ -96,14 +97,18 @@ async def _read_call(request: Request, verb: Verb) -> tuple[str, Any]:
             raise InvalidInput("an argument is given twice", field="query")
         return "", verb.read(values, strict=False)
     require_intent(request)
-    by = read_actor(request)
+    by = key or read_actor(request)
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise InvalidInput("must be application/json", field="content-type")
     return by, verb.read(read_object(await read_body(request, verb.limit_bytes)))
 
 
-def _page_entry(platform: Platform, page: Page) -> Entry:
+def _page_entry(platform: Platform, page: Page, locks: Locks) -> Entry:
     async def handle(request: Request) -> Response:
+        try:
+            locks.require_to_look(request)
+        except Refused:
+            return Response("a key with the role read is needed", 401, {"www-authenticate": _BASIC}, "text/plain")
         try:
             body = await anyio.to_thread.run_sync(lambda: page.render(platform, request.path_params))
         except NotFound as error:
@@ -115,10 +120,10 @@ def _page_entry(platform: Platform, page: Page) -> Entry:
     return Entry(page.path, "GET", "open", handle)
 
 
-def _guarded(answer: Callable[[Request], Response], token: str) -> Handler:
+def _guarded(answer: Callable[[Request], Response], locks: Locks) -> Handler:
     async def handle(request: Request) -> Response:
         try:
-            require_token(request, token)
+            locks.require(request, "read")
         except MainspringError as error:
             return answer_error(error)
         return answer(request)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Sequence
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mainspring.kernel.errors import InvalidInput, Refused
+from mainspring.serving.keyring import KeyRing
+from mainspring.serving.routing import KeyRoute
 
 _SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (
@@ -57,15 +60,49 @@ def _with_headers(send: Send) -> Send:
     return sending
 
 
-def require_token(request: Request, token: str) -> None:
-    """Refuse a request that does not carry this control's token."""
-    given = request.headers.get("authorization", "").encode()
-    if not hmac.compare_digest(given, b"Bearer " + token.encode()):
-        raise Refused(
-            "a valid token is needed",
-            field="authorization",
-            remedy="send 'Authorization: Bearer <token>' with the token of run/control.json",
-        )
+class Locks:
+    """Who may do what: whoever can read the home holds the token and may do all; a key may do what its roles say.
+
+    ``closed`` also asks for the role ``read`` where a page is open to everybody on this machine.
+    """
+
+    def __init__(
+        self, token: str, *, closed: bool, keys: Callable[[], Iterable[KeyRoute]], now_us: Callable[[], int]
+    ) -> None:
+        self.closed = closed
+        self._token = token
+        self._keys = keys
+        self._now_us = now_us
+
+    def require(self, request: Request, permission: str) -> str:
+        """Refuse a request that may not do this; return the name of its key, or nothing if it carries the token."""
+        given = request.headers.get("authorization", "")
+        if hmac.compare_digest(given.encode(), b"Bearer " + self._token.encode()):
+            return ""
+        if not given.startswith("Bearer key_"):
+            raise Refused(
+                "a valid token is needed",
+                field="authorization",
+                remedy="send 'Authorization: Bearer <token>' with the token of run/control.json",
+            )
+        return KeyRing(self._keys()).require(given[7:], permission, self._now_us())
+
+    def require_to_look(self, request: Request) -> None:
+        """Refuse to show a page where a key is needed; a browser sends it as the password of any name."""
+        if not self.closed:
+            return
+        given = request.headers.get("authorization", "")
+        if given.startswith("Basic "):
+            KeyRing(self._keys()).require(_password(given[6:]), "read", self._now_us())
+        else:
+            self.require(request, "read")
+
+
+def _password(encoded: str) -> str:
+    try:
+        return b64decode(encoded, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def require_intent(request: Request) -> None:
@@ -74,8 +111,8 @@ def require_intent(request: Request) -> None:
         raise Refused("is missing", field="x-mainspring-request", remedy="send the header 'X-Mainspring-Request: 1'")
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Refused("comes from another site", field="sec-fetch-site")
-    origin = request.headers.get("origin")
-    if origin is not None and origin != f"http://{request.headers['host']}":
+    origin, host = request.headers.get("origin"), request.headers["host"]
+    if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
         raise Refused("comes from another origin", field="origin", value=origin)
 
 

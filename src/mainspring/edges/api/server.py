@@ -14,6 +14,8 @@ from granian.server.embed import Server
 
 from mainspring.edges.api.address import ControlAddress, new_address, withdraw_address, write_address
 from mainspring.edges.api.app import build
+from mainspring.edges.api.guard import Locks
+from mainspring.edges.network import closed, encryption, reachable
 from mainspring.kernel.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
@@ -23,12 +25,21 @@ _START_S = 15.0
 
 
 class ControlServer:
-    """Answers for an open platform on loopback. ``start`` returns once it answers and ``run/control.json`` stands."""
+    """Answers for an open platform; beyond loopback only with keys, and with TLS or behind a proxy.
 
-    def __init__(self, platform: Platform, *, port: int = 0) -> None:
-        self.address = new_address("127.0.0.1", _free_port(port))
+    ``start`` returns once it answers and ``run/control.json`` stands.
+    """
+
+    def __init__(self, platform: Platform, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        settings = platform.settings
+        self._encrypted = encryption(settings)
+        self._names = settings.hosts
+        needs_keys = closed(settings, host)
+        self.address = new_address(host, _free_port(host, port), str(self._encrypted.get("ssl_cert", "")))
         self._root = platform.home.root
-        self._app = build(platform, self.address.token, self._hosts)
+        keys, now_us = platform.keys.routes, platform.clock.now_us
+        locks = Locks(self.address.token, closed=needs_keys, keys=keys, now_us=now_us)
+        self._app = build(platform, locks, self._hosts)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="control-http", daemon=True)
         self._server: Server | None = None
@@ -54,7 +65,8 @@ class ControlServer:
 
     def _hosts(self) -> frozenset[bytes]:
         port = self.address.port
-        return frozenset(f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost"))
+        own = (f"{name}:{port}" for name in ("127.0.0.1", "localhost", self.address.host))
+        return frozenset(name.lower().encode() for name in (*own, *self._names))
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -68,6 +80,7 @@ class ControlServer:
             websockets=False,
             log_enabled=False,
             backlog=128,
+            **self._encrypted,
         )
         try:
             self._loop.run_until_complete(self._server.serve())
@@ -78,18 +91,18 @@ class ControlServer:
         ends = time.monotonic() + _START_S
         while time.monotonic() < ends and self._thread.is_alive():
             try:
-                socket.create_connection((self.address.host, self.address.port), timeout=0.2).close()
+                socket.create_connection((reachable(self.address.host), self.address.port), timeout=0.2).close()
                 return
             except OSError:
                 time.sleep(0.01)
         raise Unavailable("control did not start", field="port", value=self.address.port, remedy="see its log")
 
 
-def _free_port(port: int) -> int:
-    with socket.socket() as probe:
+def _free_port(host: str, port: int) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError:
             raise Conflict("is taken", field="port", value=port, remedy="name another with --control-port") from None
         return int(probe.getsockname()[1])

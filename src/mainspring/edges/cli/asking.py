@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from mainspring.edges.api.address import ControlAddress, read_address
+from mainspring.edges.network import reachable
 from mainspring.edges.verbs.verb import Verb, encode
 from mainspring.kernel.errors import MainspringError, Unavailable
+
+if TYPE_CHECKING:
+    import http.client
 
 _SHORT_S, _LONG_S = 60.0, 24 * 3_600.0
 
@@ -55,7 +59,7 @@ def _ask_control(address: ControlAddress, verb: Verb, values: dict[str, Any], by
     import http.client
 
     wait_s = _LONG_S if verb.long_running else _SHORT_S
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=wait_s)
+    connection = _connection(address, wait_s)
     headers = {"Authorization": f"Bearer {address.token}"}
     try:
         if verb.mutates:
@@ -81,6 +85,20 @@ def _ask_control(address: ControlAddress, verb: Verb, values: dict[str, Any], by
     if answer.status != 200:
         raise Told(body)
     return body
+
+
+def _connection(address: ControlAddress, wait_s: float) -> http.client.HTTPConnection:
+    """Return a connection to control; where it speaks TLS, it must hold the certificate that its address names."""
+    import http.client
+
+    host = reachable(address.host)
+    if not address.certificate:
+        return http.client.HTTPConnection(host, address.port, timeout=wait_s)
+    import ssl
+
+    trusted = ssl.create_default_context(cafile=address.certificate)
+    trusted.check_hostname = False  # it is the very certificate, whatever name it was made for
+    return http.client.HTTPSConnection(host, address.port, timeout=wait_s, context=trusted)
 
 
 def _query(values: dict[str, Any]) -> dict[str, str]:

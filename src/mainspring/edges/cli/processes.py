@@ -18,6 +18,7 @@ class Whole(click.IntRange):
     name = "whole number"
 
 
+_HERE = "127.0.0.1"
 _PORT = Whole(0, 65_535)
 
 
@@ -29,6 +30,8 @@ def _home_of(context: click.Context, home: str | None) -> Path:
 @click.option("--home", help="the home's folder; made if there is none")
 @click.option("--port", type=_PORT, default=8080, show_default=True, help="where predictions are asked")
 @click.option("--control-port", type=_PORT, default=8081, show_default=True, help="where the page and the API are")
+@click.option("--host", default=_HERE, show_default=True, help="the address of gateways; see the manual on networks")
+@click.option("--control-host", default=_HERE, show_default=True, help="the address of the page and the API")
 @click.option("--workers", type=Whole(1, 64), default=1, show_default=True, help="gateway processes")
 @click.option("--store", help="a PostgreSQL database for the metadata: postgresql://user@host/name")
 @click.option("--standby", is_flag=True, help="wait for as long as another has the home, then take over")
@@ -38,6 +41,8 @@ def up(
     home: str | None,
     port: int,
     control_port: int,
+    host: str,
+    control_host: str,
     workers: int,
     store: str | None,
     standby: bool,
@@ -53,7 +58,8 @@ def up(
         from mainspring.adapters.stores.opening import make_home
 
         make_home(folder, store)
-    run(folder, port=port, control_port=control_port, workers=workers, standby=standby, say=click.echo)
+    listening = {"host": host, "port": port, "control_host": control_host, "control_port": control_port}
+    run(folder, **listening, workers=workers, standby=standby, say=click.echo)
 
 
 @click.command("serve", short_help="Serve the champions of a home, and say how they are asked")
@@ -85,26 +91,29 @@ def serve(context: click.Context, home: str | None, port: int, control_port: int
 @click.command("control", short_help="Run control alone: API, page, loop")
 @click.option("--home", help="the home's folder")
 @click.option("--port", type=_PORT, default=8081, show_default=True, help="where the page and the API are")
+@click.option("--host", default=_HERE, show_default=True, help="the address of the page and the API")
 @click.option("--standby", is_flag=True, help="wait for as long as another has the home, then take over")
 @click.pass_context
-def control(context: click.Context, home: str | None, port: int, standby: bool) -> None:
+def control(context: click.Context, home: str | None, port: int, host: str, standby: bool) -> None:
     """Run control alone, for supervisors of one's own."""
     from mainspring.adapters.home import Home
     from mainspring.edges.control import serve
 
-    serve(Home(_home_of(context, home)), port, standby=standby)
+    serve(Home(_home_of(context, home)), port, host=host, standby=standby)
 
 
 @click.command("gateway", short_help="Run one gateway alone: answers by the last routing snapshot")
 @click.option("--home", help="the home's folder")
 @click.option("--port", type=_PORT, default=8080, show_default=True, help="where predictions are asked")
+@click.option("--host", default=_HERE, show_default=True, help="its address")
 @click.pass_context
-def gateway(context: click.Context, home: str | None, port: int) -> None:
+def gateway(context: click.Context, home: str | None, port: int, host: str) -> None:
     """Run one gateway alone, for supervisors of one's own."""
     import os
     import sys
 
     arguments = ["-m", "mainspring.edges.gateway", "--home", str(_home_of(context, home)), "--port", str(port)]
+    arguments += ["--host", host]
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  (becomes the gateway: signals reach it)
 
 
