@@ -17,7 +17,7 @@ Status = Literal["ok", "failed", "late", "invalid", "refused"]
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True, tag="request"):
-    """What was asked: the raw body (a JSON object, or a list of them), one entity, unit and subject a row."""
+    """What was asked: rows (a JSON object, a list, or an Arrow stream); an entity, unit and subject for each."""
 
     prediction_id: str
     project: str

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from mainspring.log import arrow
 from mainspring.log.records import Assignment, Outcomes, Record, Request, Scored, SourceRows, Stopped
 
 _TEXT, _INT, _FLOAT = pl.String(), pl.Int64(), pl.Float64()
@@ -173,7 +174,9 @@ def _outcome_rows(record: Outcomes) -> list[Row]:
 
 
 def _split(body: bytes, many: int) -> Sequence[str]:
-    """Return each row's exact bytes as text: an object is one row, a list one for each object."""
+    """Return each row's exact bytes as text: an object is one row, a list one for each object; Arrow's become JSON."""
+    if body[:4] == arrow.MARK:
+        return [row.decode() for row in arrow.listed(body)]
     if many == 1 and body.lstrip()[:1] != b"[":
         return (body.decode(),)
     return [bytes(piece).decode() for piece in _objects.decode(body)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, overload
 
 import msgspec
+import numpy as np
 
 from mainspring.kernel.errors import nearest
 from mainspring.kernel.schema import Column
@@ -13,6 +14,7 @@ from mainspring.serving.decode import SHOWN, TYPES, Malformed, finisher, where_i
 from mainspring.serving.ports import Row
 
 Values = Sequence[Any]
+Array = np.typing.NDArray[Any]
 
 
 class ColumnDecoder:
@@ -50,14 +52,18 @@ class ColumnDecoder:
             columns[name] = [None if value is None else finish(value, index) for index, value in values]
         return list(zip(*columns.values(), strict=True))
 
+    def check_names(self, names: Iterable[str]) -> None:
+        """Refuse names that are no columns, and those that are missing and must not be."""
+        given = set(names)
+        for name in given - self._by_name.keys():
+            raise Malformed("unknown_field", "is not a column here", field=name, remedy=nearest(name, self._by_name))
+        for name in self.names:
+            if name not in given:
+                self._missing(name, 0)
+
     def _count(self, given: Mapping[str, Values]) -> int:
-        counts: dict[str, int] = {}
-        for name, values in given.items():
-            if name not in self._by_name:
-                raise Malformed(
-                    "unknown_field", "is not a column here", field=name, remedy=nearest(name, self._by_name)
-                )
-            counts[name] = len(values)
+        self.check_names(given)
+        counts = {name: len(values) for name, values in given.items()}
         if len(set(counts.values())) > 1:
             first, most = next(iter(counts.items()))
             name, other = next((name, other) for name, other in counts.items() if other != most)
@@ -132,3 +138,63 @@ def listed(checked: Mapping[str, Values]) -> bytes:
     """Return checked columns as a JSON list of objects: what the log keeps of the rows."""
     names = tuple(checked)
     return msgspec.json.encode([dict(zip(names, row, strict=True)) for row in zip(*checked.values(), strict=True)])
+
+
+class ColumnRows(Sequence[Row]):
+    """Rows that stay columns: each an array of numbers, in which NaN is missing, or a list of plain values.
+
+    >>> rows = ColumnRows(2, [["UA1", "UA2"], np.array([228.0, np.nan])])
+    >>> rows[1], rows.column(1)
+    (('UA2', None), [228.0, None])
+    """
+
+    def __init__(self, count: int, columns: Sequence[Array | list[Any]]) -> None:
+        self._count = count
+        self.columns = columns
+        self._plain: dict[int, list[Any]] = {}
+
+    def column(self, place: int) -> list[Any]:
+        """Return the plain values of a column; what is missing is None."""
+        found = self._plain.get(place)
+        if found is None:
+            column = self.columns[place]
+            found = self._plain[place] = column if isinstance(column, list) else plain(column)
+        return found
+
+    def take(self, places: Sequence[int]) -> ColumnRows:
+        """Return some of the rows."""
+        if len(places) == self._count:
+            return self
+        columns = [
+            [column[place] for place in places] if isinstance(column, list) else column[list(places)]
+            for column in self.columns
+        ]
+        return ColumnRows(len(places), columns)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Row]: ...
+    def __getitem__(self, place: int | slice) -> Row | Sequence[Row]:
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(self._count))]
+        if not -self._count <= place < self._count:
+            raise IndexError(place)
+        return tuple([self.column(at)[place] for at in range(len(self.columns))])
+
+
+def plain(column: Array) -> list[Any]:
+    """Return an array's values, None for NaN."""
+    values: list[Any] = column.tolist()
+    if column.dtype.kind == "f":
+        for place in np.flatnonzero(np.isnan(column)).tolist():
+            values[place] = None
+    return values
+
+
+def column_of(rows: Sequence[Row], place: int) -> list[Any]:
+    """Return one column of rows, however they are held."""
+    return rows.column(place) if isinstance(rows, ColumnRows) else [row[place] for row in rows]

@@ -40,7 +40,7 @@ def inputs(
     logged: Sequence[Logged], signature: Signature, columns: Sequence[Column], views: Sequence[ViewSpec]
 ) -> list[Row]:
     """Return the rows that the version saw, rebuilt from the log alone."""
-    decoder = RowDecoder(columns)
+    decoder = RowDecoder(columns, [column.name for column in columns if column.nullable])  # Arrow leaves them out whole
     assembly = Assembly(signature, columns, views)
     rows = []
     for one in logged:

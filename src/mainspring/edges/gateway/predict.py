@@ -20,6 +20,7 @@ from mainspring.edges.gateway.limits import (
     decision_time,
     read_query,
 )
+from mainspring.edges.gateway.protocols.arrow import CONTENT_TYPE as ARROW
 from mainspring.edges.gateway.protocols.codec import Given
 from mainspring.edges.gateway.snapshot import Arm, Local, Model
 from mainspring.kernel.crashpoints import reached
@@ -93,8 +94,9 @@ class Answers:
 
 
 async def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
-    """Answer ``POST /predict/{model}``: one object or a list of them."""
-    return await answer(gateway, scope, proto, name, "native")
+    """Answer ``POST /predict/{model}``: one object or a list of them, or a stream of Arrow batches."""
+    protocol = "arrow" if scope.headers.get("content-type") == ARROW else "native"
+    return await answer(gateway, scope, proto, name, protocol)
 
 
 async def answer(

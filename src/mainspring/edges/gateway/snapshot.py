@@ -190,7 +190,7 @@ class Model:
         self.pinned = {self.arms[id].number: self.arms[id] for id in route.pinned}
         numbers = tuple(sorted({self.champion.number, *self.pinned}))
         decides = self.champion.threshold is not None
-        self.described = Described(route.name, route.columns, self.champion.number, numbers, decides)
+        self.described = Described(route.name, route.columns, self.champion.number, numbers, decides, route.max_rows)
         self.codecs = spoken(self.described, decoder)
 
     def look_up(self, rows: Sequence[Row], at_us: int) -> list[Sequence[Looked]]:

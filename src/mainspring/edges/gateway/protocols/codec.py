@@ -14,9 +14,9 @@ Headers = list[tuple[str, str]]
 
 
 class Decoded(msgspec.Struct, gc=False):
-    """What a body asks: rows in the order of the model's columns, and the same rows as JSON for the log.
+    """What a body asks: rows in the order of the model's columns, and the same rows as the log keeps them.
 
-    ``listed`` is one JSON object or a list of them, cut from the body as it came wherever the body holds such.
+    ``listed`` is one JSON object or a list of them, or an Arrow stream, as it came wherever the body holds such.
     ``several`` says that the caller sent a list; ``note`` is what the codec itself remembers until it answers.
     """
 
@@ -27,13 +27,14 @@ class Decoded(msgspec.Struct, gc=False):
 
 
 class Described(msgspec.Struct, frozen=True):
-    """What a protocol may tell of a model: its columns, its versions that can be asked, and whether it decides."""
+    """What a protocol may tell of a model: its columns, the versions that can be asked, and whether it decides."""
 
     name: str
     columns: tuple[Column, ...]
     champion: int
     versions: tuple[int, ...]
     decides: bool
+    most_rows: int
 
 
 class Answerer(Protocol):

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from mainspring.edges.gateway.limits import WrongContentType
+from mainspring.edges.gateway.protocols.arrow import CONTENT_TYPE as ARROW
 from mainspring.edges.gateway.protocols.codec import Codec, Decoded, Given, Headers
 
 JSON = "application/json"
 CSV = "text/csv"
 LINES = "application/jsonlines"
 ALSO_LINES = ("application/x-ndjson", "application/x-jsonlines")
-ARROW = "application/vnd.apache.arrow.stream"
 _ANY = ("*/*", "application/*")
 _UNSAID = "application/x-www-form-urlencoded"  # what curl says of a body when nobody told it
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mainspring.edges.gateway.protocols.arrow import CONTENT_TYPE, ArrowStream
 from mainspring.edges.gateway.protocols.codec import Codec, Described
 from mainspring.edges.gateway.protocols.csv import Csv
 from mainspring.edges.gateway.protocols.invocations import CSV, JSON, LINES, Invocations
@@ -17,6 +18,11 @@ from mainspring.serving.decode import RowDecoder
 def spoken(model: Described, decoder: RowDecoder) -> dict[str, Codec]:
     """Return every codec of a model by its name."""
     table = Table(model.columns, decoder)
-    negotiated: dict[str, Codec] = {JSON: Mlflow(table), CSV: Csv(table), LINES: JsonLines(decoder)}
-    codecs: list[Codec] = [Native(decoder), OpenInference(table, model), TfServing(table), Invocations(negotiated)]
+    arrow = ArrowStream(table.columns, model.most_rows)
+    negotiated: dict[str, Codec] = {
+        JSON: Mlflow(table), CSV: Csv(table), LINES: JsonLines(decoder), CONTENT_TYPE: arrow,
+    }  # fmt: skip
+    codecs: list[Codec] = [
+        Native(decoder), arrow, OpenInference(table, model), TfServing(table), Invocations(negotiated),
+    ]  # fmt: skip
     return {codec.name: codec for codec in codecs}
