@@ -25,12 +25,26 @@ if TYPE_CHECKING:
         sql,
     )
     from mainspring.registry.model import Batching
-    from mainspring.release.policy import Canary, Immediate, Shadow
+    from mainspring.release.policy import (
+        ABTest,
+        Approval,
+        Bandit,
+        BlueGreen,
+        Canary,
+        ChampionChallenger,
+        Immediate,
+        Shadow,
+    )
     from mainspring.training.spec import Retrain
 
 __all__ = [
+    "ABTest",
+    "Approval",
+    "Bandit",
     "Batching",
+    "BlueGreen",
     "Canary",
+    "ChampionChallenger",
     "Drift",
     "FeatureView",
     "Health",

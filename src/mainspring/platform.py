@@ -76,7 +76,12 @@ class Platform:
         )
         self.checks = CheckService(store=self.store, registry=self.registry, log=self.log, blobs=self.blobs)
         self.releases = ReleaseService(
-            store=self.store, registry=self.registry, log=self.log, clock=self.clock, passed=self.checks.passed
+            store=self.store,
+            registry=self.registry,
+            log=self.log,
+            clock=self.clock,
+            passed=self.checks.passed,
+            roles=self.settings.roles,
         )
         self.rehearsals = RehearsalService(
             registry=self.registry,

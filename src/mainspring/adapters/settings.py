@@ -32,14 +32,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     only ``webhook_hosts`` are reached; private addresses and plain HTTP must be allowed on purpose. Monitors are looked
     at ``watch_every`` so often. Predictions and outcomes are kept for ``keep_predictions`` (for ever if not said; a
     model may say otherwise), and an outcome of something that nobody asked about waits for ``park_outcomes`` (twice its
-    model's ``matures_after`` if not said). ``limits`` is what a gateway worker takes.
+    model's ``matures_after`` if not said). ``limits`` is what a gateway worker takes. ``roles``
+    says who has which role, for releases that ask somebody for approval.
 
     ``ledger_heads`` is a file, best on another disk, that gets the ledger's newest head after each turn of the loop.
 
     ``store`` is the URL of a PostgreSQL database that takes the place of ``meta.db``; a control that was not heard of
     for ``store_lease`` gives way to one that stands by. A model process that holds more than ``model_memory_mb`` is
     ended and started anew.
-    for ``store_lease`` gives way to one that stands by.
     On another address than loopback, keys are required (``require_keys`` asks for them on loopback too), and either
     ``tls_cert`` and ``tls_key`` are named or ``behind_proxy`` states that a proxy ends TLS. ``hosts`` are the names by
     which the page and the API of control may be asked then, such as ``mainspring.example:8081``.
@@ -69,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: str = ""
     store_lease: str = "10s"
     model_memory_mb: int = 4_096
+    roles: dict[str, tuple[str, ...]] = {}
 
     def __post_init__(self) -> None:
         for name in ("read_sources_every", "watch_every", "store_lease"):
@@ -113,7 +114,7 @@ def read_settings(home: Path, environment: Mapping[str, str] | None = None) -> t
     for name in Settings.__struct_fields__:
         text = environment.get(PREFIX + name.upper())
         if text is not None:
-            values[name] = text.split(",") if name in _LISTS else text
+            values[name] = text.split(",") if name in _LISTS else _roles(text) if name == "roles" else text
             origins[name] = PREFIX + name.upper()
     values["limits"] = _limits(values.get("limits", {}), environment, origins, str(path))
     try:
@@ -182,6 +183,12 @@ def keep_setting(home: Path, name: str, value: str) -> None:
 
 def _strip_password(url: str) -> str:
     return without_password(url).replace(":***@", "@", 1) if without_password(url) != url else url
+
+
+def _roles(text: str) -> dict[str, list[str]]:
+    """Read roles as an environment gives them: ``risk=ann,bob;owner=cy``."""
+    pairs = [part.partition("=") for part in text.split(";") if part.strip()]
+    return {role.strip(): [one.strip() for one in who.split(",") if one.strip()] for role, _, who in pairs}
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -50,11 +50,21 @@ class PredictionLog:
         return self._rows("requests", REQUESTS, model, since_us, until_us)
 
     def assignments(
-        self, model: str, release: str | None = None, since_us: int | None = None, until_us: int | None = None
+        self,
+        model: str,
+        release: str | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        *,
+        actions: bool = False,
     ) -> pl.DataFrame:
-        """Return which arm each row drew, with its propensity; of one release, or of all."""
+        """Return which arm each row drew, with its propensity; of one release, or of all.
+
+        With ``actions`` also all that could have been drawn among several, with propensities, as JSON.
+        """
         only = [pl.col("release") == release] if release is not None else []
-        return self._rows("assignments", ASSIGNMENTS, model, since_us, until_us, only=only)
+        columns = (*ASSIGNMENTS, "actions") if actions else ASSIGNMENTS
+        return self._rows("assignments", columns, model, since_us, until_us, only=only)
 
     def scored(
         self,

@@ -6,7 +6,7 @@ The version under the alias ``baseline`` stays in shadow for comparison, outside
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Literal, Protocol
 
 import msgspec
@@ -25,8 +25,11 @@ from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
 from mainspring.release.release import Release
 from mainspring.release.service import ReleaseService
+from mainspring.serving.draw import HELD_OUT
 from mainspring.serving.placement import DEADLINE_MS, placement
 from mainspring.serving.routing import (
+    ArmRoute,
+    HoldoutRoute,
     KeyRoute,
     ModelRoute,
     Package,
@@ -123,7 +126,7 @@ class Publisher:
             baseline = self._registry.alias(model.id, "baseline")
             needed = self._needed(champion, baseline, running[model.id])
             able = {version.id: version for version in needed if _asked_alike(version, champion)}
-            route = _model_route(model, champion, baseline, running[model.id], able)
+            route = _model_route(model, champion, baseline, running[model.id], able.keys())
             routes.append(msgspec.structs.replace(route, max_rows=self._max_rows))
             deadline_ms = routes[-1].deadline_ms
             for version in able.values():
@@ -146,7 +149,7 @@ class Publisher:
         if baseline is not None:
             yield baseline
         for release in running:
-            for version in (release.challenger, *release.shadows):
+            for version in (*release.challengers, *release.shadows):
                 yield self._registry.version(version)
 
     def _views(self, digests: Sequence[str]) -> Iterable[ViewRoute]:
@@ -179,17 +182,17 @@ def _asked_alike(version: Version, champion: Version) -> bool:
 
 
 def _model_route(
-    model: ModelRow, champion: Version, baseline: Version | None, running: Sequence[Release], able: Collection[str]
+    model: ModelRow, champion: Version, baseline: Version | None, running: Sequence[Release], able: Set[str]
 ) -> ModelRoute:
     spec = model.spec
-    drawing = next((release for release in running if release.share > 0 and release.challenger in able), None)
+    drawing = next((one for one in running if one.share > 0 and able >= set(one.challengers)), None)
     shadows = {
-        ShadowRoute(version, release.id)
+        ShadowRoute(version, release.id, release.terms.sample)
         for release in running
         for version in release.shadows
         if version != champion.id and version in able
     }
-    if drawing is not None:  # rows that the challenger answers are scored by the champion too: the evidence is paired
+    if drawing is not None and drawing.shadows:  # what the challenger answers is scored by the champion too: in pairs
         shadows.add(ShadowRoute(champion.id, drawing.id))
     there = {champion.id, *(shadow.version for shadow in shadows)}
     if baseline is not None and baseline.id in able and baseline.id not in there:
@@ -205,6 +208,7 @@ def _model_route(
         columns=champion.signature.requested,
         champion=champion.id,
         release=_release_route(drawing) if drawing else None,
+        holdout=_holdout(model, running),
         shadows=tuple(sorted(shadows, key=lambda shadow: (shadow.version, shadow.release))),
         outcome_kind=_outcome_kind(model, champion),
         deadline_ms=spec.deadline_ms if spec else DEADLINE_MS,
@@ -218,14 +222,25 @@ def _outcome_kind(model: ModelRow, champion: Version) -> Literal["bool", "float"
     return "bool" if champion.signature.task == "binary" else "float"
 
 
+def _holdout(model: ModelRow, running: Sequence[Release]) -> HoldoutRoute | None:
+    """Return the units that no release may draw: those of the model, and more while a running policy asks for more."""
+    declared = model.spec.holdout if model.spec is not None else 0.0
+    share = max([declared, *(release.policy.holdout for release in running)])
+    return HoldoutRoute(share, digest_of([HELD_OUT, model.id])[:16]) if share > 0 else None
+
+
 def _release_route(release: Release) -> ReleaseRoute:
+    (first, share), *others = release.shares
+    allocation = release.terms.allocation
     return ReleaseRoute(
         id=release.id,
         epoch=release.epoch,
         salt=release.salt,
-        challenger=release.challenger,
-        share=release.share,
+        challenger=first,
+        share=share,
         planned_requests=release.planned_requests,
+        others=tuple(ArmRoute(version, own) for version, own in others),
+        per="request" if allocation is not None and allocation.per == "request" else "unit",
     )
 
 

@@ -106,6 +106,7 @@ def _model(model: Model) -> ModelSpec:
         deadline_ms=model.deadline_us // 1_000,
         classes=model.classes,
         batching=model.batching,
+        holdout=model.holdout,
     )
 
 

@@ -150,6 +150,7 @@ class Model(metaclass=Declaration):
     ``source`` gives the training rows; it is the outcome's unless stated. ``unit`` is the column that a release draws
     by and ``subject`` the one whose data it is; both are request columns. ``keep`` is how long predictions are kept.
     ``batching`` says how many rows that wait are put into one call where a version runs in a process of its own.
+    A share of units, the ``holdout``, meets the champion for good, whatever is released.
 
     >>> import mainspring as ms
     >>> late = ms.Model(
@@ -179,6 +180,7 @@ class Model(metaclass=Declaration):
         subject: str | None = None,
         keep: str | None = None,
         threshold: float | None = None,
+        holdout: float = 0.0,
         deadline: str = "1s",
         classes: Sequence[str] = (),
         checks: Sequence[Any] = (),
@@ -202,6 +204,7 @@ class Model(metaclass=Declaration):
         self.subject = optional_text(f"{place}.subject", subject)
         self.keep_us = span_us(f"{place}.keep", keep)
         self.threshold = typed(f"{place}.threshold", threshold, (int, float, type(None)), "a number")
+        self.holdout = share_of(f"{place}.holdout", holdout)
         self.deadline_us = span_us(f"{place}.deadline", deadline) or 0
         self.classes = names(f"{place}.classes", classes)
         self.checks = _parts(f"{place}.checks", checks)
@@ -374,6 +377,14 @@ def span_us(field: str, value: Any) -> int | None:
     except InvalidInput as error:
         fault(error.what, field=field, value=value, remedy=error.remedy)
         return None
+
+
+def share_of(field: str, value: Any) -> float:
+    """Return a share of at least nothing and less than half."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < 0.5:
+        fault("must be a share from 0 to below 0.5", field=field, value=value)
+        return 0.0
+    return float(value)
 
 
 def one_of(field: str, value: Any, known: Sequence[str]) -> Any:

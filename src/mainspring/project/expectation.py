@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from mainspring.project.manifest import ModelEntry
 from mainspring.release.evidence.forecast import Forecast
-from mainspring.release.evidence.losses import CLASSIFYING, loss
-from mainspring.release.outlook import DIFFERENCE_SHARE, Past, forecast
-from mainspring.release.policy import Immediate, Policy
+from mainspring.release.evidence.losses import CLASSIFYING
+from mainspring.release.outlook import DIFFERENCE_SHARE, Past, forecast, loss_of
+from mainspring.release.policy import Policy
+from mainspring.release.policy.outline import outline
 
 SHARE_OF_BOUND = 0.25  # of a bounded loss, taken as its standard deviation until it was seen
 LOG_LOSS_SD = 0.5
@@ -14,12 +15,8 @@ LOG_LOSS_SD = 0.5
 
 def expectation(entry: ModelEntry, policy: Policy, rows_per_day: float | None) -> Forecast:
     """Return a forecast that takes each row of the training source for a request and each outcome as known in time."""
-    if isinstance(policy, Immediate):
-        return Forecast(0, 0.0, 0.0, 0.0, True, "an immediate release needs no evidence")
-    fixed = loss(policy.metric, bound=policy.bound)
-    spread = (
-        LOG_LOSS_SD if policy.metric == "log_loss" or policy.metric in CLASSIFYING else fixed.bound * SHARE_OF_BOUND
-    )
+    fixed = loss_of(outline(policy))
+    spread = LOG_LOSS_SD if fixed.metric in CLASSIFYING else fixed.bound * SHARE_OF_BOUND
     past = Past(
         horizon_us=entry.spec.outcome.matures_after_us,
         loss=fixed,

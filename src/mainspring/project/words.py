@@ -11,14 +11,24 @@ from mainspring.monitoring.spec import Drift, Health, Quality, Silence
 from mainspring.project.collection import Faulty, GuardedModule, fault, guarded, is_collecting
 from mainspring.project.declarations import PUBLIC
 from mainspring.registry.model import Batching
-from mainspring.release.policy import Canary, Immediate, Shadow
+from mainspring.release.policy import (
+    ABTest,
+    Approval,
+    Bandit,
+    BlueGreen,
+    Canary,
+    ChampionChallenger,
+    Immediate,
+    Shadow,
+)
 from mainspring.training.spec import Retrain
 
 
 @cache
 def words() -> dict[str, Any]:
     """Return every public word with what it stands for."""
-    specs = (Canary, Immediate, Shadow, Drift, Quality, Health, Silence, Retrain, Batching)
+    policies = (Immediate, BlueGreen, Shadow, Canary, ABTest, Bandit, ChampionChallenger, Approval)
+    specs = (*policies, Drift, Quality, Health, Silence, Retrain, Batching)
     return {
         **PUBLIC,
         **{spec.__name__: guarded(spec, spec.__name__) for spec in specs},

@@ -85,7 +85,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``source`` gives the training rows: it holds the entity, the keys, the inputs and the predict_at column.
     ``columns`` (filled in by ``apply``) are the request's columns with their kinds. ``unit`` is the column that routing
     draws by, ``subject`` the one whose data it is (both default to the entity, and to nobody). Predictions are kept for
-    ``keep_us``; as long as the home's settings say if that is None.
+    ``keep_us``; as long as the home's settings say if that is None. A share of units, the ``holdout``, always meets
+    the champion.
     """
 
     name: str
@@ -106,6 +107,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline_ms: int = 1_000
     classes: tuple[str, ...] = ()
     batching: Batching = Batching()
+    holdout: float = 0.0
 
     def recipe(self, name: str | None = None) -> Recipe | None:
         """Return the recipe of that name, or the first one."""

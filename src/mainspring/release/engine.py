@@ -2,165 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from mainspring.kernel.errors import Conflict
+from mainspring.kernel.errors import Conflict, Refused
+from mainspring.release.decision import Decision, Kind, Say, Verdict
 from mainspring.release.evidence.gathered import Evidence
-from mainspring.release.evidence.stream import Measured
-from mainspring.release.terms import (
-    ANCHOR,
-    FAILED,
-    LABEL,
-    LABELLED,
-    LATE,
-    QUALITY,
-    RATIO,
-    RATIO_LABELLED,
-    SHADOW_FAILED,
-    SHADOW_LATE,
-    Terms,
-)
+from mainspring.release.proof import STOPS, Missing, early, missing_approval, stop_of, unproven, unsound
+from mainspring.release.several import bandit, bandit_at_horizon, contest, stopped
+from mainspring.release.state import OVER, Approved, Contender, Facts, Seen, Stage, State, Status, Waiver
+from mainspring.release.terms import QUALITY, Terms
 
-Status = Literal["running", "held", "promoted", "rolled_back", "returned", "aborted"]
-Stage = Literal["shadow", "canary", "over"]
-Kind = Literal[
-    "start", "wait", "advance", "promote", "roll_back", "return", "hold", "resume", "abort", "rebase"
+__all__ = [
+    "COMMANDS", "OVER", "STOPS", "Approved", "Command", "Contender", "Decision", "Facts", "Kind", "Seen", "Stage",
+    "State", "Status", "Verdict", "Waiver", "acknowledged", "after", "command", "decide", "promotion",
 ]  # fmt: skip
-Verdict = Literal["advance", "roll_back", "inconclusive"]
-Command = Literal["hold", "resume", "abort", "promote", "roll_back"]
-COMMANDS: tuple[Command, ...] = ("hold", "resume", "abort", "promote", "roll_back")
-OVER: tuple[Status, ...] = ("promoted", "rolled_back", "returned", "aborted")
 
-STOPS = {
-    QUALITY: ("quality_worse", "its answers are worse than the champion's"),
-    SHADOW_FAILED: ("failures", "it fails more often than the champion on the same rows"),
-    SHADOW_LATE: ("late", "it answers late more often than the champion on the same rows"),
-    FAILED: ("failures", "units drawn to it met more failures"),
-    LATE: ("late", "units drawn to it met more late answers"),
-    LABEL: ("label_moved", "its answers change the outcome, so paired evidence is void"),
-    LABELLED: ("labelled_share_moved", "its answers change how many outcomes become known"),
-    RATIO: ("sample_ratio", "units do not reach it as often as the draw says"),
-    RATIO_LABELLED: ("sample_ratio_labelled", "labelled units are not split as the draw says"),
-}
-
-
-class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a release stands. ``step`` counts the shares reached (0 in shadow); ``share`` is what it draws now.
-
-    ``generation``: evidence counts from this one. ``stage_generation`` and ``acknowledged_us``: with which and when the
-    gateways had taken the present stage up; ``changed_generation``: which they had when it was decided.
-    """
-
-    status: Status = "running"
-    stage: Stage = "shadow"
-    step: int = 0
-    share: float = 0.0
-    epoch: int = 1
-    started_us: int = 0
-    stage_since_us: int = 0
-    changed_generation: int = -1
-    generation: int | None = None
-    stage_generation: int | None = None
-    acknowledged_us: int | None = None
-    ended_us: int | None = None
-    reason: str = ""
-    share_changes: tuple[int, ...] = ()
-    comparisons: int = 1
-
-    @property
-    def over(self) -> bool:
-        return self.status in OVER
-
-
-class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is so at this moment beside the evidence. ``disabled``: why a gateway took the challenger out by itself."""
-
-    champion: str | None
-    compared_with: str
-    challenger: str = ""
-    disabled: str = ""
-    another_draws: bool = False
-    step_requests: int = 0
-    shadow_requests: int = 0
-    too_late_outcomes: int = 0
-    best_effort_rows: int = 0
-
-    @property
-    def uncounted(self) -> str:
-        """Say what came and could not count, in brackets; nothing where all of it counted."""
-        said = []
-        if self.too_late_outcomes:
-            said.append(f"{self.too_late_outcomes} outcomes came too late")
-        if self.best_effort_rows:
-            said.append(f"{self.best_effort_rows} rows were logged under best_effort, which cannot promote")
-        return f" ({'; '.join(said)})" if said else ""
-
-
-class Waiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A person's (or a declared policy's) word in place of evidence: who, and why. The ledger names both."""
-
-    by: str
-    reason: str
-
-    def __post_init__(self) -> None:
-        if not self.by.strip() or not self.reason.strip():
-            raise Conflict("a promotion without evidence needs a name and a reason", field="reason")
-
-
-class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One step of a release with its reason and numbers: what is stored, shown and tested.
-
-    ``stage``, ``step`` and ``share`` are those after it. ``waiting`` names what is still missing.
-    """
-
-    kind: Kind
-    verdict: Verdict
-    reason: str
-    sentence: str
-    at_us: int
-    stage: Stage
-    step: int
-    share: float
-    measured: tuple[Measured, ...] = ()
-    units: int = 0
-    coverage: float | None = None
-    labelled_share: float | None = None
-    waiting: tuple[str, ...] = ()
-    by: str = ""
-    terms_digest: str = ""
-
-    def numbers(self) -> dict[str, Any]:
-        """Return what the ledger keeps beside the reason."""
-        body: dict[str, Any] = msgspec.to_builtins(self)
-        for key in ("kind", "sentence", "at_us", "by"):
-            del body[key]
-        return {**body, "measured": {one.pop("name"): one for one in body["measured"]}}
+Command = Literal["hold", "resume", "abort", "promote", "roll_back", "approve"]
+COMMANDS: tuple[Command, ...] = ("hold", "resume", "abort", "promote", "roll_back", "approve")
+STAGES: dict[str, Stage] = {"blue_green": "kept", "ab_test": "test"}  # else a canary
 
 
 def decide(terms: Terms, state: State, evidence: Evidence | None, facts: Facts, now_us: int) -> Decision:
     """Return what happens to a release now. A stop dominates; only positive evidence advances; the rest waits."""
-    say = _Say(terms, state, evidence, now_us)
+    say = Say(terms, state, evidence, now_us)
     if state.over:
         return say("wait", "inconclusive", "over", f"it is over: {state.status}")
-    if facts.champion == facts.challenger and facts.challenger:
+    if facts.champion is not None and facts.champion in _challengers(state, facts):
         return say("return", "inconclusive", "champion_changed", "somebody made the challenger champion by hand")
-    stopped = _stop(say, evidence, facts, early=_early(terms, state, now_us))
-    if stopped is not None:
-        return stopped
+    stop = _stop(say, terms, state, evidence, facts, now_us)
+    if stop is not None:
+        return stop
     if facts.champion != facts.compared_with:
         if state.stage == "shadow" and facts.champion is not None:
             return say("rebase", "inconclusive", "champion_changed", "the champion changed: compare with the new one")
-        return say("return", "inconclusive", "champion_changed", "the champion changed during the canary")
-    late = _deadline(say, terms, state, evidence, now_us)
+        return say("return", "inconclusive", "champion_changed", f"the champion changed during {_NAMES[state.stage]}")
+    late = _deadline(say, terms, state, evidence, facts, now_us)
     if late is not None:
         return late
     if state.status == "held":
         return say("wait", "inconclusive", "held", "a person holds it")
+    if terms.strategy == "bandit":
+        return bandit(say, terms, state, facts, now_us)
+    if state.contest:
+        return contest(say, terms, state, facts, now_us)
     missing = _missing(terms, state, evidence, facts, now_us)
-    if missing or evidence is None:
-        return say("wait", "inconclusive", missing[0][0], missing[0][1], waiting=tuple(one[0] for one in missing))
+    if missing:
+        return _precise(say, terms, state, evidence) or say(
+            "wait", "inconclusive", *missing[0], waiting=tuple(one[0] for one in missing)
+        )
     return _onward(say, terms, state, evidence)
 
 
@@ -171,9 +62,11 @@ def promotion(state: State, warrant: Evidence | Waiver, reason: str, now_us: int
     return _ended(state, "promoted", reason, now_us)
 
 
-def command(terms: Terms, state: State, order: Command, by: str, reason: str, now_us: int) -> Decision:
+def command(
+    terms: Terms, state: State, order: Command, by: str, reason: str, now_us: int, *, started_by: str = ""
+) -> Decision:
     """Return a person's command as a decision. Abort is legal in every state; what is illegal is a ``Conflict``."""
-    say = _Say(terms, state, None, now_us, by=by)
+    say = Say(terms, state, None, now_us, by=by)
     if order == "abort":
         if state.over:
             return say("wait", "inconclusive", "over", f"it is over: {state.status}")
@@ -188,8 +81,10 @@ def command(terms: Terms, state: State, order: Command, by: str, reason: str, no
         if state.status != "held":
             raise Conflict("the release is not held", field="release")
         return say("resume", "inconclusive", "resumed_by_hand", reason)
+    if order == "approve":
+        return _approve(say, terms, state, by, reason, started_by)
     if order == "promote":
-        return say("promote", "advance", "promoted_by_hand", reason)
+        return _promote_by_hand(say, terms, state, reason)
     return say("roll_back", "roll_back", "rolled_back_by_hand", reason)
 
 
@@ -199,22 +94,23 @@ def after(state: State, decision: Decision, warrant: Evidence | Waiver | None = 
     if decision.kind == "promote":
         if warrant is None:
             raise Conflict("nothing is promoted without evidence or a named waiver", field="evidence")
-        return promotion(state, warrant, decision.reason, now_us)
+        return _with_contenders(promotion(state, warrant, decision.reason, now_us), decision)
     if decision.kind in _ENDS:
-        return _ended(state, _ENDS[decision.kind], decision.reason, now_us)
+        return _with_contenders(_ended(state, _ENDS[decision.kind], decision.reason, now_us), decision)
     if decision.kind == "hold":
         return msgspec.structs.replace(state, status="held", reason=decision.reason)
     if decision.kind == "resume":
         return msgspec.structs.replace(state, status="running", reason=decision.reason)
+    if decision.kind == "approve":
+        return msgspec.structs.replace(state, approved=Approved(decision.by, now_us, decision.sentence))
+    if decision.kind in ("drop", "reweigh"):
+        moved = _with_contenders(msgspec.structs.replace(state, reason=decision.reason), decision)
+        return _shares_set(moved, decision) if state.draws else moved
     if decision.kind == "advance":
-        return msgspec.structs.replace(
-            _restaged(state, now_us),
-            stage="canary",
-            step=decision.step,
-            share=decision.share,
-            reason=decision.reason,
-            share_changes=(*state.share_changes, now_us),
+        staged = msgspec.structs.replace(
+            _restaged(state, now_us), stage=decision.stage, step=decision.step, reason=decision.reason
         )
+        return _shares_set(_with_contenders(staged, decision), decision)
     if decision.kind == "rebase":
         return msgspec.structs.replace(
             _restaged(state, now_us),
@@ -235,6 +131,10 @@ def acknowledged(state: State, generation: int, now_us: int) -> State:
 
 
 _ENDS: dict[str, Status] = {"roll_back": "rolled_back", "return": "returned", "abort": "aborted"}
+_NAMES: dict[Stage, str] = {
+    "shadow": "the shadow", "canary": "the canary", "kept": "the time that the old one was kept", "test": "the test",
+    "bandit": "the bandit", "over": "its end",
+}  # fmt: skip
 
 
 def _restaged(state: State, now_us: int) -> State:
@@ -253,136 +153,159 @@ def _ended(state: State, status: Status, reason: str, now_us: int) -> State:
     )
 
 
-def _early(terms: Terms, state: State, now_us: int) -> bool:
-    """Tell whether a shadow is too young for its quality to be judged: nobody is harmed by waiting."""
-    waits = state.stage == "shadow" and terms.estimator == "paired" and terms.shadow_least_us > 0
-    return waits and now_us < state.stage_since_us + terms.shadow_least_us + terms.horizon_us
+def _with_contenders(state: State, decision: Decision) -> State:
+    contenders = decision.contenders
+    if state.over:
+        contenders = tuple(msgspec.structs.replace(one, share=0.0) for one in contenders)
+    return msgspec.structs.replace(state, contenders=contenders)
 
 
-def _stop(say: _Say, evidence: Evidence | None, facts: Facts, *, early: bool) -> Decision | None:
+def _shares_set(state: State, decision: Decision) -> State:
+    changes = (*state.share_changes, decision.at_us)
+    return msgspec.structs.replace(state, share=decision.share, share_changes=changes, shares_us=decision.at_us)
+
+
+def _challengers(state: State, facts: Facts) -> tuple[str, ...]:
+    return (facts.challenger, *(one.version for one in state.contest)) if facts.challenger else ()
+
+
+def _stop(
+    say: Say, terms: Terms, state: State, evidence: Evidence | None, facts: Facts, now_us: int
+) -> Decision | None:
+    if state.contest:
+        return stopped(say, terms, state, facts, now_us)
     if facts.disabled:
         return say(
             "roll_back", "roll_back", "tripwire", f"it failed grossly and a gateway took it out: {facts.disabled}"
         )
-    for one in evidence.measured if evidence is not None else ():
-        if one.stops and not (early and one.name == QUALITY):
-            reason, sentence = STOPS[one.name]
-            return say("roll_back", "roll_back", reason, sentence)
-    return None
+    why = stop_of(evidence, young=early(terms, state, now_us))
+    return None if why is None else say("roll_back", "roll_back", *why)
 
 
-def _deadline(say: _Say, terms: Terms, state: State, evidence: Evidence | None, now_us: int) -> Decision | None:
+def _deadline(
+    say: Say, terms: Terms, state: State, evidence: Evidence | None, facts: Facts, now_us: int
+) -> Decision | None:
     over = now_us >= state.started_us + terms.deadline_us
     shadow_ends_us = state.started_us + terms.shadow_us + terms.horizon_us
-    proven = evidence is not None and terms.estimator == "paired" and not _unproven(terms, evidence)
-    undecided = state.stage == "shadow" and terms.estimator == "paired" and now_us >= shadow_ends_us and not proven
-    if not over and not undecided:
+    in_shadow = state.stage == "shadow" and terms.estimator == "paired" and now_us >= shadow_ends_us
+    if not over and not (in_shadow and not _proven(terms, state, evidence, facts)):
         return None
+    if over and terms.strategy == "bandit":
+        won = bandit_at_horizon(say, terms, state, facts, now_us)
+        if won is not None:
+            return won
     reason = "deadline" if over else "undecided_in_shadow"
+    told = _difference(terms, evidence)
     if terms.on_deadline == "return":
-        return say("return", "inconclusive", reason, "the time agreed is over without a decision: the champion stays")
+        sentence = f"the time agreed is over without a decision: the champion stays{told}"
+        return say("return", "inconclusive", reason, sentence)
     if state.status == "held":
         return None
-    return say("hold", "inconclusive", reason, "the time agreed is over without a decision: a person decides")
+    return say("hold", "inconclusive", reason, f"the time agreed is over without a decision: a person decides{told}")
 
 
-def _missing(terms: Terms, state: State, evidence: Evidence | None, facts: Facts, now_us: int) -> list[tuple[str, str]]:
-    missing: list[tuple[str, str]] = []
-    if state.acknowledged_us is None:
+def _proven(terms: Terms, state: State, evidence: Evidence | None, facts: Facts) -> bool:
+    found = [facts.of(one.version).evidence for one in state.contest] if state.contest else [evidence]
+    return terms.judged and any(one is not None and not unproven(terms, one) for one in found)
+
+
+def _missing(terms: Terms, state: State, evidence: Evidence | None, facts: Facts, now_us: int) -> Missing:
+    missing: Missing = []
+    if state.acknowledged_us is None and terms.strategy != "immediate":
         missing.append(("not_acknowledged", "the gateways have not taken it up yet"))
-    if evidence is None:
+    if evidence is None and terms.judged and terms.shadow_requests is None:
         return [*missing, ("no_evidence", f"nothing was measured yet{facts.uncounted}")]
-    if state.stage == "canary":
-        held_us = now_us - (state.acknowledged_us if state.acknowledged_us is not None else now_us)
-        if held_us < terms.hold_us:
-            missing.append(("hold", "the share has not been held long enough"))
-        if facts.step_requests < terms.step_requests:
-            missing.append(("few_requests", "the challenger has answered too few requests at this share"))
-        if state.step == len(terms.steps):
-            missing += _unproven(terms, evidence, facts.uncounted) + _unsound(terms, evidence, now_us)
-        return missing
-    if terms.estimator == "paired" or not terms.steps:
-        if _early(terms, state, now_us):
+    if state.stage == "shadow":
+        return missing + _missing_in_shadow(terms, state, evidence, facts, now_us) + missing_approval(terms, state)
+    held_us = now_us - (state.acknowledged_us if state.acknowledged_us is not None else now_us)
+    if held_us < terms.hold_us:
+        missing.append(("hold", "the share has not been held long enough"))
+    if facts.step_requests < terms.step_requests and state.stage == "canary":
+        missing.append(("few_requests", "the challenger has answered too few requests at this share"))
+    if state.step == len(terms.steps):
+        if terms.judged:
+            missing += _unready(terms, evidence, facts, now_us)
+        missing += missing_approval(terms, state)
+    return missing
+
+
+def _missing_in_shadow(terms: Terms, state: State, evidence: Evidence | None, facts: Facts, now_us: int) -> Missing:
+    missing: Missing = []
+    if terms.judged and terms.shadow_requests is None and (terms.estimator == "paired" or not terms.steps):
+        if early(terms, state, now_us):
             missing.append(("early", "it has not been in shadow for the least time agreed"))
-        missing += _unproven(terms, evidence, facts.uncounted) + _unsound(terms, evidence, now_us)
-    elif facts.shadow_requests < terms.minimum_units:
+        missing += _unready(terms, evidence, facts, now_us)
+    elif facts.shadow_requests < (terms.minimum_units if terms.shadow_requests is None else terms.shadow_requests):
         missing.append(("few_requests", "the challenger has scored too few rows in shadow"))
     if terms.steps and facts.another_draws:
         missing.append(("another_draws", "another release of this model draws traffic; one at a time"))
     return missing
 
 
-def _unproven(terms: Terms, evidence: Evidence, uncounted: str = "") -> list[tuple[str, str]]:
-    missing: list[tuple[str, str]] = []
-    for gate in terms.gates:
-        if gate.role != "metric":
-            continue
-        one = evidence.of(gate.name)
-        if one is None or one.matured < terms.minimum_units:
-            missing.append(("few_units", f"too few matured units for {gate.name}{uncounted}"))
-        elif not one.good_enough:
-            against = "the anchor" if gate.name == ANCHOR else "the champion"
-            needed = "not worse" if gate.promote_margin else "better"
-            missing.append(("not_proven", f"not yet proven {needed} than {against}"))
-    return missing
+def _unready(terms: Terms, evidence: Evidence | None, facts: Facts, now_us: int) -> Missing:
+    if evidence is None:
+        return [("no_evidence", f"nothing was measured yet{facts.uncounted}")]
+    return unproven(terms, evidence, facts.uncounted) + unsound(terms, evidence, now_us)
 
 
-def _unsound(terms: Terms, evidence: Evidence, now_us: int) -> list[tuple[str, str]]:
-    missing: list[tuple[str, str]] = []
-    if evidence.coverage < terms.coverage:
-        missing.append(("shadow_incomplete", "too many of the champion's rows were not scored in shadow"))
-    newest = evidence.newest_label_us
-    if newest is None or now_us - newest > 2 * terms.horizon_us:
-        missing.append(("stale", "no outcome has come for twice the time that it usually takes"))
-    return missing
+def _precise(say: Say, terms: Terms, state: State, evidence: Evidence | None) -> Decision | None:
+    """End a test whose difference is known as closely as was asked; nothing is promoted by that."""
+    quality = evidence.of(QUALITY) if evidence is not None else None
+    if state.stage != "test" or terms.precision is None or quality is None or quality.matured < terms.minimum_units:
+        return None
+    if (quality.high - quality.low) / 2.0 > terms.precision:
+        return None
+    sentence = f"the difference is known as closely as was asked: the champion stays{_difference(terms, evidence)}"
+    return say("return", "inconclusive", "precise", sentence)
 
 
-def _onward(say: _Say, terms: Terms, state: State, evidence: Evidence) -> Decision:
+def _difference(terms: Terms, evidence: Evidence | None) -> str:
+    """Say how much more the challenger earned, where rewards are compared."""
+    quality = evidence.of(QUALITY) if evidence is not None else None
+    if quality is None or terms.loss.metric != "reward":
+        return ""
+    return f" (mean reward {-quality.estimate:+.4g} [{-quality.high:+.4g}, {-quality.low:+.4g}] against the champion's)"
+
+
+def _onward(say: Say, terms: Terms, state: State, evidence: Evidence | None) -> Decision:
     if state.step < len(terms.steps):
-        share = terms.steps[state.step]
-        first = state.stage == "shadow"
+        share, first = terms.steps[state.step], state.stage == "shadow"
         reason = "shadow_passed" if first else "step_passed"
         sentence = f"it answers for {share:.0%} of units" + (" after its shadow" if first else " from now on")
-        return say("advance", "advance", reason, sentence, to=("canary", state.step + 1, share))
+        if terms.strategy == "blue_green":
+            reason, sentence = "switched", "it answers everything from now on; the version before it stays warm"
+        if terms.strategy == "ab_test":
+            reason, sentence = "began", f"it answers for {share:.0%} of units until the test is over"
+        stage = STAGES.get(terms.strategy, "canary")
+        return say("advance", "advance", reason, sentence, to=(stage, state.step + 1, share))
+    if not terms.judged:
+        kept = terms.strategy == "blue_green"
+        reason, sentence = ("kept", "nothing called for the way back while the old version was kept") if kept else (
+            "immediate", "the policy asks for no evidence"
+        )  # fmt: skip
+        return say("promote", "advance", reason, sentence, to=("over", state.step, 0.0))
     reason = "not_worse" if terms.kind == "refresh" else "better"
     words = "not worse by its margin" if terms.kind == "refresh" else "better than the champion"
-    return say("promote", "advance", reason, f"it is proven {words}", to=("over", state.step, 0.0))
+    sentence = f"it is proven {words}{_difference(terms, evidence)}"
+    return say("promote", "advance", reason, sentence, to=("over", state.step, 0.0))
 
 
-class _Say:
-    """Fills a decision with the numbers that it was taken on."""
+def _approve(say: Say, terms: Terms, state: State, by: str, reason: str, started_by: str) -> Decision:
+    if terms.approval is None:
+        raise Conflict("asks for no approval", field="release", remedy="add one with: mainspring release change")
+    if state.approved is not None:
+        raise Conflict(f"was approved by {state.approved.by} already", field="release")
+    if terms.approval.not_starter and by == started_by:
+        raise Refused("started it, so somebody else must approve it", field="by", value=by)
+    return say("approve", "inconclusive", "approved", reason)
 
-    def __init__(self, terms: Terms, state: State, evidence: Evidence | None, now_us: int, *, by: str = "") -> None:
-        self._evidence, self._state, self._now_us, self._by = evidence, state, now_us, by
-        self._digest = terms.digest()
 
-    def __call__(
-        self,
-        kind: Kind,
-        verdict: Verdict,
-        reason: str,
-        sentence: str,
-        *,
-        to: tuple[Stage, int, float] | None = None,
-        waiting: tuple[str, ...] = (),
-    ) -> Decision:
-        evidence, state = self._evidence, self._state
-        ends = kind in _ENDS or kind == "promote"
-        stage, step, share = to or (("over", state.step, 0.0) if ends else (state.stage, state.step, state.share))
-        return Decision(
-            kind=kind,
-            verdict=verdict,
-            reason=reason,
-            sentence=sentence,
-            at_us=self._now_us,
-            stage=stage,
-            step=step,
-            share=share,
-            measured=evidence.measured if evidence is not None else (),
-            units=evidence.units if evidence is not None else 0,
-            coverage=evidence.coverage if evidence is not None else None,
-            labelled_share=evidence.labelled_share if evidence is not None else None,
-            waiting=waiting,
-            by=self._by,
-            terms_digest=self._digest,
-        )
+def _promote_by_hand(say: Say, terms: Terms, state: State, reason: str) -> Decision:
+    if missing_approval(terms, state):
+        raise Conflict("needs its approval first", field="release", remedy="see: mainspring release approve")
+    if state.contest:
+        raise Conflict(
+            "compares several challengers", field="release",
+            remedy="abort it, and release the one that you mean by an immediate policy",
+        )  # fmt: skip
+    return say("promote", "advance", "promoted_by_hand", reason)

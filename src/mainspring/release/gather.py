@@ -10,13 +10,16 @@ import polars as pl
 
 from mainspring.kernel.errors import Damaged
 from mainspring.release.evidence.counting import count_drawn, count_drawn_labels, count_pairs, count_shadow
+from mainspring.release.evidence.earned import Earned
 from mainspring.release.evidence.frames import (
     ROW,
     UNITS_SCHEMA,
+    between,
     drawn_rows,
     drawn_units,
     first_requests,
     pairs,
+    rewarded,
     shadow_failures,
     unit_hashes,
     windows,
@@ -65,11 +68,25 @@ def gather(log: PredictionLog, record: Record, before: Gathered, now_us: int) ->
     """Return the books with everything that may be counted by now; nothing before the gateways took the release up."""
     if record.state.generation is None or record.state.over:
         return before
+    if record.state.contest:
+        return _several(log, record, before, now_us)
     books = _rows(log, record, before.books, now_us)
     books = _too_late(log, record, _pairs(log, record, books, now_us), now_us)
-    if record.state.stage == "canary":
+    if record.state.draws and record.state.stage != "kept":  # there everybody meets the challenger
         return _drawn(log, record, books, before.units, now_us)
     return Gathered(books, before.units)
+
+
+def _several(log: PredictionLog, record: Record, before: Gathered, now_us: int) -> Gathered:
+    """Count each challenger that is in the running by itself, as if it were alone with the champion."""
+    arms = dict(before.books.arms)
+    for one in record.state.contest:
+        alone = msgspec.structs.replace(record, challenger=one.version)
+        arms[one.version] = _pairs(log, alone, _rows(log, alone, arms[one.version], now_us), now_us)
+    books = _too_late(log, record, msgspec.structs.replace(before.books, arms=arms), now_us)
+    firmless = sum(arms[one.version].best_effort_rows for one in record.state.contest)
+    counted = Gathered(msgspec.structs.replace(books, best_effort_rows=firmless), before.units)
+    return counted if record.state.stage == "shadow" else _bandit(log, record, counted, now_us)
 
 
 def _rows(log: PredictionLog, record: Record, books: Books, now_us: int) -> Books:
@@ -83,7 +100,12 @@ def _rows(log: PredictionLog, record: Record, books: Books, now_us: int) -> Book
     firm = log.firm(scored)
     books = msgspec.structs.replace(books, best_effort_rows=books.best_effort_rows + scored.height - firm.height)
     scored = firm
-    books = count_shadow(books, record.terms, shadow_failures(scored, record.champion, record.challenger))
+    roles = ("shadow", "served") if record.state.stage == "kept" else ("shadow",)
+    failures = shadow_failures(scored, record.champion, record.challenger, roles)
+    books = count_shadow(books, record.terms, failures)
+    answered_by_stable = scored.filter(
+        (pl.col("version") == record.champion) & (pl.col("status") == "ok")
+    ).unique(ROW).height  # fmt: skip
     theirs = scored.filter((pl.col("version") == record.challenger) & (pl.col("release") == record.id))
     answered = theirs.filter(
         (pl.col("role") == "served")
@@ -94,6 +116,7 @@ def _rows(log: PredictionLog, record: Record, books: Books, now_us: int) -> Book
         books,
         rows_us=until_us,
         step_requests=books.step_requests + answered.height,
+        seen_rows=books.seen_rows + answered_by_stable,
     )
 
 
@@ -124,42 +147,125 @@ def _too_late(log: PredictionLog, record: Record, books: Books, now_us: int) -> 
 
 
 def _drawn(log: PredictionLog, record: Record, books: Books, units: pl.DataFrame, now_us: int) -> Gathered:
+    drawn = _read(log, record, books, units, [record.champion, record.challenger], now_us)
+    if drawn is None:
+        return Gathered(books, units)
+    return Gathered(_count(books, record, drawn, drawn.assigned), drawn.units)
+
+
+class _Drawn(msgspec.Struct, frozen=True):
+    """What was drawn and came of it, read once for all challengers; until when units and their labels may count."""
+
+    assigned: pl.DataFrame
+    labelled: pl.DataFrame
+    units: pl.DataFrame
+    until_us: int
+    labels_until_us: int
+
+
+def _read(
+    log: PredictionLog, record: Record, books: Books, units: pl.DataFrame, versions: list[str], now_us: int
+) -> _Drawn | None:
     terms = record.terms
     until_us = now_us - INGEST_LAG_US - terms.window_us
-    labels_until_us = until_us - terms.horizon_us
     if until_us - books.drawn_us < pace_us(terms):
-        return Gathered(books, units)
+        return None
     oldest_us = min(books.drawn_us, books.drawn_labels_us)
     newest_us = until_us + terms.window_us
     assigned = _assigned(log, record, oldest_us, newest_us)
-    labelled = log.labelled(record.model, [record.champion, record.challenger], oldest_us, newest_us + 1, now_us)
+    labelled = log.labelled(record.model, versions, oldest_us, newest_us + 1, now_us)
     fresh = assigned.filter((pl.col("decision_us") > books.drawn_us) & (pl.col("decision_us") <= until_us))
     units = pl.concat([units, first_requests(fresh, units)])
+    return _Drawn(assigned, labelled, units, until_us, until_us - terms.horizon_us)
+
+
+def _count(books: Books, record: Record, drawn: _Drawn, assigned: pl.DataFrame) -> Books:
+    """Add the units among ``assigned`` that met the record's challenger or its champion."""
+    terms = record.terms
     for since_us, end_us, count in (
-        (books.drawn_us, until_us, count_drawn),
-        (books.drawn_labels_us, labels_until_us, count_drawn_labels),
+        (books.drawn_us, drawn.until_us, count_drawn),
+        (books.drawn_labels_us, drawn.labels_until_us, count_drawn_labels),
     ):
-        rows = windows(assigned, units, since_us, end_us, terms.window_us, record.state.share_changes)
+        changes = _changes(record, since_us)
+        rows = windows(assigned, drawn.units, since_us, end_us, terms.window_us, changes)
         frame = drawn_rows(
-            rows, labelled, record.champion, record.challenger, terms.horizon_us,
+            rows, drawn.labelled, record.champion, record.challenger, terms.horizon_us,
             absent_is_negative=terms.absent_is_negative,
         )  # fmt: skip
         books = count(books, terms, drawn_units(frame, terms.loss, terms.label_cut))
-    books = msgspec.structs.replace(
-        books, drawn_us=until_us, drawn_labels_us=max(books.drawn_labels_us, labels_until_us)
+    return _counted_until(books, drawn)
+
+
+def _counted_until(books: Books, drawn: _Drawn) -> Books:
+    return msgspec.structs.replace(
+        books, drawn_us=drawn.until_us, drawn_labels_us=max(books.drawn_labels_us, drawn.labels_until_us)
     )
-    return Gathered(books, units)
+
+
+def _changes(record: Record, since_us: int) -> tuple[int, ...]:
+    """Return the changes of shares that a unit's window could span; none where a unit asks once."""
+    if record.terms.window_us == 0:
+        return ()
+    return tuple(one for one in record.state.share_changes if one >= since_us)
+
+
+def _bandit(log: PredictionLog, record: Record, before: Gathered, now_us: int) -> Gathered:
+    """Count each version's rewards, and each challenger against the champion among those that drew either."""
+    books, contest = before.books, record.state.contest
+    versions = [record.champion, *(one.version for one in contest)]
+    drawn = _read(log, record, books, before.units, versions, now_us)
+    if drawn is None:
+        return before
+    arms = dict(books.arms)
+    for one in contest:
+        alone = msgspec.structs.replace(record, challenger=one.version)
+        either = between(drawn.assigned, record.champion, one.version)
+        arms[one.version] = _count(arms[one.version], alone, drawn, either)
+    earned = _earned(record, books, drawn, versions)
+    books = _counted_until(msgspec.structs.replace(books, arms=arms, earned=earned), drawn)
+    return Gathered(books, drawn.units)
+
+
+def _earned(record: Record, books: Books, drawn: _Drawn, versions: list[str]) -> dict[str, Earned]:
+    terms = record.terms
+    since_us, end_us = books.drawn_labels_us, drawn.labels_until_us
+    rows = windows(drawn.assigned, drawn.units, since_us, end_us, terms.window_us, _changes(record, since_us))
+    units = rewarded(rows, drawn.labelled, terms.horizon_us, absent_is_negative=terms.absent_is_negative)
+    half_life_us = terms.allocation.half_life_us if terms.allocation is not None else None
+    open_still = drawn.assigned.filter(pl.col("decision_us") > end_us).group_by("arm").len()
+    pending: dict[str, int] = dict(open_still.iter_rows())
+    earned = {}
+    for version in versions:
+        met = units.filter(pl.col("arm") == version)
+        known = met.filter(pl.col("reward").is_not_null())
+        losses, _ = terms.loss.of(np.zeros(known.height), known["reward"].to_numpy().astype(np.float64))
+        sums = books.earned.get(version, Earned()).add(
+            1.0 - losses / terms.loss.bound,
+            known["propensity"].to_numpy().astype(np.float64),
+            known["first_us"].to_numpy().astype(np.int64),
+            half_life_us,
+            missing=met.height - known.height,
+        )
+        earned[version] = msgspec.structs.replace(sums, pending=pending.get(version, 0))
+    return earned
 
 
 def pace_us(terms: Terms) -> int:
     """Return how much must be new before labels are read again: E is looked at after every row, so nothing is lost."""
+    if terms.allocation is not None:
+        return max(terms.allocation.update_us // 2, 1)
     return min(LONGEST_PACE_US, max(terms.hold_us // 4, 1))
 
 
 def _assigned(log: PredictionLog, record: Record, since_us: int, until_us: int) -> pl.DataFrame:
-    assigned = log.firm(log.assignments(record.model, release=record.id, since_us=since_us, until_us=until_us + 1))
+    several = record.terms.strategy == "bandit"
+    drawn = log.assignments(record.model, release=record.id, since_us=since_us, until_us=until_us + 1, actions=several)
+    assigned = log.firm(drawn)
     asked = log.requests(record.model, since_us=since_us, until_us=until_us + 1).select(*ROW, "entity", "unit")
-    rows = assigned.select(*ROW, "arm", "propensity", "decision_us").join(asked, on=ROW, how="inner")
+    columns = (*ROW, "arm", "propensity", "decision_us", *(("actions",) if several else ()))
+    rows = assigned.select(columns).join(asked, on=ROW, how="inner")
+    if record.terms.allocation is not None and record.terms.allocation.per == "request":
+        rows = rows.with_columns(unit=pl.concat_str("prediction_id", pl.lit("."), pl.col("row").cast(pl.String)))
     return rows.with_columns(unit_hashes(rows["unit"]))
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
 import polars as pl
 
-from mainspring.kernel.duration import parse_duration
+from mainspring.kernel.duration import parse_duration, show_duration
 from mainspring.registry.model import ModelSpec
+from mainspring.release.evidence.eprocess import interval
 from mainspring.release.evidence.forecast import Forecast, units_needed
 from mainspring.release.evidence.frames import answers, by_horizon, silence_as_negative
-from mainspring.release.evidence.losses import Loss, loss
+from mainspring.release.evidence.losses import Loss, loss, rewarding
 from mainspring.release.evidence.maturity import horizon_us
-from mainspring.release.policy import Canary, Shadow, deadline_of, steps_of
-from mainspring.release.terms import Terms, gates
+from mainspring.release.evidence.stream import Gate
+from mainspring.release.policy import Bandit, Policy, policy_digest
+from mainspring.release.policy.outline import Outline, outline
+from mainspring.release.terms import Allocation, Terms, gates, kept_gates
 
 if TYPE_CHECKING:
     from mainspring.log.queries import PredictionLog
@@ -25,6 +29,10 @@ LOOK_BACK_US = 28 * DAY_US
 UNDECLARED_HORIZON_US = DAY_US
 DIFFERENCE_SHARE = 0.05  # a loss difference's variance over the loss's own, until this pair's has been seen
 FEWEST_ROWS = 200
+NO_EVIDENCE = {
+    "immediate": "an immediate release needs no evidence",
+    "blue_green": "a switch needs no evidence; guards may take it back while the old version is kept",
+}
 NEVER_IN_SHADOW = (
     "a shadow sees only what the champion's answers brought about; "
     "draw units by a Canary, or declare the outcome affected_by_answer=False"
@@ -49,10 +57,11 @@ class Setting(msgspec.Struct, frozen=True):
     kind: Literal["refresh", "new_recipe"]
     anchored: bool
     challengers: int
+    contenders: int = 1  # of this release alone
 
 
 def look_back(
-    log: PredictionLog, model: str, spec: ModelSpec | None, policy: Shadow | Canary, champion: str | None, now_us: int
+    log: PredictionLog, model: str, spec: ModelSpec | None, policy: Policy, champion: str | None, now_us: int
 ) -> Past:
     """Read the last four weeks of the champion's rows: delay of labels, base rate, traffic, variance of the loss."""
     declared = spec.outcome.matures_after_us if spec is not None else UNDECLARED_HORIZON_US
@@ -69,7 +78,7 @@ def look_back(
     outcome = known["value"].cast(pl.Float64).to_numpy()
     binary = spec is None or spec.outcome.kind == "bool"
     rate = float(outcome.mean()) if binary and len(outcome) >= FEWEST_ROWS else None
-    fixed = loss(policy.metric, bound=policy.bound, base_rate=rate, threshold=threshold)
+    fixed = loss_of(outline(policy), base_rate=rate, threshold=threshold)
     if known.height < FEWEST_ROWS:
         return Past(horizon, fixed)
     losses, _ = fixed.of(known["output"].cast(pl.Float64).to_numpy(), outcome)
@@ -86,80 +95,144 @@ def look_back(
     )
 
 
-def terms_of(policy: Shadow | Canary, spec: ModelSpec | None, past: Past, setting: Setting) -> Terms:
+def loss_of(plan: Outline, *, base_rate: float | None = None, threshold: float = 0.5) -> Loss:
+    """Return the loss that a strategy judges by; its bound is fixed by what is known at the start."""
+    if plan.rewards is not None:
+        return rewarding(*plan.rewards)
+    return loss(plan.metric or "error", bound=plan.bound, base_rate=base_rate, threshold=threshold)
+
+
+def terms_of(policy: Policy, spec: ModelSpec | None, past: Past, setting: Setting) -> Terms:
     """Fix the terms of a release that starts now."""
-    steps = steps_of(policy)
-    affected = spec.outcome.affected_by_answer if spec is not None else True
-    estimator: Literal["paired", "drawn"] = "drawn" if affected else "paired"
+    plan = outline(policy)
     window_us = window_of(policy, spec)
+    kind = plan.kind or setting.kind
     return Terms(
-        kind=setting.kind,
-        estimator=estimator,
+        kind=kind,
+        estimator=_estimator(plan, spec),
         loss=past.loss,
-        margin=policy.margin,
-        gates=gates(
-            estimator=estimator,
-            kind=setting.kind,
-            loss=past.loss,
-            margin=policy.margin,
-            alphas=(policy.alpha_promote, policy.alpha_stop),
-            margins=(policy.failure_margin, policy.late_margin),
-            anchored=setting.anchored,
-            draws=bool(steps),
-            challengers=setting.challengers,
-        ),
-        steps=steps,
-        shadow_us=_span_us(policy.shadow),
-        shadow_least_us=_span_us(policy.shadow_at_least),
+        margin=plan.margin,
+        gates=_gates(plan, kind, spec, past, setting),
+        steps=plan.steps,
+        shadow_us=plan.shadow_us,
+        shadow_least_us=plan.shadow_least_us,
         absent_is_negative=_silence_tells(spec),
-        hold_us=max(_span_us(policy.hold), window_us),  # shares react to matured units only
+        hold_us=max(plan.hold_us, window_us),  # shares react to matured units only
         horizon_us=past.horizon_us,
         window_us=window_us,
-        deadline_us=_limit_us(policy, window_us) + past.horizon_us,
-        on_deadline=policy.on_deadline,
-        minimum_units=policy.minimum_units,
-        step_requests=policy.step_requests if isinstance(policy, Canary) else 1,
-        coverage=policy.coverage,
-        alpha_ratio=policy.alpha_stop * 0.1,
-        planned_requests=_planned(policy, past),
+        deadline_us=plan.limit_us(window_us) + (past.horizon_us if plan.judged else 0),
+        on_deadline=plan.on_deadline,
+        minimum_units=plan.minimum_units,
+        step_requests=plan.step_requests,
+        coverage=plan.coverage,
+        alpha_ratio=plan.alphas[1] * 0.1 / setting.contenders,
+        planned_requests=_planned(plan, past),
         label_cut=past.label_cut,
         challengers=setting.challengers,
+        strategy=plan.strategy,
+        policy_digest=policy_digest(policy),
+        judged=plan.judged,
+        shadow_requests=plan.shadow_requests,
+        sample=plan.sample,
+        precision=plan.precision,
+        approval=plan.approval,
+        allocation=_allocation(policy, window_us) if isinstance(policy, Bandit) else None,
     )
 
 
-def window_of(policy: Shadow | Canary, spec: ModelSpec | None) -> int:
+def amended(terms: Terms, policy: Policy) -> Terms:
+    """Return running terms under a policy that was changed; what evidence rests on stays as it was."""
+    plan = outline(policy)
+    return msgspec.structs.replace(
+        terms,
+        steps=plan.steps,
+        shadow_us=plan.shadow_us,
+        shadow_least_us=plan.shadow_least_us,
+        hold_us=max(plan.hold_us, terms.window_us),
+        deadline_us=plan.limit_us(terms.window_us) + (terms.horizon_us if plan.judged else 0),
+        on_deadline=plan.on_deadline,
+        minimum_units=plan.minimum_units,
+        step_requests=plan.step_requests,
+        coverage=plan.coverage,
+        precision=plan.precision,
+        approval=plan.approval,
+        policy_digest=policy_digest(policy),
+    )
+
+
+def _estimator(plan: Outline, spec: ModelSpec | None) -> Literal["paired", "drawn"]:
+    affected = spec.outcome.affected_by_answer if spec is not None else True
+    return "drawn" if plan.drawn or (affected and plan.judged) else "paired"
+
+
+def _gates(
+    plan: Outline, kind: Literal["refresh", "new_recipe"], spec: ModelSpec | None, past: Past, setting: Setting
+) -> tuple[Gate, ...]:
+    stop = plan.alphas[1] / setting.contenders
+    if not plan.judged:
+        loss = past.loss if plan.metric is not None else None
+        return kept_gates(loss=loss, alpha_stop=stop, margins=plan.margins)
+    return gates(
+        estimator=_estimator(plan, spec),
+        kind=kind,
+        loss=past.loss,
+        margin=plan.margin,
+        alphas=(plan.alphas[0], stop),
+        margins=plan.margins,
+        anchored=setting.anchored and not plan.drawn,
+        draws=bool(plan.steps) or plan.drawn,
+        challengers=setting.challengers,
+        shadows=not plan.drawn,
+    )
+
+
+def _allocation(policy: Bandit, window_us: int) -> Allocation:
+    return Allocation(
+        algorithm=policy.algorithm,
+        per=policy.per,
+        update_us=max(_span_us(policy.update), 2 * window_us),  # else every unit's window would span a change
+        floor=policy.floor,
+        half_life_us=None if policy.half_life is None else _span_us(policy.half_life),
+        confidence=policy.confidence,
+    )
+
+
+def window_of(policy: Policy, spec: ModelSpec | None) -> int:
     """Return W: how long a unit is watched where it comes back, and 0 where it is the entity, which asks once."""
     returns = spec is not None and spec.unit not in ("", spec.entity)
-    return _span_us(policy.window) if returns else 0
+    return outline(policy).window_us if returns else 0
 
 
-def forecast(
-    policy: Shadow | Canary, past: Past, *, affected: bool, window_us: int = 0, challengers: int = 1
-) -> Forecast:
+def forecast(policy: Policy, past: Past, *, affected: bool, window_us: int = 0, challengers: int = 1) -> Forecast:
     """Return when a decision is expected, and whether that is before the deadline.
 
     A challenger that is as good (a refresh) or better by the margin (a new recipe) is assumed.
     """
-    limit = _limit_us(policy, window_us) / DAY_US
-    if affected and not steps_of(policy):
+    plan = outline(policy)
+    limit = plan.limit_us(window_us) / DAY_US
+    if not plan.judged:
+        return Forecast(0, 0.0, 0.0, limit, True, NO_EVIDENCE[plan.strategy])
+    if plan.rewards is not None:
+        return _of_rewards(plan, past, limit, challengers)
+    if affected and not plan.steps:
         return Forecast(None, None, None, limit, False, NEVER_IN_SHADOW)
     if past.rows_per_day is None or past.difference_variance is None or past.loss_variance is None:
         return Forecast(None, None, None, limit, None, "no labelled answers yet to judge by")
-    steps = steps_of(policy)
+    steps = plan.steps
     drawn = affected
     share = steps[-1] if drawn else 1.0
     weight = share * (1.0 - share) if drawn else 1.0
     variance = past.loss_variance * weight if drawn else past.difference_variance
-    units = units_needed(policy.margin, variance, past.loss.bound, policy.alpha_promote / challengers, weight=weight)
-    units = max(units, policy.minimum_units)
-    labelled_per_day = past.rows_per_day * (past.labelled_share or 1.0)
+    units = units_needed(plan.margin, variance, past.loss.bound, plan.alphas[0] / challengers, weight=weight)
+    units = max(units, plan.minimum_units)
+    labelled_per_day = past.rows_per_day * (past.labelled_share or 1.0) * (1.0 if drawn else plan.sample)
     judging = units / labelled_per_day if labelled_per_day else float("inf")
     if not drawn:
-        judging = max(judging, _span_us(policy.shadow_at_least) / DAY_US)
+        judging = max(judging, plan.shadow_least_us / DAY_US)
     waiting = past.horizon_us / DAY_US
-    holds = len(steps) * max(_span_us(policy.hold), window_us) / DAY_US
+    holds = len(steps) * max(plan.hold_us, window_us) / DAY_US
     days = judging + waiting + holds
-    shadow_limit = _span_us(policy.shadow) / DAY_US
+    shadow_limit = plan.shadow_us / DAY_US
     in_time = days <= limit + waiting and (drawn or judging <= shadow_limit)
     reason = (
         f"{units} labelled units at {labelled_per_day:.0f} a day take {judging:.1f} days; "
@@ -184,18 +257,41 @@ def _silence_tells(spec: ModelSpec | None) -> bool:
     return spec is not None and spec.outcome.if_absent == "negative"
 
 
-def _planned(policy: Shadow | Canary, past: Past) -> int:
+def _of_rewards(plan: Outline, past: Past, limit: float, challengers: int) -> Forecast:
+    """Say how narrow the interval of a reward's difference can be by the horizon: the effect itself nobody knows."""
+    if past.rows_per_day is None or past.loss_variance is None:
+        return Forecast(None, None, None, limit, None, "no rewards yet to judge by")
+    share = plan.steps[-1] if plan.steps else 1.0 / (challengers + 1)
+    per_day = past.rows_per_day * (past.labelled_share or 1.0)
+    matured = per_day * max(0.0, limit - past.horizon_us / DAY_US)
+    smaller = matured * min(share, 1.0 - share)
+    weight = share * (1.0 - share)
+    spent = matured * weight
+    low, high = interval(spent, 0.0, spent * past.loss_variance, past.loss.bound, plan.alphas[0] / challengers)
+    half = (high - low) / 2.0
+    horizon = show_duration(timedelta(days=limit))
+    reason = (
+        f"{smaller:.0f} matured units an arm by the horizon of {horizon} leave an interval of ±{half:.3g}; "
+        f"it may decide earlier, if the difference is greater than that"
+    )
+    return Forecast(
+        units=round(matured),
+        days=limit,
+        shadow_days=None,
+        limit_days=limit,
+        decidable=smaller >= plan.minimum_units,
+        reason=reason,
+        rows_per_day=past.rows_per_day,
+        labelled_share=past.labelled_share,
+        difference_sd=past.loss_variance**0.5,
+    )
+
+
+def _planned(plan: Outline, past: Past) -> int:
     if past.rows_per_day is None:
         return 20_000
-    days = deadline_of(policy).total_seconds() / 86_400.0
-    return max(1_000, round(past.rows_per_day * days * max(steps_of(policy), default=1.0)))
-
-
-def _limit_us(policy: Shadow | Canary, window_us: int) -> int:
-    limit_us = round(deadline_of(policy).total_seconds() * 1e6)
-    if policy.deadline is None:
-        limit_us += 3 * len(steps_of(policy)) * max(0, window_us - _span_us(policy.hold))
-    return limit_us
+    days = plan.limit_us(0) / DAY_US
+    return max(1_000, round(past.rows_per_day * days * max(plan.steps, default=1.0)))
 
 
 def _span_us(text: str) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from mainspring.kernel.ids import digest_of
-from mainspring.release.engine import Decision, Stage, State, Status
+from mainspring.release.comparison import Slice
+from mainspring.release.engine import Approved, Contender, Decision, Stage, State, Status
 from mainspring.release.evidence.forecast import Forecast
 from mainspring.release.evidence.stream import Measured
 from mainspring.release.policy import Policy
@@ -34,6 +35,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     forecast: Forecast | None = None
     decision: Decision | None = None
     shown_us: int = 0
+    disagreement: tuple[Slice, ...] = ()
 
     @property
     def salt(self) -> str:
@@ -42,7 +44,10 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Release(msgspec.Struct, frozen=True):
-    """One release. ``evidence`` are its comparisons so far, ``history`` its decisions, oldest first."""
+    """One release. ``evidence`` are its comparisons so far, ``history`` its decisions, oldest first.
+
+    ``disagreement`` is where the two versions differed in shadow, once that is over.
+    """
 
     id: str
     project: str
@@ -75,6 +80,10 @@ class Release(msgspec.Struct, frozen=True):
     decision: Decision | None
     forecast: Forecast | None = None
     history: tuple[Decision, ...] = ()
+    contenders: tuple[Contender, ...] = ()
+    approved: Approved | None = None
+    policy_digest: str = ""
+    disagreement: tuple[Slice, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -83,9 +92,21 @@ class Release(msgspec.Struct, frozen=True):
     @property
     def shadows(self) -> tuple[str, ...]:
         """Versions that must score every row beside the one that answers, as long as the release runs."""
-        if self.over:
+        if self.over or (self.stage in ("test", "bandit")):  # there only what comes of an answer is compared
             return ()
-        return (self.challenger,) if self.anchor is None else (self.challenger, self.anchor)
+        return self.challengers if self.anchor is None else (*self.challengers, self.anchor)
+
+    @property
+    def challengers(self) -> tuple[str, ...]:
+        """Return every version that may still win."""
+        running = tuple(one.version for one in self.contenders if one.status == "running")
+        return running or (self.challenger,)
+
+    @property
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        """Return the versions that units are drawn to beside the champion, and their shares."""
+        drawn = tuple((one.version, one.share) for one in self.contenders if one.status == "running")
+        return drawn or ((self.challenger, self.share),)
 
 
 def shown(record: Record, history: tuple[Decision, ...] = ()) -> Release:
@@ -123,4 +144,8 @@ def shown(record: Record, history: tuple[Decision, ...] = ()) -> Release:
         decision=record.decision,
         forecast=record.forecast,
         history=history,
+        contenders=state.contenders,
+        approved=state.approved,
+        policy_digest=record.terms.policy_digest,
+        disagreement=record.disagreement,
     )

@@ -9,6 +9,8 @@ import msgspec
 from mainspring.kernel.ids import digest_of
 from mainspring.release.evidence.losses import Loss
 from mainspring.release.evidence.stream import Gate
+from mainspring.release.policy.approval import Approval
+from mainspring.release.policy.outline import Strategy
 
 QUALITY, ANCHOR = "quality", "quality_against_anchor"
 SHADOW_FAILED, SHADOW_LATE = "shadow_failed", "shadow_late"
@@ -17,13 +19,26 @@ RATIO, RATIO_LABELLED = "sample_ratio", "sample_ratio_labelled"
 DEFAULT_STOP = 0.01
 
 
+class Allocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a bandit sets its shares: every ``update_us``, none below ``floor``, rewards halving in ``half_life_us``."""
+
+    algorithm: Literal["thompson", "top_two"]
+    per: Literal["request", "episode"]
+    update_us: int
+    floor: float
+    half_life_us: int | None
+    confidence: float
+
+
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was agreed before the first row was counted.
 
     ``kind``: a refresh (same recipe) must be not worse, a new recipe better. ``horizon_us`` (H) is how long a row waits
     for its label, ``window_us`` (W) how long a unit is watched, 0 where a unit asks once; ``label_cut`` splits numeric
     outcomes into high and low; with ``absent_is_negative`` no outcome by then is the outcome 0. ``shadow_least_us`` is
-    how long rows are gathered in shadow before quality is judged. ``deadline_us`` counts from the start.
+    how long rows are gathered in shadow before quality is judged, ``shadow_requests`` how many rows must have been
+    scored there where it is not judged in shadow. ``deadline_us`` counts from the start. ``judged``: promotion needs
+    evidence of quality. ``challengers`` is how many share the error; ``sample`` the share of rows that a shadow scores.
     """
 
     kind: Literal["refresh", "new_recipe"]
@@ -47,6 +62,14 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     challengers: int = 1
     shadow_least_us: int = 0
     absent_is_negative: bool = False
+    strategy: Strategy = "canary"
+    policy_digest: str = ""
+    judged: bool = True
+    shadow_requests: int | None = None
+    sample: float = 1.0
+    precision: float | None = None
+    approval: Approval | None = None
+    allocation: Allocation | None = None
 
     def gate(self, name: str) -> Gate | None:
         """Return the gate of that name."""
@@ -55,6 +78,11 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def digest(self) -> str:
         """Return the digest under which every decision names its terms."""
         return digest_of(self)
+
+    @property
+    def several(self) -> bool:
+        """Whether several challengers are compared at once."""
+        return self.strategy in ("bandit", "champion_challenger")
 
 
 def gates(
@@ -68,21 +96,24 @@ def gates(
     anchored: bool,
     draws: bool,
     challengers: int = 1,
+    shadows: bool = True,
 ) -> tuple[Gate, ...]:
     """Return the gates of a release. ``alphas`` are (promote, stop), ``margins`` (failures, late answers).
 
     Half of the stopping error goes to quality, three tenths to the guards together; the sample ratio and the tripwire
-    have a tenth each.
+    have a tenth each. Where the challenger is not shown in shadow first, only what is drawn guards.
     """
     promote, stop = alphas[0] / challengers, alphas[1]
     worse_by = margin if kind == "refresh" else 0.0
     metrics = [_metric(QUALITY, estimator, loss, worse_by, promote, stop * 0.5)]
     if anchored:
         metrics.append(_metric(ANCHOR, "paired", loss, margin, promote, None))
-    guards: list[Gate] = [
-        Gate(SHADOW_FAILED, "guard", "paired", stop_margin=margins[0]),
-        Gate(SHADOW_LATE, "guard", "paired", stop_margin=margins[1]),
-    ]
+    guards: list[Gate] = []
+    if shadows:
+        guards += [
+            Gate(SHADOW_FAILED, "guard", "paired", stop_margin=margins[0]),
+            Gate(SHADOW_LATE, "guard", "paired", stop_margin=margins[1]),
+        ]
     if draws:
         guards += [
             Gate(FAILED, "guard", "drawn", stop_margin=margins[0]),
@@ -94,6 +125,19 @@ def gates(
             guards.append(Gate(LABELLED, "guard", "drawn", stop_margin=margins[0], two_sided=True))
     spent = stop * 0.3 / len(guards)
     return (*metrics, *(msgspec.structs.replace(guard, alpha_stop=spent) for guard in guards))
+
+
+def kept_gates(*, loss: Loss | None, alpha_stop: float, margins: tuple[float, float]) -> tuple[Gate, ...]:
+    """Return the gates of a switch with a way back: all of them only stop."""
+    spent = alpha_stop * 0.3 / 2
+    guards = (
+        Gate(SHADOW_FAILED, "guard", "paired", stop_margin=margins[0], alpha_stop=spent),
+        Gate(SHADOW_LATE, "guard", "paired", stop_margin=margins[1], alpha_stop=spent),
+    )
+    if loss is None:
+        return guards
+    quality = Gate(QUALITY, "guard", "paired", bound=loss.bound, stop_margin=0.0, alpha_stop=alpha_stop * 0.5)
+    return (quality, *guards)
 
 
 def _metric(

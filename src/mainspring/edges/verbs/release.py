@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,18 +10,64 @@ import msgspec
 from msgspec import Meta
 
 from mainspring.edges.verbs.naming import find_model, find_release, find_version
-from mainspring.edges.verbs.training import OneModel
 from mainspring.edges.verbs.verb import Change, Verb
+from mainspring.kernel.errors import InvalidInput
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
+    from mainspring.release.policy import Policy
+
+
+PolicyGiven = bytes | dict[str, Any] | None
 
 
 class Start(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to release."""
 
     model: Annotated[str, Meta(description="a model, as name or project/name")]
-    version: Annotated[str, Meta(description="a number, an alias such as challenger, or an id")]
+    version: Annotated[str, Meta(description="a number, an alias such as challenger, or an id; several with commas")]
+    policy: Annotated[
+        PolicyGiven, Meta(description="a file with a policy, as JSON or TOML; the model's own if not said")
+    ] = None
+
+
+class ChangePolicy(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A running release and the policy to go on by."""
+
+    release: Annotated[str, Meta(description="id of a release, or a model's name for its running one")]
+    policy: Annotated[bytes | dict[str, Any], Meta(description="a file with the whole new policy, as JSON or TOML")]
+
+
+class Compare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A release, and what of it to look at."""
+
+    release: Annotated[str, Meta(description="id of a release, or a model's name for its running one")]
+    by: Annotated[str | None, Meta(description="a column of the request to split by; several with commas")] = None
+    version: Annotated[str | None, Meta(description="which challenger, where there are several")] = None
+
+
+class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A release, and how many rows of it to look at."""
+
+    release: Annotated[str, Meta(description="id of a release, or a model's name for its running one")]
+    rows: Annotated[int, Meta(description="how many rows", ge=2, le=1_000)] = 20
+    version: Annotated[str | None, Meta(description="which challenger, where there are several")] = None
+
+
+class Forecasting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model, and the policy to judge."""
+
+    model: Annotated[str, Meta(description="a model, as name or project/name")]
+    policy: Annotated[bytes | None, Meta(description="a file with a policy; the model's own if not said")] = None
+
+
+class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model some of whose units are held out on the champion."""
+
+    model: Annotated[str, Meta(description="a model, as name or project/name")]
+    days: Annotated[int, Meta(description="how far back to look", ge=1, le=3_650)] = 90
+    low: Annotated[float | None, Meta(description="least outcome, where it is an amount")] = None
+    high: Annotated[float | None, Meta(description="greatest outcome, where it is an amount")] = None
 
 
 class ListReleases(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,14 +91,76 @@ class Command(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def start(platform: Platform, asked: Start, by: str) -> Any:
     model = find_model(platform, asked.model)
-    version = find_version(platform, model, asked.version)
-    if platform.registry.alias(model.id, "champion") is None:
-        platform.releases.first_champion(model.id, version.id, by=by, reason=asked.reason)
+    versions = [find_version(platform, model, text.strip()) for text in asked.version.split(",")]
+    if platform.registry.alias(model.id, "champion") is None and len(versions) == 1:
+        platform.releases.first_champion(model.id, versions[0].id, by=by, reason=asked.reason)
         platform.publisher.publish()
-        return {"model": model.name, "champion": version.number, "reason": "there was none to compare with"}
-    release = platform.releases.start(model.id, version.id, by=by, reason=asked.reason)
+        return {"model": model.name, "champion": versions[0].number, "reason": "there was none to compare with"}
+    from mainspring.release.policy import Shadow, decode_policy
+
+    policy = _policy(asked.policy) or decode_policy(model.release)
+    first, *others = [version.id for version in versions]
+    if others and isinstance(policy, Shadow):  # shadows do not stand in each other's way: each has its own release
+        found: Any = [
+            platform.releases.start(model.id, id, policy, by=by, reason=asked.reason) for id in (first, *others)
+        ]
+    else:
+        found = platform.releases.start(model.id, first, policy, by=by, reason=asked.reason, others=others)
+    platform.publisher.publish()
+    return found
+
+
+def change(platform: Platform, asked: ChangePolicy, by: str) -> Any:
+    found = find_release(platform, asked.release)
+    policy = _policy(asked.policy)
+    if policy is None:
+        raise InvalidInput("is empty", field="policy")
+    release = platform.releases.change(found.id, policy, by=by, reason=asked.reason)
     platform.publisher.publish()
     return release
+
+
+def _policy(given: PolicyGiven) -> Policy | None:
+    """Read a policy from a file's bytes, which are JSON or TOML, or from a JSON object."""
+    from mainspring.release.policy import read_policy
+
+    if given is None:
+        return None
+    if isinstance(given, dict):
+        return read_policy(given)
+    try:
+        text = given.decode()
+        return read_policy(msgspec.json.decode(text) if text.lstrip().startswith("{") else tomllib.loads(text))
+    except (UnicodeDecodeError, msgspec.DecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInput(f"is neither JSON nor TOML: {error}", field="policy") from None
+
+
+def disagreement(platform: Platform, asked: Compare, by: str) -> Any:
+    found = _any(platform, asked.release)
+    columns = [column.strip() for column in asked.by.split(",")] if asked.by else []
+    return platform.releases.reports.disagreement(found, columns, challenger=_one_of(platform, found, asked.version))
+
+
+def sample(platform: Platform, asked: Look, by: str) -> Any:
+    found = _any(platform, asked.release)
+    return platform.releases.reports.sample(found, asked.rows, challenger=_one_of(platform, found, asked.version))
+
+
+def _any(platform: Platform, text: str) -> Any:
+    """Return a release by id, running or over, or a model's running one."""
+    return platform.releases.get(text) if text.startswith("rel_") else find_release(platform, text)
+
+
+def _one_of(platform: Platform, release: Any, version: str | None) -> str | None:
+    if version is None:
+        return None
+    model = find_model(platform, release.model)
+    return str(find_version(platform, model, version).id)
+
+
+def holdout(platform: Platform, asked: HeldOut, by: str) -> Any:
+    model = find_model(platform, asked.model)
+    return platform.releases.reports.feedback(model.id, days=asked.days, low=asked.low, high=asked.high)
 
 
 def list_releases(platform: Platform, asked: ListReleases, by: str) -> Any:
@@ -103,9 +212,9 @@ def explain_release(platform: Platform, asked: OneRelease, by: str) -> Any:
     return explain(found, about)
 
 
-def forecast(platform: Platform, asked: OneModel, by: str) -> Any:
+def forecast(platform: Platform, asked: Forecasting, by: str) -> Any:
     model = find_model(platform, asked.model)
-    return platform.releases.forecast(model.id, model.release)
+    return platform.releases.forecast(model.id, _policy(asked.policy) or model.release)
 
 
 _ONE = (
@@ -120,6 +229,9 @@ _ONE = (
     "started_us",
     "deadline_us",
     "asked",
+    "policy",
+    "contenders",
+    "approved",
     "decision.sentence",
     "decision.waiting",
     "forecast.reason",
@@ -146,7 +258,7 @@ VERBS = (
     Verb(
         name="release start",
         group="Release",
-        summary="Start releasing a version by the model's policy",
+        summary="Start releasing a version by the model's policy or another one",
         arguments=Start,
         call=start,
         permission="operate",
@@ -194,11 +306,48 @@ VERBS = (
     _command("abort", "End a release at once; the champion answers everything"),
     _command("promote", "Make the challenger champion on your word; the ledger says that evidence was waived"),
     _command("rollback", "Undo a release: the version before it becomes champion again", order="roll_back"),
+    _command("approve", "Sign off a release that asks for it; look at a sample of its answers first"),
+    Verb(
+        name="release change",
+        group="Release",
+        summary="Go on by another policy, where the evidence so far stays valid",
+        arguments=ChangePolicy,
+        call=change,
+        permission="operate",
+        positional=("release",),
+        columns=_ONE,
+    ),
+    Verb(
+        name="release sample",
+        group="Release",
+        summary="Show rows that both versions answered, the largest differences first",
+        arguments=Look,
+        call=sample,
+        positional=("release",),
+        columns=("entity", "champion", "challenger", "difference", "outcome", "picked", "asked"),
+    ),
+    Verb(
+        name="release disagreement",
+        group="Release",
+        summary="Show where both versions' answers to the same rows differ",
+        arguments=Compare,
+        call=disagreement,
+        positional=("release",),
+        columns=("column", "value", "rows", "mean", "mean_absolute", "largest", "decided_otherwise", "correlation"),
+    ),
+    Verb(
+        name="release holdout",
+        group="Release",
+        summary="Compare units that are held out on the champion with the rest",
+        arguments=HeldOut,
+        call=holdout,
+        positional=("model",),
+    ),
     Verb(
         name="release forecast",
         group="Release",
         summary="Forecast when a release by the model's policy could decide",
-        arguments=OneModel,
+        arguments=Forecasting,
         call=forecast,
         positional=("model",),
     ),

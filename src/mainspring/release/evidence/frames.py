@@ -104,9 +104,11 @@ def pairs(
     )
 
 
-def shadow_failures(scored: pl.DataFrame, stable: str, challenger: str) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return (failed, late) of the challenger in shadow and of the stable version on the same rows, each (n,)."""
-    theirs = answers(scored, challenger).filter(pl.col("role") == "shadow")
+def shadow_failures(
+    scored: pl.DataFrame, stable: str, challenger: str, roles: tuple[str, ...] = ("shadow",)
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return (failed, late) of the challenger in these roles and of the stable version on the same rows, each (n,)."""
+    theirs = answers(scored, challenger).filter(pl.col("role").is_in(roles))
     ours = answers(scored, stable).select(*ROW, s_ok="ok", s_late="late")
     both = theirs.join(ours, on=ROW, how="inner").sort(["decision_us", *ROW])
     return (
@@ -168,6 +170,44 @@ def drawn_rows(
         served=pl.when(chosen & pl.col("c_ok").fill_null(False)).then(pl.col("c_out")).otherwise(pl.col("s_out")),
         labelled=by_horizon(horizon_us),
     ).sort(["first_us", "unit_hash", *ORDER])
+
+
+def between(assigned: pl.DataFrame, champion: str, challenger: str) -> pl.DataFrame:
+    """Return the rows that drew one of two versions among several, with the propensity of each given that it did.
+
+    ``actions`` says how probable each version was. Given one of the two, the draw between them is as fair as any.
+    """
+    told = assigned["actions"].unique()
+    known = {text: msgspec.json.decode(text) for text in told if text}
+    either = pl.DataFrame(
+        {
+            "actions": list(known),
+            "stable_p": [one.get(champion, 0.0) for one in known.values()],
+            "challenger_p": [one.get(challenger, 0.0) for one in known.values()],
+        },
+        schema={"actions": pl.String, "stable_p": pl.Float64, "challenger_p": pl.Float64},
+    )
+    rows = assigned.join(either, on="actions", how="inner")
+    rows = rows.filter(pl.col("arm").is_in([champion, challenger]) & (pl.col("challenger_p") > 0))
+    own = pl.when(pl.col("arm") == challenger).then(pl.col("challenger_p")).otherwise(pl.col("stable_p"))
+    return rows.with_columns(propensity=own / (pl.col("stable_p") + pl.col("challenger_p")))
+
+
+def rewarded(
+    rows: pl.DataFrame, labelled: pl.DataFrame, horizon_us: int, *, absent_is_negative: bool = False
+) -> pl.DataFrame:
+    """Return one line a unit: the arm and propensity of its first request, and its mean reward by the horizon."""
+    labels = labelled.unique(ROW, keep="first").select(*ROW, "value", "known_us")
+    frame = rows.join(labels, on=ROW, how="left")
+    if absent_is_negative:
+        frame = silence_as_negative(frame, horizon_us)
+    value = pl.when(by_horizon(horizon_us)).then(pl.col("value").cast(pl.Float64))
+    return (
+        frame.with_columns(reward=value)
+        .sort(["first_us", "unit_hash", *ORDER])
+        .group_by("unit_hash", maintain_order=True)
+        .agg(pl.col("arm", "propensity", "first_us").first(), pl.col("reward").mean())
+    )
 
 
 def drawn_units(frame: pl.DataFrame, loss: Loss, label_cut: float) -> Units:

@@ -7,6 +7,7 @@ import math
 import msgspec
 
 from mainspring.kernel.errors import InvalidInput
+from mainspring.release.evidence.earned import Earned
 from mainspring.release.evidence.ratio import Ratio
 from mainspring.release.evidence.stream import Gate, Measured, Stream
 
@@ -16,8 +17,10 @@ class Books(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Each ``_us`` is how far one kind of counting has come in decision time: rows (guards in shadow), pairs (labelled
     rows that both scored), drawn (units' guards that need no label) and drawn labels. Of ``champion_rows`` mature
-    answers of the champion, ``paired_rows`` had one of the challenger too. ``too_late_outcomes`` (of those known
-    by ``outcomes_us``) came after the horizon and count for nothing; ``best_effort_rows`` were left out.
+    answers of the champion, ``paired_rows`` had one of the challenger too; ``seen_rows`` are those and younger ones.
+    ``too_late_outcomes`` (of those known by ``outcomes_us``) came after the horizon and count for nothing;
+    ``best_effort_rows`` were left out. Where there are several challengers, ``arms`` has the sums of each and
+    ``earned`` the rewards of every version.
     """
 
     streams: dict[str, Stream] = {}
@@ -36,6 +39,9 @@ class Books(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     too_late_outcomes: int = 0
     outcomes_us: int = 0
     best_effort_rows: int = 0
+    seen_rows: int = 0
+    arms: dict[str, Books] = {}
+    earned: dict[str, Earned] = {}
 
     def with_stream(self, gate: Gate, stream: Stream) -> Books:
         """Return the books with one stream replaced."""
@@ -46,11 +52,12 @@ class Books(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         What is drawn begins with the first share.
         """
-        if kind == "rebase":
-            return Books(rows_us=at_us, pairs_us=at_us, drawn_us=at_us, drawn_labels_us=at_us)
-        if kind != "advance":
+        if kind not in ("rebase", "advance"):
             return self
-        counted = msgspec.structs.replace(self, step_requests=0)
+        arms = {version: books.after(kind, step, at_us) for version, books in self.arms.items()}
+        if kind == "rebase":
+            return Books(rows_us=at_us, pairs_us=at_us, drawn_us=at_us, drawn_labels_us=at_us, arms=arms)
+        counted = msgspec.structs.replace(self, step_requests=0, arms=arms)
         return msgspec.structs.replace(counted, drawn_us=at_us, drawn_labels_us=at_us) if step == 1 else counted
 
 
@@ -67,6 +74,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     coverage: float = 1.0
     labelled_share: float = 1.0
     newest_label_us: int | None = None
+    immature: int = 0
 
     def __post_init__(self) -> None:
         if not self.measured or self.units < 1:
@@ -99,6 +107,7 @@ def evidence(books: Books, gates: tuple[Gate, ...], alpha_ratio: float, *, inter
         coverage=books.paired_rows / books.champion_rows if books.champion_rows else 1.0,
         labelled_share=books.labelled_rows / books.champion_rows if books.champion_rows else 1.0,
         newest_label_us=books.newest_label_us,
+        immature=max(books.seen_rows - books.champion_rows, 0),
     )
 
 

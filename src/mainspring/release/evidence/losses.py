@@ -12,23 +12,27 @@ from numpy.typing import NDArray
 from mainspring.kernel.errors import InvalidInput
 from mainspring.release.evidence.eprocess import Floats
 
-Metric = Literal["log_loss", "brier", "error", "absolute_error", "squared_error"]
+Metric = Literal["log_loss", "brier", "error", "absolute_error", "squared_error", "reward"]
 CLASSIFYING = ("log_loss", "brier", "error")
 
 
 class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A metric with its bound fixed. ``epsilon`` clips log loss; ``threshold`` turns a probability into a decision."""
+    """A metric with its bound fixed. ``epsilon`` clips log loss; ``threshold`` turns a probability into a decision.
+
+    A reward's loss is what it is short of ``best``, whatever was answered.
+    """
 
     metric: Metric
     bound: float
     epsilon: float = 0.01
     threshold: float = 0.5
+    best: float = 0.0
 
     def of(self, outputs: Floats, outcomes: Floats) -> tuple[Floats, int]:
         """Return the losses (n,) and how many were above the bound and cut to it."""
         losses = self._raw(outputs, outcomes)
-        above = losses > self.bound + 1e-12
-        return np.minimum(losses, self.bound), int(above.sum())
+        beyond = (losses > self.bound + 1e-12) | (losses < -1e-12)
+        return np.clip(losses, 0.0, self.bound), int(beyond.sum())
 
     def expected(self, outputs: Floats, probability: Floats) -> Floats:
         """Return the loss expected (n,) if the outcome is 1 with ``probability``."""
@@ -40,12 +44,24 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             clipped = np.clip(outputs, self.epsilon, 1.0 - self.epsilon)
             paid = -(outcomes * np.log(clipped) + (1.0 - outcomes) * np.log1p(-clipped))
             return np.asarray(paid + math.log1p(-self.epsilon))
+        if self.metric == "reward":
+            return self.best - outcomes
         if self.metric == "error":
             decided: NDArray[np.bool_] = outputs >= self.threshold
             return np.asarray(decided != (outcomes > 0.5), dtype=np.float64)
         if self.metric == "absolute_error":
             return np.asarray(np.abs(outputs - outcomes))
         return np.asarray(np.square(outputs - outcomes))
+
+
+def rewarding(low: float, high: float) -> Loss:
+    """Return the loss of a reward between ``low`` and ``high``: what it is short of ``high``.
+
+    >>> losses, beyond = rewarding(0.0, 10.0).of(np.array([0.5, 0.5]), np.array([4.0, 12.0]))
+    >>> losses.tolist(), beyond
+    ([6.0, 0.0], 1)
+    """
+    return Loss("reward", high - low, best=high)
 
 
 def loss(metric: Metric, *, bound: float | None = None, base_rate: float | None = None, threshold: float = 0.5) -> Loss:

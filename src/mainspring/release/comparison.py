@@ -1,0 +1,135 @@
+"""Two versions' answers to the same rows: where they differ, and which rows a person should look at. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from mainspring.release.evidence.frames import ROW, answers
+
+FEW_VALUES = 12  # a column of numbers with more different values is cut into quarters
+ALL = "all"
+
+
+class Slice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How two versions differ on one part of the rows.
+
+    ``mean`` is challenger less champion. ``decided_otherwise`` is the share of rows on which the decision is another
+    one, where there is a threshold; ``correlation`` is empty where one of them always says the same.
+    """
+
+    column: str
+    value: str
+    rows: int
+    mean: float
+    mean_absolute: float
+    largest: float
+    decided_otherwise: float | None = None
+    correlation: float | None = None
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One row that both answered. ``picked`` says whether it is among the largest differences, or there by chance."""
+
+    prediction_id: str
+    row: int
+    entity: str
+    asked: dict[str, Any]
+    champion: float
+    challenger: float
+    difference: float
+    outcome: float | None
+    picked: str
+
+
+def both(scored: pl.DataFrame, asked: pl.DataFrame, champion: str, challenger: str) -> pl.DataFrame:
+    """Return rows that both answered: outputs, decisions, entity, decision time, the request's body."""
+    stable = answers(scored, champion).filter("ok")
+    theirs = answers(scored, challenger).filter("ok")
+    ours = stable.select(*ROW, "decision", champion=pl.col("output").cast(pl.Float64))
+    others = theirs.select(*ROW, decision_challenger="decision", challenger=pl.col("output").cast(pl.Float64))
+    rows = ours.join(others, on=ROW, how="inner").join(
+        asked.select(*ROW, "entity", "body", "decision_us"), on=ROW, how="inner"
+    )
+    return rows.sort(["decision_us", *ROW])
+
+
+def disagreement(rows: pl.DataFrame, by: Sequence[str] = ()) -> list[Slice]:
+    """Return how the answers differ on all rows, and on each value of each column in ``by``, the largest first."""
+    found = _slices(rows, ALL, np.full(rows.height, "", dtype=object))
+    if not by or not rows.height:
+        return found
+    bodies = [msgspec.json.decode(body) for body in rows["body"]]
+    for column in by:
+        found += _slices(rows, column, _labels([body.get(column) for body in bodies]))
+    return found
+
+
+def sample(rows: pl.DataFrame, labels: pl.DataFrame, count: int, seed: int) -> list[Sample]:
+    """Return ``count`` rows: half of them the largest differences, half by chance; the largest differences first."""
+    away = (rows["challenger"] - rows["champion"]).abs().to_numpy()
+    order = np.argsort(-away, kind="stable")
+    largest = set(order[: math.ceil(count / 2)].tolist())
+    rest = np.array([place for place in range(rows.height) if place not in largest], dtype=np.int64)
+    drawn = np.random.default_rng(seed).permutation(rest)[: count - len(largest)]
+    chosen = sorted([*largest, *drawn.tolist()], key=lambda place: (-away[place], place))
+    known = {row["entity"]: row["value"] for row in labels.iter_rows(named=True)}
+    return [_sample(rows.row(place, named=True), known, place in largest) for place in chosen]
+
+
+def _sample(row: dict[str, Any], known: dict[str, float], largest: bool) -> Sample:
+    return Sample(
+        prediction_id=row["prediction_id"],
+        row=row["row"],
+        entity=row["entity"],
+        asked=msgspec.json.decode(row["body"]) if row["body"] else {},
+        champion=row["champion"],
+        challenger=row["challenger"],
+        difference=row["challenger"] - row["champion"],
+        outcome=known.get(row["entity"]),
+        picked="largest" if largest else "chance",
+    )
+
+
+def _slices(rows: pl.DataFrame, column: str, labels: Any) -> list[Slice]:
+    found = []
+    champion, challenger = rows["champion"].to_numpy(), rows["challenger"].to_numpy()
+    otherwise = rows["decision"].is_not_null() & rows["decision_challenger"].is_not_null()
+    flipped = (rows["decision"] != rows["decision_challenger"]).fill_null(False).to_numpy()
+    for value in sorted(set(labels.tolist())):
+        here = labels == value
+        ours, theirs = champion[here], challenger[here]
+        decided = otherwise.to_numpy() & here
+        found.append(
+            Slice(
+                column=column,
+                value=str(value),
+                rows=len(ours),
+                mean=float((theirs - ours).mean()),
+                mean_absolute=float(np.abs(theirs - ours).mean()),
+                largest=float(np.abs(theirs - ours).max()),
+                decided_otherwise=float(flipped[decided].mean()) if decided.any() else None,
+                correlation=_correlation(ours, theirs),
+            )
+        )
+    return sorted(found, key=lambda one: (-one.mean_absolute, one.value))
+
+
+def _labels(values: Sequence[Any]) -> Any:
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) == len(values) and len(set(numbers)) > FEW_VALUES:
+        cuts = np.quantile(np.asarray(numbers, dtype=np.float64), [0.25, 0.5, 0.75])
+        names = [f"up to {cuts[0]:g}", f"up to {cuts[1]:g}", f"up to {cuts[2]:g}", f"above {cuts[2]:g}"]
+        return np.array([names[int(np.searchsorted(cuts, number))] for number in numbers], dtype=object)
+    return np.array(["none" if value is None else str(value) for value in values], dtype=object)
+
+
+def _correlation(ours: Any, theirs: Any) -> float | None:
+    if len(ours) < 3 or ours.std() < 1e-12 or theirs.std() < 1e-12:
+        return None
+    return float(np.corrcoef(ours, theirs)[0, 1])
