@@ -75,14 +75,7 @@ class Platform:
             store=self.store, log=self.log, latest=self.latest, readers=readers(), clock=self.clock
         )
         self.checks = CheckService(store=self.store, registry=self.registry, log=self.log, blobs=self.blobs)
-        self.releases = ReleaseService(
-            store=self.store,
-            registry=self.registry,
-            log=self.log,
-            clock=self.clock,
-            passed=self.checks.passed,
-            roles=self.settings.roles,
-        )
+        self.releases = self._releases()
         self.rehearsals = RehearsalService(
             registry=self.registry,
             log=self.log,
@@ -142,6 +135,16 @@ class Platform:
             retention=Retention(self.store, self.tables),
             keeping=Keeping(_span_us(self.settings.keep_predictions), _span_us(self.settings.park_outcomes)),
             watch_every_us=parse_duration(self.settings.watch_every) // timedelta(microseconds=1),
+        )
+
+    def _releases(self) -> ReleaseService:
+        return ReleaseService(
+            store=self.store,
+            registry=self.registry,
+            log=self.log,
+            clock=self.clock,
+            passed=self.checks.passed,
+            roles=self.settings.roles,
         )
 
     def _publisher(self) -> Publisher:

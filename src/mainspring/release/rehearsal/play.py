@@ -146,7 +146,10 @@ class Play:
             (*failed, (~stable_ok & ~stable_late).astype(np.float64), stable_late.astype(np.float64)),
         )  # fmt: skip
         answered = met & ok & (deck.decision_us[part] > moment.state.stage_since_us)
-        return msgspec.structs.replace(books, rows_us=until_us, step_requests=books.step_requests + int(answered.sum()))
+        return msgspec.structs.replace(
+            books, rows_us=until_us, step_requests=books.step_requests + int(answered.sum()),
+            seen_rows=books.seen_rows + int(ours.ok[part].sum()),
+        )  # fmt: skip
 
     def _pairs(self, books: Books, look: int) -> Books:
         if self._own_faults:
@@ -162,6 +165,7 @@ class Play:
             drawn_labels_us=books.drawn_labels_us,
             step_requests=books.step_requests,
             shadow_requests=books.shadow_requests,
+            seen_rows=books.seen_rows,
         )
 
     def _drawn(self, books: Books, state: State, now_us: int) -> Books:
