@@ -35,6 +35,7 @@ from mainspring.monitoring.ports import Notifier
 from mainspring.monitoring.service import MonitoringService
 from mainspring.project.service import ProjectService
 from mainspring.registry.service import Registry
+from mainspring.release.offpolicy.service import OffPolicyService
 from mainspring.release.rehearsal.service import RehearsalService
 from mainspring.release.service import ReleaseService
 from mainspring.serving.keys import Keys
@@ -76,14 +77,7 @@ class Platform:
         )
         self.checks = CheckService(store=self.store, registry=self.registry, log=self.log, blobs=self.blobs)
         self.releases = self._releases()
-        self.rehearsals = RehearsalService(
-            registry=self.registry,
-            log=self.log,
-            features=self.features,
-            releases=self.releases,
-            understudy=WorkerUnderstudy(self.jobs, home.blobs),
-            clock=self.clock,
-        )
+        self._ask_the_log(home)
         self.projects = ProjectService(
             store=self.store,
             registry=self.registry,
@@ -159,6 +153,18 @@ class Platform:
             max_rows=self.settings.limits.rows,
             invocations=self.settings.invocations_model,
             keys=self.keys.routes,
+        )
+
+    def _ask_the_log(self, home: Home) -> None:
+        """Construct what answers from the log what would have been."""
+        self.values = OffPolicyService(registry=self.registry, log=self.log, releases=self.releases, clock=self.clock)
+        self.rehearsals = RehearsalService(
+            registry=self.registry,
+            log=self.log,
+            features=self.features,
+            releases=self.releases,
+            understudy=WorkerUnderstudy(self.jobs, home.blobs),
+            clock=self.clock,
         )
 
     def acknowledged(self) -> Acknowledged:

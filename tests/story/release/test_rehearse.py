@@ -76,3 +76,14 @@ def test_where_answers_may_change_outcomes_it_is_refused_and_says_what_to_ask_in
     affecting.version("2", 4.0)
     with pytest.raises(Refused, match="mainspring value"):
         rehearse(affecting, challenger="2")
+
+
+def test_without_a_draw_there_is_no_off_policy_value_and_what_is_asked_must_be_clear(shop) -> None:
+    with pytest.raises(Refused, match="no unit was drawn in that time"):
+        shop.ask("value", model="late", challenger="1")
+    with pytest.raises(Refused, match="no unit was drawn in that time"):
+        shop.ask("value", model="late", policy="1=1.0")
+    with pytest.raises(InvalidInput, match="either a challenger or a policy"):
+        shop.ask("value", model="late")
+    with pytest.raises(InvalidInput, match=r"3=0\.5,champion=0\.5"):
+        shop.ask("value", model="late", policy="1=half")

@@ -1,8 +1,8 @@
-"""Verbs that ask the log what would happen: a release rehearsed."""
+"""Verbs that ask the log what would happen: a release rehearsed, another policy valued."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -47,6 +47,54 @@ def rehearse(platform: Platform, asked: Rehearse, by: str) -> Any:
     return platform.rehearsals.rehearse(model.id, version.id, order)
 
 
+class ValueOf(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"since": "from", "until": "to"}
+):
+    """Whose value."""
+
+    model: Annotated[str, Meta(description="a model, as name or project/name")]
+    challenger: Annotated[str | None, Meta(description="a version that would have answered everything")] = None
+    policy: Annotated[str | None, Meta(description="shares of versions instead, such as 3=0.5,champion=0.5")] = None
+    since: Annotated[str | None, Meta(description="first decision time, ISO 8601; 28 days before the end")] = None
+    until: Annotated[str | None, Meta(description="decision times before this, ISO 8601; now if not said")] = None
+    reward: Annotated[
+        Literal["outcome", "log_loss", "brier", "error", "absolute_error", "squared_error"],
+        Meta(description="what is averaged: the outcome itself, or a loss of the answers"),
+    ] = "outcome"
+    low: Annotated[float | None, Meta(description="the least a reward may be; known for yes or no")] = None
+    high: Annotated[float | None, Meta(description="the most a reward, or a loss, may be")] = None
+    clip: Annotated[float | None, Meta(description="the greatest weight; nothing is clipped if not said")] = None
+
+
+def value(platform: Platform, asked: ValueOf, by: str) -> Any:
+    from mainspring.release.offpolicy.service import Asked
+
+    model = find_model(platform, asked.model)
+    from_us, until_us = span(platform, model.id, asked.since, asked.until)
+    shares = _shares(platform, model, asked)
+    order = Asked(shares, from_us, until_us, asked.reward, asked.low, asked.high, asked.clip)
+    return platform.values.value(model.id, order)
+
+
+def _shares(platform: Platform, model: Any, asked: ValueOf) -> dict[str, float]:
+    from mainspring.kernel.errors import InvalidInput
+
+    if (asked.challenger is None) == (asked.policy is None):
+        raise InvalidInput("say either a challenger or a policy", field="challenger", remedy="such as --challenger 3")
+    if asked.challenger is not None:
+        return {find_version(platform, model, asked.challenger).id: 1.0}
+    shares: dict[str, float] = {}
+    for part in (asked.policy or "").split(","):
+        name, _, share = part.strip().partition("=")
+        try:
+            shares[find_version(platform, model, name).id] = float(share)
+        except ValueError:
+            raise InvalidInput(
+                "cannot be read", field="policy", value=asked.policy, remedy="write it like 3=0.5,champion=0.5"
+            ) from None
+    return shares
+
+
 def span(platform: Platform, model: str, since: str | None, until: str | None) -> tuple[int, int]:
     """Return a span of decision times: of the last 28 days those with requests, unless said otherwise."""
     from mainspring.kernel.clock import parse_time, to_us
@@ -67,6 +115,16 @@ VERBS = (
         permission="operate",
         positional=("model",),
         columns=("sentence", "promotion", "rollback", "inconclusive", "reasons", "days", "exposed_rows", "rows"),
+        long_running=True,
+    ),
+    Verb(
+        name="value",
+        group="Release",
+        summary="Tell what another policy would have been worth, from the draws of releases",
+        arguments=ValueOf,
+        call=value,
+        positional=("model",),
+        columns=("sentence", "shares", "reward", "value", "logged", "units", "labelled_share", "left_out_units"),
         long_running=True,
     ),
 )

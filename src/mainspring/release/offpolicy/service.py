@@ -1,0 +1,189 @@
+"""Reading the log for an off-policy value: draws of releases, rewards that have had their time, and the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from mainspring.kernel.clock import Clock
+from mainspring.kernel.errors import InvalidInput, Refused
+from mainspring.log.queries import PredictionLog
+from mainspring.registry.service import ModelRow, Registry
+from mainspring.release.evidence.eprocess import Floats
+from mainspring.release.evidence.frames import ROW, by_horizon
+from mainspring.release.evidence.losses import Metric, loss
+from mainspring.release.offpolicy.frame import Found, Unit, draws, first_draws, targets
+from mainspring.release.offpolicy.value import Value, value
+from mainspring.release.service import ReleaseService
+from mainspring.serving.draw import HELD_OUT
+
+Reward = Literal["outcome"] | Metric
+DOUBT_ERRORS = 4.0
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Whose value: a policy takes versions by ``shares``. Rows decided in [from, until); rewards within [low, high]."""
+
+    shares: Mapping[str, float]
+    from_us: int
+    until_us: int
+    reward: Reward = "outcome"
+    low: float | None = None
+    high: float | None = None
+    clip: float | None = None
+
+
+class PolicyValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a policy would have been worth, beside what was really done. A reward that never came counts as 0."""
+
+    model: str
+    reward: str
+    shares: dict[str, float]
+    value: Value
+    logged: Value
+    units: int
+    labelled_share: float
+    left_out_units: int
+    from_us: int
+    until_us: int
+    sentence: str
+
+
+class OffPolicyService:
+    """Values policies by the draws of releases."""
+
+    def __init__(self, *, registry: Registry, log: PredictionLog, releases: ReleaseService, clock: Clock) -> None:
+        self._registry = registry
+        self._log = log
+        self._releases = releases
+        self._clock = clock
+
+    def value(self, model_id: str, asked: Asked) -> PolicyValue:
+        """Return the value of taking versions by ``shares``, or refuse with the reason."""
+        model = self._registry.model(None, model_id)
+        if abs(sum(asked.shares.values()) - 1.0) > 1e-9 or min(asked.shares.values(), default=-1.0) < 0.0:
+            raise InvalidInput("must be shares that add up to 1", field="policy", value=dict(asked.shares))
+        if asked.clip is not None and asked.clip <= 0.0:
+            raise InvalidInput("must be above 0", field="clip", value=asked.clip)
+        low, high = _bounds(model, asked)
+        found, labelled = self._draws(model, asked, (low, high))
+        known = found.draws
+        names = {version: self._registry.version(version) for version in asked.shares}
+        n, absent = len(known.arm), [names[one].number for one in asked.shares if one not in found.versions]
+        if absent and n:
+            raise Refused(
+                f"support is missing: version {absent[0]} was never drawn in that time", field="policy",
+                remedy="name a time in which a release drew it",
+            )  # fmt: skip
+        wanted = value(known, targets(found.versions, asked.shares, n), low, high, clip=asked.clip)
+        done = value(known, known.offered, low, high)
+        shares = {str(names[one].number): share for one, share in asked.shares.items()}
+        return PolicyValue(
+            model=model.name,
+            reward=asked.reward,
+            shares=shares,
+            value=wanted,
+            logged=done,
+            units=n,
+            labelled_share=labelled,
+            left_out_units=found.left_out_units,
+            from_us=asked.from_us,
+            until_us=min(asked.until_us, self._mature_us(model)),
+            sentence=_sentence(asked.reward, shares, wanted, done),
+        )
+
+    def _mature_us(self, model: ModelRow) -> int:
+        horizon_us = model.spec.outcome.matures_after_us if model.spec is not None else 0
+        return self._clock.now_us() - horizon_us - self._window_us(model)
+
+    def _window_us(self, model: ModelRow) -> int:
+        """Return how long units are watched: as long as the model's releases agreed to watch them."""
+        return max((one.terms.window_us for one in self._releases.list(model.id)), default=0)
+
+    def _draws(self, model: ModelRow, asked: Asked, bounds: tuple[float, float]) -> tuple[Found, float]:
+        window_us, until_us = self._window_us(model), min(asked.until_us, self._mature_us(model))
+        releases = {one.id: one for one in self._releases.list(model.id)}
+        by_request = frozenset(id for id, one in releases.items() if getattr(one.policy, "per", "unit") != "unit")
+        end_us = until_us + window_us
+        drawn = self._log.firm(self._log.assignments(model.id, since_us=asked.from_us, until_us=end_us))
+        drawn = drawn.filter(~pl.col("release").is_in(["", HELD_OUT]))
+        requests = self._log.requests(model.id, asked.from_us, end_us).select(*ROW, "entity", "unit")
+        rows, left_out = first_draws(drawn.join(requests, on=ROW, how="inner"), Unit(window_us, by_request))
+        rows = rows.filter(pl.col("first_us") < until_us)
+        rewards, labelled = self._rewards(model, asked, rows, bounds)
+        others = _others(rows)
+        return draws(rows, rewards, others, left_out), labelled
+
+    def _rewards(
+        self, model: ModelRow, asked: Asked, rows: pl.DataFrame, bounds: tuple[float, float]
+    ) -> tuple[pl.DataFrame, float]:
+        """Return each row's reward; one that never came in time counts as 0, and how many came is told."""
+        horizon_us = model.spec.outcome.matures_after_us if model.spec is not None else 0
+        came = self._log.outcomes(model.id).select("entity", "value", "known_us")
+        frame = rows.select(*ROW, "entity", "decision_us").join(came, on="entity", how="left")
+        told = frame.select(by_horizon(horizon_us)).to_series().to_numpy().astype(np.bool_)
+        outcome = frame["value"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        if asked.reward == "outcome":
+            paid = np.where(told, outcome, 0.0)
+        else:
+            served = self._served(model, asked, frame)
+            fixed = loss(asked.reward, bound=asked.high, threshold=_threshold(model))
+            counted = told & np.isfinite(served)
+            losses, _ = fixed.of(np.where(counted, served, 0.0), np.where(counted, outcome, 0.0))
+            paid = np.where(counted, losses, 0.0)
+        rewards = frame.select(ROW).with_columns(reward=pl.Series(paid, dtype=pl.Float64))
+        silent = model.spec is not None and model.spec.outcome.if_absent == "negative"
+        return rewards, 1.0 if silent else float(told.mean()) if len(told) else 0.0
+
+    def _served(self, model: ModelRow, asked: Asked, frame: pl.DataFrame) -> Floats:
+        scored = self._log.scored(model.id, roles=["served", "fallback"], since_us=asked.from_us)
+        answered = scored.filter(pl.col("status") == "ok").unique(ROW, keep="last").select(*ROW, "output")
+        met = frame.join(answered, on=ROW, how="left", maintain_order="left")
+        return met["output"].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+
+
+def _others(rows: pl.DataFrame) -> dict[tuple[str, str], str]:
+    """Name, for releases that drew between two versions, the other one of each."""
+    arms: dict[str, list[str]] = {}
+    for release, arm in rows.select("release", "arm").unique().sort(["release", "arm"]).iter_rows():
+        arms.setdefault(release, []).append(arm)
+    pairs = {release: both for release, both in arms.items() if len(both) == 2}
+    return {(release, one): other for release, both in pairs.items() for one, other in (both, both[::-1])}
+
+
+def _bounds(model: ModelRow, asked: Asked) -> tuple[float, float]:
+    """Return the bounds of the reward; 0 lies within, because a reward that never came counts as that."""
+    if asked.reward != "outcome":
+        return 0.0, loss(asked.reward, bound=asked.high, threshold=_threshold(model)).bound
+    yes_or_no = model.spec is None or model.spec.outcome.kind == "bool"
+    low = asked.low if asked.low is not None else 0.0 if yes_or_no else None
+    high = asked.high if asked.high is not None else 1.0 if yes_or_no else None
+    if low is None or high is None:
+        raise InvalidInput(
+            "has no bounds of its own, so its mean cannot be told with an interval", field="low",
+            remedy="give --low and --high; what lies outside is cut to them and counted",
+        )  # fmt: skip
+    if low >= high:
+        raise InvalidInput("must be below high", field="low", value=low)
+    return min(low, 0.0), max(high, 0.0)
+
+
+def _threshold(model: ModelRow) -> float:
+    return model.spec.threshold if model.spec is not None and model.spec.threshold is not None else 0.5
+
+
+def _sentence(reward: str, shares: Mapping[str, float], wanted: Value, done: Value) -> str:
+    whom = " and ".join(f"{share:.0%} version {number}" for number, share in shares.items())
+    told = (
+        f"{whom} would have had a mean {reward} of {wanted.estimate:.4g} [{wanted.low:.4g}, {wanted.high:.4g}]; "
+        f"what was done had {done.estimate:.4g}. {wanted.effective_units:.0f} effective of {wanted.units} units"
+    )
+    squares = wanted.weight_mean**2 * wanted.units / wanted.effective_units
+    error = (max(squares - 1.0, 0.0) / wanted.units) ** 0.5
+    if abs(wanted.weight_mean - 1.0) > DOUBT_ERRORS * error + 1e-9:
+        told += f"; the weights' mean is {wanted.weight_mean:.2f}, not 1: the logged propensities are doubtful"
+    return told

@@ -1,0 +1,56 @@
+"""Off-policy values from the log of a real release whose answers change what comes true."""
+
+import pytest
+from tests.machine.release.test_drawn import WIDE, started
+
+from mainspring.kernel.clock import to_us
+from mainspring.kernel.errors import InvalidInput, Refused
+from mainspring.release.offpolicy.service import Asked, OffPolicyService
+from mainspring.release.policy import Canary
+
+
+def valued(world, shares, since, **how):
+    service = OffPolicyService(registry=world.registry, log=world.log, releases=world.releases, clock=world.clock)
+    return service.value(world.model, Asked(shares, to_us(since), world.clock.now_us(), **how))
+
+
+def test_the_log_of_a_canary_tells_what_each_version_and_a_mixture_would_have_been_worth(affecting, model) -> None:
+    affecting.label_shift = 0.2
+    since = affecting.clock.now()
+    release = started(affecting, model, WIDE)
+    affecting.play(8)
+    challenger = valued(affecting, {release.challenger: 1.0}, since)
+    champion = valued(affecting, {release.champion: 1.0}, since)
+    half = valued(affecting, {release.champion: 0.5, release.challenger: 0.5}, since)
+    assert challenger.value.estimate - champion.value.estimate == pytest.approx(0.2, abs=0.06)
+    assert challenger.value.low < 0.24 * 0.972 + 0.2 < challenger.value.high
+    assert half.value.estimate == pytest.approx((challenger.value.estimate + champion.value.estimate) / 2, abs=0.01)
+    assert half.value.weight_most == pytest.approx(1.0)
+    assert 0.95 < challenger.labelled_share < 0.99
+    assert challenger.units == challenger.value.units > 1_500
+    assert "doubtful" not in challenger.sentence
+    loss = valued(affecting, {release.challenger: 1.0}, since, reward="log_loss")
+    assert loss.value.low < loss.value.estimate < loss.value.high
+
+
+def test_units_that_come_back_count_once_and_not_at_all_where_their_draw_changed(returning, model) -> None:
+    since = returning.clock.now()
+    policy = Canary(shadow="6d", steps=[0.3, 0.6], margin=0.05, hold="2d", minimum_units=300, window="1d")
+    release = started(returning, model, policy)
+    returning.play(13)
+    found = valued(returning, {release.champion: 1.0}, since)
+    assert 300 < found.units <= 400
+    assert found.left_out_units <= 400 - found.units
+
+
+def test_what_was_never_drawn_has_no_value(affecting, model) -> None:
+    since = affecting.clock.now()
+    release = started(affecting, model, WIDE)
+    with pytest.raises(Refused, match="no unit was drawn"):
+        valued(affecting, {release.challenger: 1.0}, since)
+    affecting.play(5)
+    other = affecting.version(model(0.1))
+    with pytest.raises(Refused, match="version 3 was never drawn"):
+        valued(affecting, {other.id: 1.0}, since)
+    with pytest.raises(InvalidInput, match="add up to 1"):
+        valued(affecting, {release.challenger: 0.7}, since)
