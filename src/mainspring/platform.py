@@ -108,7 +108,7 @@ class Platform:
             registry=self.registry,
             features=self.features,
             log=self.log,
-            recompute=WorkerRecompute(self.jobs, home.blobs),
+            recompute=WorkerRecompute(self.jobs, home.blobs, home.environments),
         )
         self.keys = Keys(store=self.store, clock=self.clock)
         self.publisher = self._publisher()

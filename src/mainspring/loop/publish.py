@@ -32,13 +32,13 @@ from mainspring.serving.routing import (
     HoldoutRoute,
     KeyRoute,
     ModelRoute,
-    Package,
     ReleaseRoute,
     Routing,
     ShadowRoute,
     SourceRoute,
     VersionRoute,
     ViewRoute,
+    version_route,
 )
 
 _KEPT_GENERATIONS = 200
@@ -130,7 +130,7 @@ class Publisher:
             routes.append(msgspec.structs.replace(route, max_rows=self._max_rows))
             deadline_ms = routes[-1].deadline_ms
             for version in able.values():
-                loaded.setdefault(version.id, _version_route(version, champion, deadline_ms))
+                loaded.setdefault(version.id, self._version_route(version, champion, deadline_ms))
         digests = sorted({view for version in loaded.values() for view in version.views})
         return Routing(
             generation=0,
@@ -143,6 +143,10 @@ class Publisher:
             invocations=self._invocations,
             keys=self._keys(),
         )
+
+    def _version_route(self, version: Version, champion: Version, deadline_ms: int) -> VersionRoute:
+        in_gateway = version.id == champion.id and placement(version, deadline_ms).in_gateway
+        return version_route(version, self._registry.environments.lock_of(version) or "", in_gateway=in_gateway)
 
     def _needed(self, champion: Version, baseline: Version | None, running: Sequence[Release]) -> Iterable[Version]:
         yield champion
@@ -241,22 +245,6 @@ def _release_route(release: Release) -> ReleaseRoute:
         planned_requests=release.planned_requests,
         others=tuple(ArmRoute(version, own) for version, own in others),
         per="request" if allocation is not None and allocation.per == "request" else "unit",
-    )
-
-
-def _version_route(version: Version, champion: Version, deadline_ms: int) -> VersionRoute:
-    return VersionRoute(
-        id=version.id,
-        number=version.number,
-        package=Package(
-            files=version.files,
-            runtime=version.runtime,
-            in_gateway=version.id == champion.id and placement(version, deadline_ms).in_gateway,
-        ),
-        signature=version.signature,
-        views=version.views,
-        threshold=version.threshold,
-        environment=version.environment,
     )
 
 

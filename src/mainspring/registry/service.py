@@ -15,6 +15,7 @@ from mainspring.ledger.ports import Store
 from mainspring.ledger.transaction import Transaction
 from mainspring.log.ports import Blobs
 from mainspring.registry.environment import mismatches
+from mainspring.registry.environments import Environments
 from mainspring.registry.model import ModelSpec
 from mainspring.registry.tables import aliases, models, projects, versions
 from mainspring.registry.version import Version
@@ -71,6 +72,7 @@ class Registry:
         self._store = store
         self._blobs = blobs
         self._clock = clock
+        self.environments = Environments(store=store, blobs=blobs)
 
     def project(self, name: str) -> str:
         """Return the id of a project by its name (or its id)."""
@@ -114,7 +116,7 @@ class Registry:
         """
         row = _model_by_id(tx.connection, version.model)
         self._check_files(version)
-        _check_environment(version)
+        self._check_environment(version)
         content = [version.files, msgspec.to_builtins(version.signature), msgspec.to_builtins(version.environment)]
         content_digest = digest_of([*content, version.threshold, version.definitions])
         number = tx.connection.scalar(select(func.max(versions.c.number)).where(versions.c.model == version.model)) or 0
@@ -224,6 +226,17 @@ class Registry:
             newest = connection.scalar(query)
         return None if newest is None else int(newest)
 
+    def _check_environment(self, version: Version) -> None:
+        if self.environments.lock_of(version) is not None:
+            return
+        lock = version.environment.lock
+        faults = [f"the lock {lock[:12]} is not approved"] if lock else mismatches(version.environment)
+        raise Refused(
+            f"the environment that it needs is not the one here: {'; '.join(faults)}",
+            field="environment",
+            remedy="approve a lock that holds it: mainspring environment approve LOCK WHEELS",
+        )
+
     def _check_files(self, version: Version) -> None:
         if not version.files:
             raise InvalidInput("a version needs at least one file", field="files")
@@ -251,18 +264,6 @@ def _model_query() -> Select[Any]:
         .join(projects, projects.c.id == models.c.project)
         .order_by(projects.c.name, models.c.name)
     )
-
-
-def _check_environment(version: Version) -> None:
-    if version.runtime == "onnx":
-        return  # the graph carries everything it needs
-    faults = mismatches(version.environment)
-    if faults:
-        raise Refused(
-            f"the environment that it needs is not the one here: {'; '.join(faults)}",
-            field="environment",
-            remedy="install what it was made with, or make it again here",
-        )
 
 
 def _target(connection: Connection, model_id: str, alias: str, at_us: int | None = None) -> str | None:

@@ -28,11 +28,15 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where it was made and must be run: interpreter and the distributions that its code imported."""
+    """Where it was made and must be run: interpreter and the distributions that its code imported.
+
+    ``lock`` names an approved environment that it must have; empty, any that holds the same distributions will do.
+    """
 
     python: str
     platform: str
     packages: dict[str, str]
+    lock: str = ""
 
 
 class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ from mainspring.features.spec import SourceSpec, ViewSpec
 from mainspring.kernel.errors import unknown
 from mainspring.kernel.schema import Column, Signature
 from mainspring.registry.model import Batching
-from mainspring.registry.version import Environment
+from mainspring.registry.version import Environment, Version
 
 FORMAT = 1
 OLDEST_DECISION_US = 86_400_000_000  # the latest features are kept for a day of decision times
@@ -49,6 +49,20 @@ class ArmRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     version: str
     share: float
+
+
+def version_route(version: Version, lock: str, *, in_gateway: bool = False) -> VersionRoute:
+    """Return a registered version as it is run; ``lock`` names its environment where that is not ours."""
+    return VersionRoute(
+        id=version.id,
+        number=version.number,
+        package=Package(version.files, version.runtime, in_gateway),
+        signature=version.signature,
+        views=version.views,
+        threshold=version.threshold,
+        environment=version.environment,
+        lock=lock,
+    )
 
 
 class ReleaseRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

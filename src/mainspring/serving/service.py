@@ -16,7 +16,7 @@ from mainspring.registry.service import Registry
 from mainspring.registry.version import Version
 from mainspring.serving.ports import Row
 from mainspring.serving.replay import Logged, Replay, replay
-from mainspring.serving.routing import Package, VersionRoute
+from mainspring.serving.routing import VersionRoute, version_route
 
 ANSWERED = ("served", "fallback", "pinned", "batch")
 Recompute = Callable[[VersionRoute, Sequence[Row]], Sequence[float]]
@@ -77,14 +77,7 @@ class ReplayService:
         )
 
     def _runner(self, version: Version) -> Callable[[Sequence[Row]], Sequence[float]]:
-        route = VersionRoute(
-            id=version.id,
-            number=version.number,
-            package=Package(version.files, version.runtime),
-            signature=version.signature,
-            views=version.views,
-            environment=version.environment,
-        )
+        route = version_route(version, self._registry.environments.lock_of(version) or "")
         return lambda rows: self._recompute(route, rows)
 
     def _feature_difference(

@@ -10,6 +10,7 @@ import msgspec
 
 from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
+from mainspring.adapters.runtimes.once import running
 from mainspring.adapters.runtimes.package import load
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import VersionRoute
@@ -24,17 +25,19 @@ class RecomputeJob(msgspec.Struct, frozen=True):
     version: VersionRoute
     blobs: str
     rows: list[list[Any]]
+    environments: str = ""
 
 
 class WorkerRecompute:
     """Satisfies ``Recompute`` through a job."""
 
-    def __init__(self, jobs: Jobs, blobs: Path) -> None:
+    def __init__(self, jobs: Jobs, blobs: Path, environments: Path) -> None:
         self._jobs = jobs
         self._blobs = blobs
+        self._environments = environments
 
     def __call__(self, version: VersionRoute, rows: Sequence[Row]) -> Sequence[float]:
-        order = RecomputeJob(version, str(self._blobs), [list(row) for row in rows])
+        order = RecomputeJob(version, str(self._blobs), [list(row) for row in rows], str(self._environments))
         result = self._jobs.run(Job("recompute", msgspec.to_builtins(order), timeout_s=TIMEOUT_S))
         values: list[float] = result.manifest["values"]
         self._jobs.discard(result)
@@ -44,6 +47,9 @@ class WorkerRecompute:
 def run(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
     """Answer the rows of an order, one by one, as single requests were answered."""
     order = msgspec.convert(spec, RecomputeJob)
+    if order.version.lock:
+        with running(order.version, Path(order.blobs), Path(order.environments)) as asked:
+            return {"values": [asked([tuple(row)])[0] for row in order.rows]}
     blobs = FileBlobs(Path(order.blobs), LocalDisk())
     runtime = load(order.version, blobs.get, staging / "code")
     return {"values": [runtime.run([tuple(row)])[0] for row in order.rows]}

@@ -24,7 +24,7 @@ from mainspring.registry.version import Version
 from mainspring.serving.assemble import Looked
 from mainspring.serving.decode import RowDecoder
 from mainspring.serving.ports import Row
-from mainspring.serving.routing import OLDEST_DECISION_US, Package, VersionRoute, ViewRoute
+from mainspring.serving.routing import OLDEST_DECISION_US, ViewRoute, version_route
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
@@ -66,7 +66,8 @@ def score(
     moment_us = _moment(platform, at_us, chosen)
     _refuse_place(out)
     ids = PredictionIds(new_id("batch"))
-    with running(_route(chosen), platform.home.blobs, platform.home.environments) as run:
+    route = version_route(chosen, platform.registry.environments.lock_of(chosen) or "")
+    with running(route, platform.home.blobs, platform.home.environments) as run:
         scorer = _Scorer(platform, row, chosen, run, ids, by)
         scorer.warm()
         chunks = [scorer.read(chunk) for chunk in frame.iter_slices(CHUNK_ROWS)]
@@ -107,7 +108,7 @@ class _Scorer:
         fed = [view for view in platform.features.views(version.views) if view.project == model.project]
         routes = [ViewRoute(view.digest, view.project, view.spec, view.source) for view in fed]
         self._views = [View(route, self._columns) for route in routes]
-        self._sight = Sight(_route(version), self._columns, self._views)
+        self._sight = Sight(version_route(version, ""), self._columns, self._views)
         self._entity, self._unit, self._subject = _places(spec, self._columns)
 
     def warm(self) -> None:
@@ -179,13 +180,6 @@ class _Scorer:
             threshold=threshold,
             decisions=() if threshold is None else tuple([value >= threshold for value in values]),
         )
-
-
-def _route(version: Version) -> VersionRoute:
-    package = Package(version.files, version.runtime)
-    return VersionRoute(
-        version.id, version.number, package, version.signature, version.views, version.threshold, version.environment
-    )
 
 
 def _places(spec: ModelSpec | None, columns: Sequence[Column]) -> tuple[int | None, int | None, int | None]:
