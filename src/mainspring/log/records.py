@@ -16,7 +16,7 @@ Role = Literal["served", "shadow", "fallback", "pinned", "batch", "external"]
 Status = Literal["ok", "failed", "late", "invalid", "refused"]
 
 
-class Request(msgspec.Struct, frozen=True, array_like=True, tag="request"):
+class Request(msgspec.Struct, frozen=True, array_like=True, tag="request", gc=False):
     """What was asked: rows (a JSON object, a list, or an Arrow stream); an entity, unit and subject for each."""
 
     prediction_id: str
@@ -32,7 +32,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True, tag="request"):
     idempotency_key: str = ""
 
 
-class Assignment(msgspec.Struct, frozen=True, array_like=True, tag="assignment"):
+class Assignment(msgspec.Struct, frozen=True, array_like=True, tag="assignment", gc=False):
     """Which arm each row drew, and with what probability. Spooled before any model code runs."""
 
     prediction_id: str
@@ -50,7 +50,7 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True, tag="assignment")
     action_propensities: tuple[float, ...] = ()
 
 
-class Scored(msgspec.Struct, frozen=True, array_like=True, tag="scored"):
+class Scored(msgspec.Struct, frozen=True, array_like=True, tag="scored", gc=False):
     """What one version answered for some rows of one request.
 
     ``outputs`` holds a number a row for binary and regression models; other outputs are ``mainspring.kernel.values`` in

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
+from mainspring.features.ports import FeatureRow
 from mainspring.features.spec import ViewSpec
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.schema import Column, Signature
 from mainspring.serving.ports import Row
 
+Looked = FeatureRow
+"""The features of one view for one row, and when the newest row behind them was known."""
 
-class Looked(msgspec.Struct, frozen=True, gc=False):
-    """The features of one view for one row, and when the newest row behind them was known."""
-
-    values: tuple[Any, ...]
-    known_us: int | None
+_encode = msgspec.json.Encoder().encode
 
 
 class Assembly:
@@ -25,33 +25,56 @@ class Assembly:
 
     def __init__(self, signature: Signature, columns: Sequence[Column], views: Sequence[ViewSpec]) -> None:
         places = {column.name: place for place, column in enumerate(columns)}
-        features = {
-            f"{view.name}.{feature.name}": (v, f)
-            for v, view in enumerate(views)
-            for f, feature in enumerate(view.features)
-        }
-        self._sources: list[tuple[int, int]] = []  # (-1, column) or (view, feature)
+        start = len(columns)
+        features: dict[str, int] = {}
+        for view in views:
+            features |= {f"{view.name}.{one.name}": start + place for place, one in enumerate(view.features)}
+            start += len(view.features)
+        wanted: list[int] = []  # places in a request's columns with the features of every view behind them
         for column in signature.inputs:
             feature = signature.features.get(column.name)
             if feature is not None and feature in features:
-                self._sources.append(features[feature])
+                wanted.append(features[feature])
             elif feature is None and column.name in places:
-                self._sources.append((-1, places[column.name]))
+                wanted.append(places[column.name])
             else:
                 raise InvalidInput("no request column and no view gives this input", field=column.name, value=feature)
+        self._pick = _picker(wanted)
 
     def row(self, asked: Row, looked: Sequence[Looked]) -> Row:
         """Return the inputs of one row in the signature's order; ``looked`` is in the order of the views."""
-        return tuple([asked[place] if view < 0 else looked[view].values[place] for view, place in self._sources])
+        for seen in looked:
+            asked += seen.values
+        return self._pick(asked)
+
+
+def _picker(places: Sequence[int]) -> Callable[[Row], Row]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda row: tuple([row[place] for place in places])
 
 
 def features_json(views: Sequence[tuple[ViewSpec, str]], looked: Sequence[Sequence[Looked]]) -> bytes:
-    """Return what is logged: a list with one object a row, ``{view: [[value, …], known_at_us, view digest]}``."""
-    rows = [
-        {spec.name: (seen.values, seen.known_us, digest) for (spec, digest), seen in zip(views, row, strict=True)}
-        for row in looked
-    ]
-    return msgspec.json.encode(rows)
+    """Return what is logged: a list with one object a row, ``{view: [[value, …], known_at_us, view digest]}``.
+
+    Rows that share what was looked up, as a list with few keys does, are written once and repeated.
+    """
+    names = [(spec.name, digest) for spec, digest in views]
+    if len(looked) == 1:
+        return _encode([_told(names, looked[0])])
+    written: dict[tuple[int, ...], bytes] = {}
+    pieces = []
+    for row in looked:
+        same = tuple([id(seen) for seen in row])
+        piece = written.get(same)
+        if piece is None:
+            piece = written[same] = _encode(_told(names, row))
+        pieces.append(piece)
+    return b"[" + b",".join(pieces) + b"]"
+
+
+def _told(names: Sequence[tuple[str, str]], row: Sequence[Looked]) -> dict[str, Any]:
+    return {name: (seen.values, seen.known_us, digest) for (name, digest), seen in zip(names, row, strict=True)}
 
 
 def read_features(row: Mapping[str, Any], views: Sequence[ViewSpec]) -> list[Looked]:

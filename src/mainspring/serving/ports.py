@@ -15,3 +15,11 @@ class Runtime(Protocol):
     def run(self, rows: Sequence[Row]) -> list[float]:
         """Return one number a row: the probability of the positive class, or the estimate."""
         ...
+
+
+class GraphRuntime(Runtime, Protocol):
+    """A runtime without user code, which a gateway may hold. Satisfied by ONNX Runtime."""
+
+    def one(self, row: Row) -> float:
+        """Return the number for one row; for the one thread that owns this runtime alone."""
+        ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import lmdb
 import msgspec
 import polars as pl
 
-from mainspring.adapters.latest.tile import Layout, codes_of
+from mainspring.adapters.latest.commits import newest_commit
+from mainspring.adapters.latest.tile import Layout, Span, codes_of
 from mainspring.features.keys import encode_key
 from mainspring.features.ports import FeatureRow
 from mainspring.features.rows import KNOWN, TIME, timed
@@ -30,6 +31,8 @@ FORMAT = 2  # of what lies in the folder; the folder of another one is built aga
 KEEP_US = 25 * 3_600_000_000  # the oldest decision time that a gateway takes is a day ago; an hour is slack
 _MAP_BYTES = 64 << 30  # address space, not disk
 _LONGEST_KEY_BYTES = 400
+_MOST_KNOWN = 50_000  # keys of a view; then they are read anew
+_FOR_EVER = 1 << 62
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -53,32 +56,67 @@ class LmdbLatest:
         self._layouts: dict[str, Layout] = {}
         self._rows: dict[str, pl.DataFrame] = {}
         self._turn = threading.Lock()
+        self._read_spans: dict[str, dict[str, Span]] = {}
+        self._newest_read = 0
+        self._newest: Callable[[], int] = _unknown
         self._env: Any = None
         if not read_only:
             path.mkdir(parents=True, exist_ok=True)
             durable = _forget_after_restart(path)
             self._env = _open(path, readonly=False, sync=durable, metasync=durable)
             self._env.reader_check()
+            self._newest = newest_commit(path, self._env) or _unknown
 
     def get(self, view_digest: str, keys: Sequence[str], at_us: int) -> list[FeatureRow | None]:
+        known = self._known(view_digest)
+        found: list[FeatureRow | None] = []
+        for key in keys:
+            span = known.get(key)
+            if span is None or not span[1] <= at_us <= span[2]:
+                return self._read(view_digest, keys, at_us, known)
+            found.append(span[0])
+        return found
+
+    def _known(self, view_digest: str) -> dict[str, Span]:
+        """Return what was read of a view and still holds: nothing was committed since.
+
+        Whoever asks for the same keys again, as most do, is answered without a transaction. Every call to LMDB lets go
+        of the interpreter, and on a busy core getting it back costs far more than the call.
+        """
+        newest = self._newest()
+        if newest != self._newest_read or newest == 0:
+            self._read_spans.clear()
+            self._newest_read = newest
+        return self._read_spans.setdefault(view_digest, {})
+
+    def _read(
+        self, view_digest: str, keys: Sequence[str], at_us: int, known: dict[str, Span]
+    ) -> list[FeatureRow | None]:
         env = self._env or self._open_to_read()
         if env is None:
             return [None] * len(keys)
+        if len(known) > _MOST_KNOWN:
+            known.clear()
         with env.begin(buffers=True) as reading:
+            if reading.id() != self._newest_read:  # committed meanwhile: what is read now holds from the next time on
+                known = {}
             layout = self._layouts.get(view_digest) or self._load_layout(reading, view_digest)
             if layout is None:
                 return [None] * len(keys)
-            prefix, look, nothing, at = _prefix(b"t", view_digest), reading.get, layout.nothing, layout.at
+            prefix, look, nothing = _prefix(b"t", view_digest), reading.get, (layout.nothing, -_FOR_EVER, _FOR_EVER)
             found: list[FeatureRow | None] = []
             for key in keys:
                 data = key.encode()
                 tile = look(prefix + data if len(data) <= _LONGEST_KEY_BYTES else prefix + _short(key))
-                row = nothing if tile is None else at(tile, at_us)
-                if row is None:
+                span = nothing if tile is None else layout.span(tile, at_us)
+                if span is None:
                     layout = self._load_layout(reading, view_digest) or layout
-                    at = layout.at
-                    row = at(tile, at_us)
-                found.append(row)
+                    span = layout.span(tile, at_us)
+                if span is None:
+                    found.append(None)
+                else:
+                    known[key] = span
+                    found.append(span[0])
             return found
 
     def put(self, view_digest: str, spec: ViewSpec, source: SourceSpec, rows: pl.DataFrame) -> None:
@@ -132,12 +170,14 @@ class LmdbLatest:
         """Let go of the files."""
         if self._env is not None:
             self._env.close()
-            self._env = None
+            self._env, self._newest = None, _unknown
 
     def _open_to_read(self) -> Any:
         if not self._read_only or not (self._path / "data.mdb").exists():
             return None
         self._env = _open(self._path, readonly=True)
+        self._newest = newest_commit(self._path, self._env) or _unknown
+        self._newest_read = self._newest()
         return self._env
 
     def _view(self, reading: Any, view_digest: str) -> _View | None:
@@ -181,6 +221,10 @@ class LmdbLatest:
         for key in gone.iter_rows():
             writing.delete(_prefix(b"t", view_digest) + _short(encode_key(key)))
         return kept
+
+
+def _unknown() -> int:
+    return 0
 
 
 def _open(path: Path, **options: Any) -> Any:

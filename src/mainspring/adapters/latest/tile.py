@@ -32,6 +32,7 @@ _NO_INT = np.iinfo(np.int64).min
 _NO_TEXT = -1
 _NO_BOOL = -1
 Records = NDArray[np.void]
+Span = tuple[FeatureRow, int, int]
 _FOR_EVER = np.iinfo(np.int64).max
 
 
@@ -58,14 +59,21 @@ class Layout:
 
     def at(self, tile: memoryview, at_us: int) -> FeatureRow | None:
         """Return the features in force at a moment; None for a tile of another layout."""
-        _, many, texts, crc, newest_us, known_us, last_us, *values = self._unpack_head(tile)
+        span = self.span(tile, at_us)
+        return None if span is None else span[0]
+
+    def span(self, tile: memoryview, at_us: int) -> Span | None:
+        """Return the features in force at a moment, and the first and the last moment at which this tile gives them."""
+        _, many, texts, crc, since_us, known_us, last_us, *values = self._unpack_head(tile)
         if crc != self._crc:
             return None
-        if at_us < newest_us:
-            words = self._start // 8
-            place = bisect_right(tile.cast("q"), at_us, words, words + many) - words - 1
+        until_us = _FOR_EVER
+        if at_us < since_us:
+            words, moments = self._start // 8, tile.cast("q")
+            place = bisect_right(moments, at_us, words, words + many) - words - 1
             if place < 0:
-                return self.nothing
+                return self.nothing, -_FOR_EVER, moments[words] - 1
+            since_us, until_us = moments[words + place], moments[words + place + 1] - 1
             known_us, last_us, *values = self._unpack(tile, self._start + 8 * many + place * self._size)
         if math.isnan(sum(values)):  # a NaN among them stands for a missing value
             for column in self._floats:
@@ -75,10 +83,16 @@ class Layout:
             end = self._start + many * (8 + self._size)
             for column in self._special:
                 values[column] = _restored(self.codes[column], values[column], tile, end, texts)
-        if at_us - last_us > self._ttl_us:
+        expires_us, forgets_us = last_us + self._ttl_us, known_us + self._reach_us
+        if at_us > expires_us:
+            since_us = max(since_us, expires_us + 1)
             for place in self._last:
                 values[place] = None
-        return FeatureRow(tuple(values), known_us if at_us - known_us <= self._reach_us else None)
+        elif expires_us < until_us:
+            until_us = expires_us
+        if at_us > forgets_us:
+            return FeatureRow(tuple(values), None), max(since_us, forgets_us + 1), until_us
+        return FeatureRow(tuple(values), known_us), since_us, min(until_us, forgets_us)
 
     def pack(self, view: ViewSpec, steps: pl.DataFrame, cut_us: int) -> Iterator[tuple[int, bytes]]:
         """Give each group of ``steps`` as a tile, without what ended before the cut."""

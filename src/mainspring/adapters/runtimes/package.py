@@ -10,20 +10,24 @@ import msgspec
 from mainspring.kernel.errors import Damaged, Refused
 from mainspring.registry.environment import mismatches
 from mainspring.registry.version import Environment
-from mainspring.serving.ports import Runtime
+from mainspring.serving import packing
+from mainspring.serving.ports import GraphRuntime, Runtime
 from mainspring.serving.routing import VersionRoute
 
 Get = Callable[[str], bytes]
 
 
-def load_onnx(version: VersionRoute, get: Get) -> Runtime:
-    """Load the graph of a version; ``get`` returns a blob by digest, verified."""
+def load_onnx(version: VersionRoute, get: Get) -> GraphRuntime:
+    """Load the graph of a version, the packed one where there is one; ``get`` returns a blob by digest, verified."""
     from mainspring.adapters.runtimes.onnx import OnnxRuntime
 
-    name = "model.onnx"
-    if name not in version.package.files:
+    files = version.package.files
+    if packing.FILE in files:
+        packed = packing.read_packing(get(files[packing.FILE]))
+        return OnnxRuntime(get(files[packing.GRAPH]), version.signature, packed)
+    if "model.onnx" not in files:
         raise Damaged("the package has no model.onnx", field="version", value=version.id)
-    return OnnxRuntime(get(version.package.files[name]), version.signature)
+    return OnnxRuntime(get(files["model.onnx"]), version.signature)
 
 
 def load(version: VersionRoute, get: Get, folder: Path) -> Runtime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -41,6 +41,7 @@ LATE = "late"
 INVALID = "invalid"
 AWAY = "failed: its process is away"
 BUSY = "failed: it has too many requests already"
+_NO_FAULTS: dict[int, str] = {}
 
 
 class Asked(msgspec.Struct, gc=False):
@@ -75,18 +76,18 @@ class Ran(msgspec.Struct, gc=False):
     """What one version made of some rows: a value each, or a fault by place."""
 
     values: Sequence[float | None]
-    faults: dict[int, str]
+    faults: Mapping[int, str]
     latency_us: int
 
 
 class Answers:
-    """Each row's answer and the version that gave it; and all versions that the row met."""
+    """Each row's answer and the version that gave it; and the rows that every version met."""
 
     __slots__ = ("given", "met")
 
     def __init__(self, count: int) -> None:
         self.given: list[tuple[Arm, float] | None] = [None] * count
-        self.met: list[set[str]] = [set() for _ in range(count)]
+        self.met: dict[str, list[int]] = {}
 
     def said(self) -> Given:
         """Return who answered each row, and what."""
@@ -125,7 +126,7 @@ async def answer(
     drawn = _spool_request(gateway, asked, decoded.listed, now_us, headers)
     reached("gateway.after_assignment")
     asked.looked = model.look_up(rows, at_us)
-    answers = await _answer(gateway, asked, drawn)
+    answers = _answer_here(gateway, asked, drawn) or await _answer(gateway, asked, drawn)
     if gateway.acknowledgement == "durable":
         await gateway.spool.durable()
     reached("gateway.before_answer")
@@ -252,17 +253,30 @@ def _text(value: Any) -> str:
     return value if type(value) is str else "" if value is None else str(value)
 
 
+def _answer_here(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn]) -> Answers | None:
+    """Answer without waiting for anything, where the stable version alone is asked and its graph is in this process."""
+    model = asked.model
+    arm = asked.pinned or model.champion
+    if type(arm.engine) is not Local:
+        return None
+    if model.challengers and asked.pinned is None and any(one.arm in model.challengers for one in drawn):
+        return None
+    answers, places = Answers(len(drawn)), range(len(drawn))
+    ran = run_here(arm.engine, arm, asked, places, asked.remaining_s())
+    _settle(gateway, asked, answers, Part(asked, arm, _role(asked), places, _release(asked)), ran)
+    return answers
+
+
 async def _answer(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn]) -> Answers:
     """Let both arms answer; whatever the challenger leaves open the stable version answers in its place."""
     answers = Answers(len(asked.rows))
     tried: dict[str, list[int]] = {}
-    if asked.model.challengers:
+    if asked.model.challengers and asked.pinned is None:
         for place, one in enumerate(drawn):
             if one.arm in asked.model.challengers:
                 tried.setdefault(one.arm, []).append(place)
-    if asked.pinned is not None or not tried:
-        role: Role = "served" if asked.pinned is None else "pinned"
-        await _stable(gateway, asked, answers, range(len(drawn)), role)
+    if not tried:
+        await _stable(gateway, asked, answers, range(len(drawn)), _role(asked))
         return answers
     rest = [place for place, one in enumerate(drawn) if one.arm not in tried]
     challenging = asyncio.gather(*[_challenge(gateway, asked, answers, arm, tried[arm]) for arm in tried])
@@ -279,6 +293,15 @@ async def _answer(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn]) -> Ans
     return answers
 
 
+def _role(asked: Asked) -> Role:
+    return "served" if asked.pinned is None else "pinned"
+
+
+def _release(asked: Asked) -> str:
+    release = asked.model.release
+    return release.id if release is not None and asked.pinned is None else ""
+
+
 async def _challenge(gateway: Gateway, asked: Asked, answers: Answers, version: str, places: Sequence[int]) -> None:
     arm, release = asked.model.challengers[version], asked.model.release
     if release is None:
@@ -292,23 +315,33 @@ async def _challenge(gateway: Gateway, asked: Asked, answers: Answers, version: 
 
 async def _stable(gateway: Gateway, asked: Asked, answers: Answers, places: Sequence[int], role: Role) -> None:
     arm = asked.pinned or asked.model.champion
-    release = asked.model.release if asked.pinned is None else None
     ran = await run(arm, asked, places, asked.remaining_s())
-    spool_scored(gateway.spool, Part(asked, arm, role, places, release.id if release else ""), ran)
-    if release is not None:
+    _settle(gateway, asked, answers, Part(asked, arm, role, places, _release(asked)), ran)
+
+
+def _settle(gateway: Gateway, asked: Asked, answers: Answers, part: Part, ran: Ran) -> None:
+    """Spool, count and take what the stable version answered; it is the last who is asked."""
+    spool_scored(gateway.spool, part, ran)
+    release = asked.model.release
+    if release is not None and asked.pinned is None:
         gateway.tripwires.stable_answered(release, bool(ran.faults))
-    _take(answers, arm, places, ran)
+    _take(answers, part.arm, part.places, ran)
     if ran.faults:
         raise _refusal(next(iter(ran.faults.values())), asked)
-    arm.engine.latency.add(ran.latency_us)
+    part.arm.engine.latency.add(ran.latency_us)
 
 
 def _take(answers: Answers, arm: Arm, places: Sequence[int], ran: Ran) -> None:
+    answers.met.setdefault(arm.id, []).extend(places)
+    given, values = answers.given, ran.values
+    if not ran.faults:
+        for at, place in enumerate(places):
+            given[place] = arm, values[at]  # type: ignore[assignment]  # without a fault there is a value
+        return
     for at, place in enumerate(places):
-        answers.met[place].add(arm.id)
-        value = ran.values[at]
+        value = values[at]
         if value is not None and at not in ran.faults:
-            answers.given[place] = arm, value
+            given[place] = arm, value
 
 
 def _refusal(fault: str, asked: Asked) -> Exception:
@@ -324,16 +357,14 @@ def _refusal(fault: str, asked: Asked) -> Exception:
 
 async def run(arm: Arm, asked: Asked, places: Sequence[int], budget_s: float) -> Ran:
     """Run a version on some rows of a request within a budget; whatever goes wrong is a fault, never an exception."""
+    engine = arm.engine
+    if isinstance(engine, Local):
+        return run_here(engine, arm, asked, places, budget_s)
     if budget_s <= 0:
         return _all(LATE, len(places), 0)
     began_ns = time.perf_counter_ns()
     try:
         inputs = [arm.row(asked.rows[place], asked.looked[place]) for place in places]
-        engine = arm.engine
-        if isinstance(engine, Local):
-            values = engine.runtime.run(inputs)
-            invalid = {at: INVALID for at, value in enumerate(values) if not math.isfinite(value)}
-            return Ran(values, invalid, _since_us(began_ns))
         answer = await asyncio.wait_for(engine.process.ask(inputs, budget_s), budget_s)
         return Ran(answer.values, answer.faults, _since_us(began_ns))
     except TimeoutError:
@@ -342,8 +373,32 @@ async def run(arm: Arm, asked: Asked, places: Sequence[int], budget_s: float) ->
         return _all(BUSY, len(places), _since_us(began_ns))
     except Unavailable:
         return _all(AWAY, len(places), _since_us(began_ns))
+    except Exception as error:  # what cannot be sent cannot be asked; the caller's answer comes from elsewhere
+        return _raised(error, len(places), began_ns)
+
+
+def run_here(engine: Local, arm: Arm, asked: Asked, places: Sequence[int], budget_s: float) -> Ran:
+    """Run a graph of this process on some rows of a request, on the thread of the event loop."""
+    if budget_s <= 0:
+        return _all(LATE, len(places), 0)
+    began_ns = time.perf_counter_ns()
+    rows, looked = asked.rows, asked.looked
+    try:
+        if len(places) == 1:
+            place = places[0]
+            values = [engine.runtime.one(arm.row(rows[place], looked[place]))]
+        else:
+            values = engine.runtime.run([arm.row(rows[place], looked[place]) for place in places])
     except Exception as error:  # a graph may raise anything; the caller's answer comes from elsewhere
-        return _all(f"failed: {type(error).__name__}: {error}"[:200], len(places), _since_us(began_ns))
+        return _raised(error, len(places), began_ns)
+    faults = _NO_FAULTS
+    if not math.isfinite(sum(values)):
+        faults = {at: INVALID for at, value in enumerate(values) if not math.isfinite(value)}
+    return Ran(values, faults, _since_us(began_ns))
+
+
+def _raised(error: Exception, count: int, began_ns: int) -> Ran:
+    return _all(f"failed: {type(error).__name__}: {error}"[:200], count, _since_us(began_ns))
 
 
 def _since_us(began_ns: int) -> int:
@@ -373,20 +428,22 @@ def _record(
     asked, arm = part.asked, part.arm
     status: Status = "ok" if not fault else "late" if fault == LATE else "invalid" if fault == INVALID else "failed"
     threshold = arm.threshold
+    looked = asked.looked
     return Scored(
-        prediction_id=asked.id,
-        model=asked.model.route.model,
-        version=arm.id,
-        role=part.role,
-        status=status,
-        generation=asked.generation,
-        rows=tuple(places),
-        outputs=tuple(values),
-        features=arm.features([asked.looked[place] for place in places]),
-        latency_us=latency_us,
-        decision_us=asked.decision_us,
-        reason=fault,
-        threshold=threshold,
-        decisions=() if threshold is None else tuple([None if v is None else v >= threshold for v in values]),
-        release=part.release,
+        asked.id,
+        asked.model.route.model,
+        arm.id,
+        part.role,
+        status,
+        asked.generation,
+        tuple(places),
+        tuple(values),
+        arm.features([looked[place] for place in places]),
+        latency_us,
+        asked.decision_us,
+        fault,
+        threshold,
+        () if threshold is None else tuple([None if v is None else v >= threshold for v in values]),
+        b"",
+        part.release,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mainspring.adapters.runtimes.frames import Answer
 from mainspring.edges.gateway.predict import AWAY, INVALID, LATE, Asked, Part, Ran, spool_scored
@@ -38,10 +38,11 @@ class Shadows:
     def waiting(self) -> int:
         return self.queued - self.done
 
-    def offer(self, asked: Asked, met: Sequence[set[str]]) -> None:
+    def offer(self, asked: Asked, met: Mapping[str, Sequence[int]]) -> None:
         """Queue the rows of a request for every shadow that has not met them already."""
         for version, (arm, release, sample) in asked.model.shadows.items():
-            places = [place for place, versions in enumerate(met) if version not in versions]
+            own = set(met.get(version, ()))
+            places = [place for place in range(len(asked.rows)) if place not in own]
             if sample < 1.0:
                 places = [place for place in places if draw(asked.id, str(place)) < sample]
             if not places:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from mainspring.adapters.runtimes.frames import socket_path
 from mainspring.adapters.runtimes.launching import broken_file
@@ -22,7 +22,7 @@ from mainspring.kernel.errors import InvalidInput, Unavailable, unknown
 from mainspring.kernel.schema import Column
 from mainspring.serving.assemble import Assembly, Looked, features_json
 from mainspring.serving.decode import RowDecoder
-from mainspring.serving.ports import Row, Runtime
+from mainspring.serving.ports import GraphRuntime, Row
 from mainspring.serving.routing import ModelRoute, ReleaseRoute, Routing, SourceRoute, VersionRoute, ViewRoute
 
 WAIT_FOR_PROCESS_S = 60.0
@@ -58,7 +58,7 @@ class Local:
     __slots__ = ("latency", "runtime")
     wait_s = 0.0  # it runs in the turn of the request itself
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: GraphRuntime) -> None:
         self.runtime = runtime
         self.latency = Latency()
 
@@ -88,18 +88,20 @@ class Sight:
 
     def __init__(self, version: VersionRoute, columns: Sequence[Column], views: Sequence[View]) -> None:
         places = {view.digest: place for place, view in enumerate(views)}
-        self._pick = [places[digest] for digest in version.views]
-        own = [views[place] for place in self._pick]
+        chosen = [places[digest] for digest in version.views]
+        own = [views[place] for place in chosen]
+        self._pick = None if chosen == list(range(len(views))) else chosen
         self._views = [(view.spec, view.digest) for view in own]
         self._assembly = Assembly(version.signature, columns, [view.spec for view in own])
 
     def row(self, asked: Row, looked: Sequence[Looked]) -> Row:
         """Return what the version sees of one row."""
-        return self._assembly.row(asked, [looked[place] for place in self._pick])
+        return self._assembly.row(asked, looked if self._pick is None else [looked[place] for place in self._pick])
 
     def features(self, looked: Sequence[Sequence[Looked]]) -> bytes:
         """Return what is logged of the features that the version saw."""
-        return features_json(self._views, [[row[place] for place in self._pick] for row in looked])
+        pick = self._pick
+        return features_json(self._views, looked if pick is None else [[row[at] for at in pick] for row in looked])
 
 
 class Arm(Sight):
@@ -135,16 +137,21 @@ class View:
 
     def look_up(self, latest: Latest, rows: Sequence[Row], at_us: int) -> list[Looked]:
         """Return the features of each row as known at ``at_us``."""
-        keys = [encode_key([row[place] for place in self._key]) for row in rows]
-        found = self._fed(latest.get(self.digest, keys, at_us))
-        return [Looked(tuple(row.values), row.known_us) for row in found]
+        key = self._key
+        if len(rows) == 1:
+            row = rows[0]
+            return self._fed(latest.get(self.digest, (encode_key([row[place] for place in key]),), at_us))
+        keys = [tuple([row[place] for place in key]) for row in rows]
+        distinct = dict.fromkeys(keys)  # a list asks for the same few keys again and again
+        found = self._fed(latest.get(self.digest, [encode_key(one) for one in distinct], at_us))
+        known = dict(zip(distinct, found, strict=True))
+        return [known[one] for one in keys]
 
-    def _fed(self, found: Sequence[FeatureRow | None]) -> list[FeatureRow]:
+    def _fed(self, found: list[FeatureRow | None]) -> list[FeatureRow]:
         """Refuse to take a view that nobody feeds yet for one that has never seen the key."""
-        fed = [row for row in found if row is not None]
-        if len(fed) < len(found):
+        if None in found:
             raise Unavailable("is not fed yet", field="view", value=self.spec.name, remedy="try again in a second")
-        return fed
+        return cast("list[FeatureRow]", found)
 
 
 class Model:
@@ -198,7 +205,7 @@ class Model:
         if self._latest is None or not self.views:
             return [()] * len(rows)
         found = [view.look_up(self._latest, rows, at_us) for view in self.views]
-        return list(zip(*found, strict=True))
+        return [tuple([one[0] for one in found])] if len(rows) == 1 else list(zip(*found, strict=True))
 
 
 class Source:
@@ -309,11 +316,12 @@ class Loader:
                 engine.process.close()
 
 
-def _load_and_warm(version: VersionRoute, get: Callable[[str], bytes]) -> Runtime:
+def _load_and_warm(version: VersionRoute, get: Callable[[str], bytes]) -> GraphRuntime:
     runtime = load_onnx(version, get)
     row = tuple("" if column.kind == "str" else 0 for column in version.signature.inputs)
     try:
         runtime.run([row])
+        runtime.one(row)
     except Exception as error:  # a made-up row may be nonsense to the model; loading it is what counts
         print(f"warming {version.id}: {error}", file=sys.stderr)  # noqa: T201
     return runtime
