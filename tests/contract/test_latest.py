@@ -41,6 +41,34 @@ def test_a_reader_that_is_open_sees_what_is_put_later(tmp_path):
     assert _reader(tmp_path, f"WRITE = {write!r}\n" + textwrap.dedent(code))().split() == ["[None]", "1"]
 
 
+def test_what_is_remembered_of_a_key_is_told_only_while_it_holds(latest, tmp_path):
+    latest.put(VIEW, RECENT, SALES, sales((1, "a", 0, 0, 5.0, 3, True, "tea"), (2, "a", 1, 2, None, 4, False, None)))
+    borders = [hour(at) for at in (-1, 0, 1, 2, 3, 4, 5, 6, 7, 9)]
+    moments = [border + beside for border in borders for beside in (-1, 0, 1)]
+
+    def fresh(at_us):
+        reader = LmdbLatest(tmp_path / "latest2", read_only=True)
+        found = reader.get(VIEW, ['["a"]', '["never"]'], at_us)
+        reader.close()
+        return found
+
+    other = LmdbLatest(tmp_path / "latest2")
+    other.put(VIEW, RECENT, SALES, sales((1, "a", 0, 0, 5.0, 3, True, "tea"), (2, "a", 1, 2, None, 4, False, None)))
+    other.close()
+    expected = {at_us: fresh(at_us) for at_us in moments}
+    for at_us in [at for start in moments for at in (start, *moments)]:
+        assert latest.get(VIEW, ['["a"]', '["never"]'], at_us) == expected[at_us]
+    assert len({found[0].values for found in expected.values()}) > 4
+
+
+def test_a_commit_makes_everything_be_read_anew(latest):
+    for price in (1.0, 2.0, 3.0):
+        latest.put(VIEW, RECENT, SALES, sales((int(price), "a", price / 10, price / 10, price, 3, True, "tea")))
+        for _ in range(3):
+            assert latest.get(VIEW, ['["a"]'], hour(1))[0].values[4] == price
+    assert latest._newest() > 0
+
+
 def test_a_writer_goes_on_where_the_last_one_stopped(tmp_path):
     for number in range(3):
         latest = LmdbLatest(tmp_path / "latest")
