@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
+from mainspring.adapters.environments.builder import EnvironmentBuilder
 from mainspring.adapters.heads import HeadsFile
 from mainspring.adapters.home import Home
 from mainspring.adapters.jobs.local import LocalJobs
@@ -104,13 +105,9 @@ class Platform:
             notifiers=notifiers_of(self.settings),
             clock=self.clock,
         )
-        self.replay = ReplayService(
-            registry=self.registry,
-            features=self.features,
-            log=self.log,
-            recompute=WorkerRecompute(self.jobs, home.blobs, home.environments),
-        )
+        self.replay = self._replay(WorkerRecompute(self.jobs, home.blobs, home.environments))
         self.keys = Keys(store=self.store, clock=self.clock)
+        self.environments = EnvironmentBuilder(folder=home.environments, blobs=self.blobs, jobs=self.jobs)
         self.publisher = self._publisher()
         self.loop = Loop(
             store=self.store,
@@ -140,6 +137,9 @@ class Platform:
             passed=self.checks.passed,
             roles=self.settings.roles,
         )
+
+    def _replay(self, recompute: WorkerRecompute) -> ReplayService:
+        return ReplayService(registry=self.registry, features=self.features, log=self.log, recompute=recompute)
 
     def _publisher(self) -> Publisher:
         return Publisher(

@@ -28,6 +28,8 @@ KINDS = {
     "answer": "mainspring.adapters.runtimes.answers:run",
     "rehearse": "mainspring.adapters.jobs.understudy:run",
     "graph": "mainspring.training.graphs:inspect",
+    "environment": "mainspring.adapters.environments.build:run",
+    "record": "mainspring.adapters.environments.record:run",
 }
 Work = Callable[[dict[str, Any], Path], dict[str, Any]]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-from polars import DataFrame, LazyFrame
 
 from mainspring.kernel.schema import Column
+
+if TYPE_CHECKING:  # a model process in an environment of its own has no Polars
+    from polars import DataFrame, LazyFrame
 
 
 class AppendFile(Protocol):

@@ -50,7 +50,7 @@ class Environments:
 
     def approve(self, tx: Transaction, lock: Lock, wheels: Mapping[str, str], reason: str) -> Approved:
         """Keep a lock with its wheels (file name to digest of the blob); every pin needs one that its hashes allow."""
-        missing = [pin.name for pin in lock.pins if not set(pin.hashes) & set(wheels.values())]
+        missing = [pin.name for pin in lock.pins if not pin.marker and not set(pin.hashes) & set(wheels.values())]
         if missing:
             remedy = "put one for this machine into the folder: pip download --require-hashes -r LOCK"
             raise InvalidInput("has no wheel that the lock allows", field="wheels", value=missing[0], remedy=remedy)
@@ -90,8 +90,8 @@ class Environments:
     def lock_of(self, version: Version) -> str | None:
         """Return the lock of the environment that a version runs in, empty for the one here; None where there is none.
 
-        A version that states a lock has that one. Else it runs here if its libraries are the ones here, or in the newest
-        approved environment that has them.
+        A version that states a lock has that one. Else it runs here if its libraries are the ones here, or in the
+        newest approved environment that has them.
         """
         if version.runtime == "onnx":
             return ""  # the graph carries everything it needs

@@ -10,18 +10,21 @@ import msgspec
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.ids import digest
 
-_PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[A-Za-z0-9,._ -]+\])?\s*==\s*(?P<version>[A-Za-z0-9][^\s;]*)")
+_PIN = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[A-Za-z0-9,._ -]+\])?\s*==\s*(?P<version>[A-Za-z0-9][^\s;]*)"
+)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _WHEEL = re.compile(r"(?P<name>[A-Za-z0-9._]+)-(?P<version>[A-Za-z0-9._!+]+)(-\d[^-]*)?-[^-]+-[^-]+-[^-/]+\.whl")
 OURS = "mainspring"
 
 
 class Pin(msgspec.Struct, frozen=True, order=True):
-    """One distribution: its normalised name, the version, and the digests of its files."""
+    """One distribution: its normalised name, the version, the digests of its files, and where it is needed at all."""
 
     name: str
     version: str
     hashes: tuple[str, ...]
+    marker: str = ""
 
 
 class Lock(msgspec.Struct, frozen=True):
@@ -41,9 +44,7 @@ class Lock(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """Return the lock as pip reads it, always in the same form."""
-        return "".join(
-            f"{pin.name}=={pin.version} {' '.join(f'--hash=sha256:{one}' for one in pin.hashes)}\n" for pin in self.pins
-        )
+        return "".join(_line(pin) for pin in self.pins)
 
     @property
     def digest(self) -> str:
@@ -68,7 +69,7 @@ def read_lock(text: str) -> Lock:
             raise InvalidInput("is lent by the one who serves", field="lock", value=name, remedy="take it out")
         if name in pins:
             raise InvalidInput("is pinned twice", field="lock", value=name, remedy="keep one of them")
-        pins[name] = Pin(name, found["version"], hashes)
+        pins[name] = Pin(name, found["version"], hashes, rest.removeprefix(";").strip())
     if not pins:
         raise InvalidInput("pins nothing", field="lock", remedy="name a file of hashed requirements")
     return Lock(tuple(sorted(pins.values())))
@@ -83,6 +84,11 @@ def wheel_of(file: str) -> tuple[str, str] | None:
     """Return the normalised name and the version that a wheel's file name states, or None if it names no wheel."""
     found = _WHEEL.fullmatch(file)
     return (normalised(found["name"]), found["version"]) if found else None
+
+
+def _line(pin: Pin) -> str:
+    marker = f" ; {pin.marker}" if pin.marker else ""
+    return f"{pin.name}=={pin.version}{marker} {' '.join(f'--hash=sha256:{one}' for one in pin.hashes)}\n"
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -15,12 +15,8 @@ def interpreter(environments: Path | None, lock: str) -> Path:
     """Return the interpreter of the environment built from ``lock``."""
     python = (environments or Path()) / lock / "bin" / "python"
     if environments is None or not python.exists():
-        raise Unavailable(
-            "its environment is not built",
-            field="environment",
-            value=lock,
-            remedy=f"mainspring environment build {lock}",
-        )
+        remedy = f"build it with: mainspring environment build {lock}"
+        raise Unavailable("is not built", field="environment", value=lock, remedy=remedy)
     return python
 
 

@@ -65,13 +65,7 @@ def start(
         limits or ProcessLimits(),
     )
     write_launch(place.run, launch)
-    given = os.environ if environ is None else environ
-    clean = {name: given[name] for name in _PASSED_ON if name in given} | dict.fromkeys(_ONE_THREAD, "1")
-    python = sys.executable
-    if version.lock:
-        python = str(interpreter(place.environments, version.lock))
-        clean["PYTHONPATH"] = str(borrowed(place.run))
-        clean.pop("VIRTUAL_ENV", None)
+    python, clean = _surroundings(version, place, os.environ if environ is None else environ)
     command = [python, "-P", "-m", "mainspring.edges.model_process", str(launch_file(place.run, version.id))]
     words, pipe = os.pipe()
     try:
@@ -85,6 +79,15 @@ def start(
         os.close(pipe)
     WORDS.keep(words, words_file(place.run, version.id))
     return process
+
+
+def _surroundings(version: VersionRoute, place: Place, given: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return the interpreter and the environment's variables: those that are allowed, and one thread."""
+    clean = {name: given[name] for name in _PASSED_ON if name in given} | dict.fromkeys(_ONE_THREAD, "1")
+    if not version.lock:
+        return sys.executable, clean
+    clean.pop("VIRTUAL_ENV", None)
+    return str(interpreter(place.environments, version.lock)), {**clean, "PYTHONPATH": str(borrowed(place.run))}
 
 
 def write_launch(run: Path, launch: Launch) -> None:

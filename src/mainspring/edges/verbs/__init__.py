@@ -5,6 +5,7 @@ from __future__ import annotations
 from mainspring.edges.verbs import (
     checks,
     data,
+    environments,
     home,
     keys,
     ledger,
@@ -41,6 +42,7 @@ VERBS: tuple[Verb, ...] = (
     *training.VERBS,
     *checks.VERBS,
     *registry.VERBS,
+    *environments.VERBS,
     *release.VERBS,
     *rehearsal.VERBS,
     *serving.VERBS,

@@ -45,6 +45,8 @@ def test_releases_aliases_overrides_and_alarms_are_not_changed_without_a_reason(
         "release promote",
         "release rollback",
         "acknowledge",
+        "environment approve",
+        "environment record",
     }
 
 
