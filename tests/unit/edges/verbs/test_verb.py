@@ -47,6 +47,8 @@ def test_releases_aliases_overrides_and_alarms_are_not_changed_without_a_reason(
         "acknowledge",
         "environment approve",
         "environment record",
+        "release approve",
+        "release change",
     }
 
 
