@@ -18,6 +18,7 @@ from mainspring.edges.gateway.bodies import Bodies
 from mainspring.edges.gateway.guard import Guard
 from mainspring.edges.gateway.health import Counters, drained, live, metrics, ready
 from mainspring.edges.gateway.limits import JSON, TooMany
+from mainspring.edges.gateway.openapi import openapi
 from mainspring.edges.gateway.outcomes import outcomes
 from mainspring.edges.gateway.predict import predict
 from mainspring.edges.gateway.protocols.problems import said_briefly, said_by_mlflow
@@ -248,6 +249,7 @@ ROUTES = RouteTable(
         Route("GET", "/ready", ready, "open", spared=True),
         Route("GET", "/metrics", metrics, "read", spared=True),
         Route("GET", "/drained", drained, "read", spared=True),
+        Route("GET", "/openapi.json", openapi, "predict"),
         Route("GET", "/v2", foreign.server_metadata, "open", _OIP, spared=True),
         Route("GET", "/v2/health/live", foreign.server_live, "open", _OIP, spared=True),
         Route("GET", "/v2/health/ready", foreign.server_ready, "open", _OIP, spared=True),

@@ -145,7 +145,7 @@ def deadline_ms(text: str | None, most_ms: int) -> int:
     """Return the deadline of a request: the model's, or a shorter one that the caller states."""
     if text is None:
         return most_ms
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 10**9:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) == 0:
         what = "is not a whole number of milliseconds above 0"
         raise Malformed("wrong_deadline", what, field="x-mainspring-deadline-ms", value=text)
     return min(int(text), most_ms)

@@ -14,14 +14,14 @@ from mainspring.serving.decode import RowDecoder
 if TYPE_CHECKING:
     from mainspring.edges.gateway.app import Gateway
 
-_TIMES = ("event_time", "known_at")
+OPTIONAL = ("event_time", "known_at")
 
 
 def outcome_decoder(entity: Column, kind: str) -> RowDecoder:
     """Return the decoder of ``{<entity>: …, "value": …, "event_time"?: …, "known_at"?: …}``."""
     value = Column("value", "bool" if kind == "bool" else "float")
     return RowDecoder(
-        (msgspec.structs.replace(entity, nullable=False), value, *(Column(n, "str") for n in _TIMES)), _TIMES
+        (msgspec.structs.replace(entity, nullable=False), value, *(Column(n, "str") for n in OPTIONAL)), OPTIONAL
     )
 
 

@@ -258,6 +258,10 @@ class Snapshot:
         """Return every model."""
         return [model for several in self._models.values() for model in several]
 
+    def sources(self) -> list[Source]:
+        """Return every source that takes pushed rows."""
+        return [source for several in self._sources.values() for source in several]
+
 
 class Loader:
     """Makes snapshots: verifies and warms what is new, keeps what is loaded, hangs up what nobody needs."""

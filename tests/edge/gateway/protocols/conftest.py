@@ -34,7 +34,7 @@ def served(new_site: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     site = new_site(tmp_path_factory.mktemp("protocols") / "home")
     champion = onnx_version(site.blobs, "ver_1", 1, linear_onnx({"distance": 0.01, "hour": 0.1}), INPUTS, threshold=0.7)
     other = onnx_version(site.blobs, "ver_2", 2, linear_onnx({"distance": 0.001, "hour": 0.01}), INPUTS)
-    route = model_route(champion, columns=COLUMNS, pinned=("ver_2",), max_rows=MOST_ROWS)
+    route = model_route(champion, columns=COLUMNS, pinned=("ver_2",), max_rows=MOST_ROWS, deadline_ms=20_000)
     site.publish(routing(1, route, [champion, other]))
     site.gateway()
     site.ready()

@@ -284,6 +284,11 @@ def _outputs(model: Described) -> list[dict[str, Any]]:
     return [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in kinds.items()]
 
 
+def input_types(kind: Kind) -> tuple[str, ...]:
+    """Return the datatypes that a column of this kind takes."""
+    return _TAKEN[kind]
+
+
 def server_metadata() -> bytes:
     """Return what ``GET /v2`` says."""
     return _encode({"name": "mainspring", "version": __version__, "extensions": ["binary_tensor_data"]})
