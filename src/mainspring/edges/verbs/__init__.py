@@ -16,6 +16,7 @@ from mainspring.edges.verbs import (
     rehearsal,
     release,
     serving,
+    status,
     training,
 )
 from mainspring.edges.verbs.verb import Verb
@@ -49,6 +50,7 @@ VERBS: tuple[Verb, ...] = (
     *monitoring.VERBS,
     *ledger.VERBS,
     *keys.VERBS,
+    *status.VERBS,
     *home.VERBS,
 )
 

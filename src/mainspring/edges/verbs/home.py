@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from mainspring.adapters.settings import without_password
-from mainspring.edges.verbs.project import models
 from mainspring.edges.verbs.verb import Nothing, Verb, machine_path
 
 if TYPE_CHECKING:
@@ -19,19 +18,6 @@ class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to."""
 
     to: Annotated[str, machine_path("a folder that does not exist yet")]
-
-
-def status(platform: Platform, asked: Nothing, by: str) -> Any:
-    home = platform.home
-    return {
-        "home": str(home.root),
-        "id": home.file.id,
-        "now_us": platform.clock.now_us(),
-        "simulated": home.simulated,
-        "log": platform.log.counts(),
-        "models": models(platform, asked, by),
-        "alarms": len(platform.monitoring.alarms()),
-    }
 
 
 def config(platform: Platform, asked: Nothing, by: str) -> Any:
@@ -69,7 +55,6 @@ def loop_ingest(platform: Platform, asked: Nothing, by: str) -> Any:
 
 
 VERBS = (
-    Verb(name="status", group="Home", summary="Show the home at a glance", call=status),
     Verb(
         name="config",
         group="Home",
