@@ -172,9 +172,19 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivedIn]:
 
 
 @pytest.fixture(scope="session")
-def page(lived_in: LivedIn) -> Iterator[str]:
+def control(lived_in: LivedIn) -> Iterator[ControlServer]:
     with ControlServer(lived_in.platform) as server:
-        yield f"http://127.0.0.1:{server.address.port}"
+        yield server
+
+
+@pytest.fixture(scope="session")
+def page(control: ControlServer) -> str:
+    return f"http://127.0.0.1:{control.address.port}"
+
+
+@pytest.fixture(scope="session")
+def token(control: ControlServer) -> str:
+    return control.address.token
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@ from typing import Any
 
 import pytest
 
+from mainspring.ledger.queries import entries
+
 WIDTHS = (1280, 390)
 
 
@@ -109,14 +111,83 @@ def test_a_page_that_is_not_there_says_so(browser: Any, page: str) -> None:
     tab.close()
 
 
-def test_no_script_frame_or_form_is_needed_or_allowed(look: Callable[..., Any], browser: Any, page: str) -> None:
+def test_a_page_is_read_without_a_script_and_lets_in_no_other(
+    look: Callable[..., Any], lived_in: Any, browser: Any, page: str
+) -> None:
     tab = look("/")
-    assert tab.locator("script, iframe, form, [style]").count() == 0
+    assert tab.locator("script").evaluate_all("all => all.map(one => one.getAttribute('src'))") == ["/order.js"]
+    assert tab.locator("iframe, [style], [onclick]").count() == 0
     plain = browser.new_context(java_script_enabled=False).new_page()
-    answer = plain.goto(page + "/")
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert plain.locator(".model").count() == 1
+    answer = plain.goto(page + release_path(lived_in, running=True))
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "form-action 'none'" in policy
+    assert not plain.locator("form.order").is_visible()
+    plain.locator(".by-command summary").click()
+    assert "mainspring release hold rel_" in plain.locator(".by-command").inner_text()
     plain.context.close()
+
+
+def test_a_person_holds_and_resumes_a_release_from_the_page_with_a_name_and_a_reason(
+    look: Callable[..., Any], lived_in: Any, token: str
+) -> None:
+    path = release_path(lived_in, running=True)
+    release = path.rpartition("/")[2]
+    tab = look(f"{path}#token={token}")
+    assert "token" not in tab.url
+    for label, after in (("hold", "held"), ("resume", "running")):
+        tab.locator("[name=reason]").fill(f"to {label} it")
+        tab.locator("[name=actor]").fill("Zoë")
+        with tab.expect_navigation():
+            tab.locator(f"button:text-is('{label}')").click()
+        assert lived_in.platform.releases.get(release).status == after
+    with lived_in.platform.store.read() as connection:
+        resumed, held = entries(connection, subject=release, newest_first=True, limit=2)
+    assert [(one.kind, one.actor) for one in (held, resumed)] == [
+        ("release.held", "Zoë"), ("release.resumed", "Zoë"),
+    ]  # fmt: skip
+    assert "to hold it" in held.reason
+
+
+def test_without_the_token_or_a_reason_nothing_is_ordered(browser: Any, lived_in: Any, page: str) -> None:
+    path = release_path(lived_in, running=True)
+    release = path.rpartition("/")[2]
+    tab = browser.new_page()
+    tab.goto(page + path)
+    tab.locator("[name=actor]").fill("Mallory")
+    tab.locator("button:text-is('abort')").click()
+    assert tab.locator("[name=reason]").evaluate("field => field.validity.valueMissing")
+    tab.locator("[name=reason]").fill("to see what happens")
+    tab.locator("[name=token]").fill("a guess")
+    tab.locator("button:text-is('abort')").click()
+    tab.locator("output:has-text('a valid token is needed')").wait_for()
+    assert tab.locator("[name=token]").is_visible()
+    assert lived_in.platform.releases.get(release).status == "running"
+    tab.close()
+
+
+def test_the_shares_of_a_promoted_release_are_drawn_over_time(look: Callable[..., Any], lived_in: Any) -> None:
+    promoted = next(one for one in lived_in.platform.releases.list(lived_in.model) if one.status == "promoted")
+    tab = look(f"/releases/{promoted.id}")
+    label = tab.locator("svg.shares").get_attribute("aria-label")
+    assert label.startswith("share of units over time: 0 % from ")
+    assert [word in label for word in ("5 % from", "25 % from", "50 % from", "100 % from")] == [True] * 4
+    assert "became champion" in tab.locator(".told").inner_text()
+
+
+def test_a_release_can_be_started_from_a_models_page(look: Callable[..., Any], lived_in: Any, token: str) -> None:
+    tab = look(f"/models/flights/late#token={token}")
+    champion = lived_in.platform.registry.alias(lived_in.model, "champion").number
+    offered = tab.locator("[name=version] option").evaluate_all("all => all.map(one => Number(one.value))")
+    assert champion not in offered
+    tab.locator("[name=version]").select_option("1")
+    tab.locator("[name=reason]").fill("back to the first")
+    tab.locator("[name=actor]").fill("ana")
+    with tab.expect_navigation():
+        tab.locator("button:text-is('start')").click()
+    (started,) = [one for one in lived_in.platform.releases.running(lived_in.model) if one.asked == "back to the first"]
+    lived_in.platform.releases.abort(started.id, by="ana", reason="only to see that it starts")
 
 
 CONTRAST = """element => {

@@ -14,6 +14,7 @@ from mainspring.release.evidence.stream import Measured
 from mainspring.release.release import Release
 from mainspring.release.terms import ANCHOR, QUALITY, Terms
 
+_DAY_US = 86_400_000_000
 _ESTIMATORS = {
     "paired": "both versions score every row, so each row is compared with itself",
     "drawn": "units are drawn to one version or the other, and each counts with its logged probability",
@@ -145,7 +146,8 @@ def _e(value: float | None) -> str:
 
 
 def _span(span_us: int) -> str:
-    return show_duration(timedelta(microseconds=span_us))
+    days = span_us / _DAY_US
+    return f"{days:.3g} days" if days >= 2 else show_duration(timedelta(microseconds=span_us))
 
 
 def _moment(at_us: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mainspring.edges.cli.asking import home_folder
-from mainspring.kernel.errors import Refused
+from mainspring.kernel.errors import Refused, Unavailable
 
 _EXAMPLES = {"int": "1", "float": "1.0", "bool": "true", "str": '"a"', "time": '"2013-05-03T12:00Z"'}
 
@@ -60,6 +60,23 @@ def up(
         make_home(folder, store)
     listening = {"host": host, "port": port, "control_host": control_host, "control_port": control_port}
     run(folder, **listening, workers=workers, standby=standby, say=click.echo)
+
+
+@click.command("page", short_help="Show the address of the page, with which a person can act on it")
+@click.option("--home", help="the home's folder")
+@click.pass_context
+def page(context: click.Context, home: str | None) -> None:
+    """Show the address of the page of a running home. What follows the # lets its reader act.
+
+    A browser sends that part to nobody; the page keeps it until its tab is closed.
+    """
+    from mainspring.edges.api.address import read_address
+
+    folder = _home_of(context, home)
+    found = read_address(folder)
+    if found is None:
+        raise Unavailable("no control runs", field="home", value=str(folder), remedy="start one with: mainspring up")
+    click.echo(f"http://{found.host}:{found.port}/#token={found.token}")
 
 
 @click.command("serve", short_help="Serve the champions of a home, and say how they are asked")
@@ -160,6 +177,7 @@ COMMANDS: tuple[tuple[str, str, click.Command], ...] = (
     ("init", "Project", init),
     ("up", "Serving", up),
     ("serve", "Serving", serve),
+    ("page", "Serving", page),
     ("control", "Serving", control),
     ("gateway", "Serving", gateway),
     ("restore", "Home", restore),

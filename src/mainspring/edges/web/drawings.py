@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
-from mainspring.edges.web.views import Evidence, Reign
-from mainspring.edges.web.words import day
+from mainspring.edges.web.views import Evidence, Reign, Release
+from mainspring.edges.web.words import day, moment, share
 
 _AREA = Markup(
     '<svg x="0" y="{y}" width="100%" height="{h}" viewBox="0 0 100 100" preserveAspectRatio="none">{inside}</svg>'
@@ -125,6 +125,32 @@ def _feet(height: int, left: str, right: str) -> Markup:
     return Markup(
         '<text class="mute" x="0" y="{0}">{1}</text><text class="mute end" x="100%" y="{0}">{2}</text>'
     ).format(height - 5, left, right)
+
+
+def draw_shares(release: Release, now_us: int, *, height: int = 120) -> Markup:
+    """Draw which share of units the challenger answered for over time, in steps; nothing while it is in shadow."""
+    end = max(release.ended_us or now_us, release.since_us + 1)
+    plot = height - 22
+
+    def x(at_us: int) -> float:
+        return min(_percent(at_us, release.since_us, end), 100.0)
+
+    corners, labels = [], []
+    following = [*(change.at_us for change in release.shares[1:]), end]
+    for change, until_us in zip(release.shares, following, strict=True):
+        top = 100.0 - 88.0 * change.share
+        corners += [f"{x(change.at_us):.2f},{top:.2f}", f"{x(until_us):.2f},{top:.2f}"]
+        if x(until_us) - x(change.at_us) > 6:
+            words = share(change.share) if change.share else "shadow"
+            labels.append(
+                Markup('<text x="{:.2f}%" y="{:.1f}" dx="4">{}</text>').format(
+                    x(change.at_us), max(top * plot / 100 - 5, 11), words
+                )
+            )
+    area = Markup('<polygon class="area" points="0,100 {} 100,100"/>').format(" ".join(corners))
+    told = ", ".join(f"{share(one.share)} from {moment(one.at_us)}" for one in release.shares)
+    inside = [_AREA.format(y=0, h=plot, inside=area), *labels, _feet(height, moment(release.since_us), moment(end))]
+    return _svg("shares", height, f"share of units over time: {told}", inside)
 
 
 def draw_level(level: float) -> Markup:

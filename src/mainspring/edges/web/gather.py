@@ -10,8 +10,10 @@ import msgspec
 
 from mainspring.edges.verbs.naming import find_model
 from mainspring.edges.web import views
+from mainspring.edges.web.commands import Order, orders_for, start_order
 from mainspring.edges.web.words import ago, number, plain_words, share, signed
 from mainspring.ledger.queries import entries
+from mainspring.release.explain import explain
 
 if TYPE_CHECKING:
     from mainspring.monitoring.alarms import Alarm
@@ -81,6 +83,7 @@ def read_model_page(platform: Platform, project: str, name: str) -> tuple[views.
     """Return a model with the entries of the ledger that speak of it, the newest first."""
     row = find_model(platform, f"{project}/{name}")
     model = read_model(platform, row)
+    model = msgspec.structs.replace(model, start=start_order(row.name))
     subjects = {row.id, *(version.id for version in platform.registry.versions(row.id))}
     subjects |= {release.id for release in model.releases} | {alarm.id for alarm in model.alarms}
     found = read_entries(platform, project=row.project, limit=400)
@@ -143,7 +146,32 @@ def _release(platform: Platform, release: Release, *, whole: bool = False) -> vi
         decisions=tuple(_decision(one) for one in release.history),
         policy=msgspec.to_builtins(release.policy),
         words=_words(release, platform.clock.now_us()),
+        ended_us=release.ended_us,
+        shares=_shares(release),
+        orders=_orders(platform, release) if whole else (),
+        told=_told(platform, release) if whole else (),
     )
+
+
+def _shares(release: Release) -> tuple[views.Share, ...]:
+    """Return when the challenger's share of units changed, from its start in shadow to its end."""
+    changes = [views.Share(release.started_us, 0.0)]
+    for decision in release.history:
+        share_then = 1.0 if decision.kind == "promote" else decision.share
+        if share_then != changes[-1].share:
+            changes.append(views.Share(decision.at_us, share_then))
+    return tuple(changes)
+
+
+def _orders(platform: Platform, release: Release) -> tuple[Order, ...]:
+    champion = platform.registry.alias(release.model, "champion")
+    return orders_for(release, champion=champion is not None and champion.id == release.challenger)
+
+
+def _told(platform: Platform, release: Release) -> tuple[str, ...]:
+    with platform.store.read() as connection:
+        about = entries(connection, subject=release.id)
+    return tuple(explain(release, about))
 
 
 def _steps(labels: list[str], release: Release) -> tuple[views.Step, ...]:

@@ -46,6 +46,10 @@ def _style(platform: Platform, names: Mapping[str, Any]) -> bytes:
     return fixed("style.css")
 
 
+def _script(platform: Platform, names: Mapping[str, Any]) -> bytes:
+    return fixed("order.js")
+
+
 def _icon(platform: Platform, names: Mapping[str, Any]) -> bytes:
     return fixed("icon.svg")
 
@@ -64,5 +68,6 @@ PAGES: tuple[Page, ...] = (
     Page("/models/{project}/{model}", _model),
     Page("/releases/{id}", _release),
     Page("/style.css", _style, "text/css; charset=utf-8"),
+    Page("/order.js", _script, "text/javascript; charset=utf-8"),
     Page("/icon.svg", _icon, "image/svg+xml"),
 )

@@ -35,6 +35,7 @@ def _templates() -> Environment:
         "numbers_line": words.numbers_line,
         "draw_reigns": drawings.draw_reigns,
         "draw_evidence": drawings.draw_evidence,
+        "draw_shares": drawings.draw_shares,
         "draw_level": drawings.draw_level,
         "draw_line": drawings.draw_line,
     }

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from mainspring.edges.web.commands import Order
+
 
 class Reign(msgspec.Struct, frozen=True):
     """How long one version was champion, and why it became so. ``until_us`` is empty while it still is."""
@@ -60,8 +62,15 @@ class Decision(msgspec.Struct, frozen=True):
     numbers: dict[str, Any] = {}
 
 
+class Share(msgspec.Struct, frozen=True):
+    """From when on a challenger answered for which share of units."""
+
+    at_us: int
+    share: float
+
+
 class Release(msgspec.Struct, frozen=True):
-    """One release, running or ended."""
+    """One release, running or ended. ``shares`` are its changes of share, oldest first; ``orders`` what may be said."""
 
     id: str
     project: str
@@ -79,6 +88,10 @@ class Release(msgspec.Struct, frozen=True):
     decisions: tuple[Decision, ...] = ()
     policy: dict[str, Any] = {}
     words: str = ""
+    ended_us: int | None = None
+    shares: tuple[Share, ...] = ()
+    orders: tuple[Order, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 class Monitor(msgspec.Struct, frozen=True):
@@ -147,6 +160,7 @@ class Model(msgspec.Struct, frozen=True):
     versions: tuple[VersionLine, ...] = ()
     predictions: int = 0
     outcomes: int = 0
+    start: Order | None = None
 
 
 class Station(msgspec.Struct, frozen=True):

@@ -1,0 +1,48 @@
+"""What a person can order from a page: the same verbs as on the command line, each with its reason and its actor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mainspring.edges.verbs import find
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One button: the verb behind it, and what the command line would say."""
+
+    label: str
+    path: str
+    summary: str
+    command: str
+    stops: bool = False
+
+
+_RUNNING = ("hold", "promote", "rollback", "abort")
+_HELD = ("resume", "promote", "rollback", "abort")
+_LABELS = {"rollback": "roll back"}
+_STOPS = frozenset({"rollback", "abort"})
+
+
+def orders_for(release: Any, *, champion: bool) -> tuple[Order, ...]:
+    """Return what may be ordered of a release now; ``champion`` says whether its challenger is the champion."""
+    if not release.over:
+        words = list(_HELD if release.status == "held" else _RUNNING)
+        if release.decision is not None and "approval" in release.decision.waiting:
+            words.insert(0, "approve")
+    else:
+        words = ["rollback"] if release.status == "promoted" and champion else []
+    return tuple(_order(word, release.id) for word in words)
+
+
+def _order(word: str, release: str) -> Order:
+    verb = find(f"release {word}")
+    command = f'mainspring {verb.name} {release} --reason "…"'
+    return Order(_LABELS.get(word, word), verb.path, verb.summary, command, word in _STOPS)
+
+
+def start_order(model: str) -> Order:
+    """Return the order that starts a release of one of a model's versions."""
+    verb = find("release start")
+    return Order("start", verb.path, verb.summary, f'mainspring {verb.name} {model} VERSION --reason "…"')
