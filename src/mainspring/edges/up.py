@@ -156,8 +156,15 @@ def up(
     made = create_home(home)
     if standby:
         say("standing by: this takes over when no other control has the home")
-    listening = {"host": host, "port": port, "control_host": control_host, "control_port": control_port}
-    with supervised(made, **listening, workers=workers, standby=standby) as running:
+    with supervised(
+        made,
+        host=host,
+        port=port,
+        control_host=control_host,
+        control_port=control_port,
+        workers=workers,
+        standby=standby,
+    ) as running:
         waiting = False
         say(f"page     {running.page}")
         say(f"gateway  {running.url}  ({workers} worker{'s' if workers > 1 else ''})")

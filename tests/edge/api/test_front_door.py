@@ -12,7 +12,7 @@ from mainspring.edges.verbs import VERBS
 LOCKS = Locks("t", closed=False, keys=tuple, now_us=lambda: 0)
 READS = [verb for verb in VERBS if not verb.mutates]
 CHANGES = [verb for verb in VERBS if verb.mutates]
-OPEN = {"/", "/live", "/style.css", "/icon.svg", "/models/{project}/{model}", "/releases/{id}"}
+OPEN = {"/", "/live", "/style.css", "/order.js", "/icon.svg", "/models/{project}/{model}", "/releases/{id}"}
 
 
 def by_path(verb: Any) -> str:

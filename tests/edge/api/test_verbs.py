@@ -94,4 +94,4 @@ def test_reads_and_checks_of_the_chain_agree(ask: Any, platform: Any) -> None:
     verdict = ask("GET", "/api/ledger/verify")[1]
     assert verdict["verified"] is True
     assert ask("GET", "/api/ledger/head")[1] == {"entries": entries(platform), "head": verdict["head"]}
-    assert ask("GET", f"/api/ledger/verify?head={'0' * 63}1")[1]["code"] == "damaged"
+    assert ask("GET", f"/api/ledger/verify?head=1:{'0' * 63}1")[1]["code"] == "damaged"

@@ -58,8 +58,16 @@ def up(
         from mainspring.adapters.stores.opening import make_home
 
         make_home(folder, store)
-    listening = {"host": host, "port": port, "control_host": control_host, "control_port": control_port}
-    run(folder, **listening, workers=workers, standby=standby, say=click.echo)
+    run(
+        folder,
+        host=host,
+        port=port,
+        control_host=control_host,
+        control_port=control_port,
+        workers=workers,
+        standby=standby,
+        say=click.echo,
+    )
 
 
 @click.command("page", short_help="Show the address of the page, with which a person can act on it")
