@@ -26,7 +26,7 @@ REQUESTS = (
 )
 ASSIGNMENTS = (
     *("prediction_id", "row", "release", "epoch", "generation", "salt", "draw", "arm", "propensity"),
-    *("decision_us", "actions"),
+    "decision_us",
 )
 SCORED = (
     *("prediction_id", "row", "version", "role", "status", "output", "decision_us", "latency_us", "generation"),

@@ -18,6 +18,7 @@ from mainspring.release.evidence.frames import ROW, by_horizon
 from mainspring.release.evidence.losses import Metric, loss
 from mainspring.release.offpolicy.frame import Found, Unit, draws, first_draws, targets
 from mainspring.release.offpolicy.value import Value, value
+from mainspring.release.release import Release
 from mainspring.release.service import ReleaseService
 from mainspring.serving.draw import HELD_OUT
 
@@ -107,9 +108,10 @@ class OffPolicyService:
     def _draws(self, model: ModelRow, asked: Asked, bounds: tuple[float, float]) -> tuple[Found, float]:
         window_us, until_us = self._window_us(model), min(asked.until_us, self._mature_us(model))
         releases = {one.id: one for one in self._releases.list(model.id)}
-        by_request = frozenset(id for id, one in releases.items() if getattr(one.policy, "per", "unit") != "unit")
+        by_request = frozenset(id for id, one in releases.items() if _by_request(one))
         end_us = until_us + window_us
-        drawn = self._log.firm(self._log.assignments(model.id, since_us=asked.from_us, until_us=end_us))
+        logged = self._log.assignments(model.id, since_us=asked.from_us, until_us=end_us, actions=True)
+        drawn = self._log.firm(logged)
         drawn = drawn.filter(~pl.col("release").is_in(["", HELD_OUT]))
         requests = self._log.requests(model.id, asked.from_us, end_us).select(*ROW, "entity", "unit")
         rows, left_out = first_draws(drawn.join(requests, on=ROW, how="inner"), Unit(window_us, by_request))
@@ -144,6 +146,11 @@ class OffPolicyService:
         answered = scored.filter(pl.col("status") == "ok").unique(ROW, keep="last").select(*ROW, "output")
         met = frame.join(answered, on=ROW, how="left", maintain_order="left")
         return met["output"].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+
+
+def _by_request(release: Release) -> bool:
+    allocation = release.terms.allocation
+    return allocation is not None and allocation.per == "request"
 
 
 def _others(rows: pl.DataFrame) -> dict[tuple[str, str], str]:

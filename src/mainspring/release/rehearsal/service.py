@@ -97,7 +97,7 @@ class RehearsalService:
         dealt = self._deal(model, versions, asked.from_us, until_us)
         cards = dealt.cards
         script = Script(
-            terms=terms,
+            terms=msgspec.structs.replace(terms, approval=None),  # whoever signs off is taken to do so at once
             from_us=asked.from_us,
             until_us=until_us,
             look_us=max(pace_us(terms), (until_us - asked.from_us) // MOST_LOOKS, 1),

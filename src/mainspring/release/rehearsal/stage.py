@@ -39,6 +39,7 @@ class Stage:
     """What plays share. ``ok`` and ``late`` (rows,) are the challenger's, with injected latency."""
 
     def __init__(self, deck: Deck, script: Script) -> None:
+        deck = _sampled(deck, script.terms.sample)
         self.deck, self.script = deck, script
         self.labels = labels(deck, script.terms)
         self.looks_us: Ints = np.arange(
@@ -114,6 +115,15 @@ class Stage:
                 found = pairs_of(self.deck, self.labels, stable, ok, part, newest_us, self.script.faults.loss)
                 books = count_pairs(books, terms, name, found)
         return msgspec.structs.replace(books, pairs_us=until_us)
+
+
+def _sampled(deck: Deck, sample: float) -> Deck:
+    """Return the deck as a shadow sees it that scores a sample of the rows, the same one in every play."""
+    if sample >= 1.0:
+        return deck
+    seen = np.random.default_rng(0).random(deck.rows) < sample
+    challenger = msgspec.structs.replace(deck.challenger, tried=deck.challenger.tried & seen)
+    return msgspec.structs.replace(deck, challenger=challenger)
 
 
 def _slowed(deck: Deck, script: Script) -> tuple[Bools, Bools]:
