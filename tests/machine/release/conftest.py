@@ -29,9 +29,10 @@ from mainspring.registry.model import ModelSpec, OutcomeSpec, PredictAt, Recipe
 from mainspring.registry.service import Registry
 from mainspring.registry.tables import models, projects
 from mainspring.registry.version import Lineage, Version
+from mainspring.release.release import Release
 from mainspring.release.service import ReleaseService
-from mainspring.serving.draw import assign
-from mainspring.serving.routing import ReleaseRoute
+from mainspring.serving.draw import HELD_OUT, assign, probabilities
+from mainspring.serving.routing import ArmRoute, HoldoutRoute, ReleaseRoute
 
 DAY = timedelta(days=1)
 START = datetime(2013, 3, 1, tzinfo=UTC)
@@ -69,6 +70,10 @@ class World:
         self.tells_negatives = True
         self.worth = 1.0  # the outcome's value where it happens
         self.late_us = 0  # how much later than usual outcomes become known
+        self.effects: dict[str, float] = {}  # by how much a version's answers move the chance of the outcome
+        self.holdout: HoldoutRoute | None = None
+        self.taken_out: set[str] = set()
+        self.sample = 1.0  # of the rows that shadows score
         self.customers = 0  # where set, units are so many customers who come back
         self.model = "mod_late"
         with self.store.bookkeeping() as connection:
@@ -115,16 +120,20 @@ class World:
         ids = [f"p-{entity}" for entity in entities]
         champion = self.registry.alias(self.model, "champion")
         drawing = next((one for one in routes if one.share > 0), None)
-        route = (
-            ReleaseRoute(drawing.id, drawing.epoch, drawing.salt, drawing.challenger, drawing.share)
-            if drawing
-            else None
-        )
+        route = drawn_by(drawing) if drawing else None
+        out = self.taken_out
         units = [f"u{number}" for number in self.random.integers(0, self.customers, n)] if self.customers else entities
-        drawn = [assign(route, champion.id, unit) for unit in units]
+        per_request = route is not None and route.per == "request"
+        keys = [f"{id}.0" for id in ids] if per_request else units
+        drawn = [
+            assign(route, champion.id, unit, key=key, holdout=self.holdout, out=out)
+            for unit, key in zip(units, keys, strict=True)
+        ]
+        held = np.array([one.held_out for one in drawn])
+        several = probabilities(route, champion.id, out) if route is not None and route.others else {}
         arms = np.array([one.arm for one in drawn])
         shadows = {version for one in routes for version in one.shadows}
-        if drawing:
+        if drawing and drawing.shadows:
             shadows.add(champion.id)
         scored = []
         asked = {champion.id, *shadows, *arms}
@@ -133,6 +142,8 @@ class World:
             served = arms == version
             if version not in shadows:
                 keep = np.flatnonzero(served)
+            elif self.sample < 1.0:
+                keep = np.flatnonzero(served | (self.random.random(n) < self.sample))
             else:
                 keep = np.arange(n)
             failed = np.isnan(output)
@@ -148,12 +159,15 @@ class World:
                 )
             )  # fmt: skip
         moved = np.where(arms == champion.id, 0.0, self.label_shift)
+        for version, effect in self.effects.items():
+            moved = np.where(arms == version, effect, moved)
         happened = self.random.random(n) < np.clip(chance + moved, 0.0, 1.0)
         known = at + (self.random.gamma(4.0, 1.2, n) * 3_600_000_000).astype(np.int64) + self.late_us
         self.put("requests", pl.DataFrame({"prediction_id": ids, "row": 0, "model": self.model, "entity": entities,
                  "unit": units, "decision_us": at, "receipt_us": at, "body": "{}"}))  # fmt: skip
         self.put("assignments", pl.DataFrame({"prediction_id": ids, "row": 0, "model": self.model,
-                 "release": drawing.id if drawing else "", "epoch": 1, "generation": 1, "salt": "",
+                 "release": np.where(held, HELD_OUT, drawing.id if drawing else ""), "epoch": 1, "generation": 1,
+                 "salt": "", "actions": msgspec.json.encode(several).decode() if several else "",
                  "draw": [one.draw for one in drawn], "arm": arms, "propensity": [one.propensity for one in drawn],
                  "decision_us": at}))  # fmt: skip
         self.put("scored", pl.concat(scored))
@@ -172,6 +186,17 @@ class World:
     def told(self, kind: str = "release") -> list[Entry]:
         with self.store.read() as connection:
             return entries(connection, kind=kind)
+
+
+def drawn_by(release: Release) -> ReleaseRoute:
+    """Return the draw of a release as control publishes it."""
+    (first, share), *others = release.shares
+    rule = release.terms.allocation
+    return ReleaseRoute(
+        release.id, release.epoch, release.salt, first, share,
+        others=tuple(ArmRoute(version, own) for version, own in others),
+        per="request" if rule is not None and rule.per == "request" else "unit",
+    )  # fmt: skip
 
 
 def noisy(sd: float, bias: float = 0.0, failing: float = 0.0) -> Answer:
