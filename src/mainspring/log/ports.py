@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -85,7 +85,7 @@ class Disk(Protocol):
 
 
 class Blobs(Protocol):
-    """Files by the digest of their bytes, immutable. Satisfied by a folder."""
+    """Files by the digest of their bytes, immutable. Satisfied by a folder and by a bucket."""
 
     def put(self, data: bytes) -> str:
         """Store bytes and return their digest; storing them again changes nothing."""
@@ -100,11 +100,15 @@ class Blobs(Protocol):
         ...
 
     def path(self, digest: str) -> Path:
-        """Return where the bytes lie, for a process that opens and verifies them itself."""
+        """Return a local file with the bytes, for a process that opens and verifies them itself."""
         ...
 
     def has(self, digest: str) -> bool:
         """Return whether the bytes are stored."""
+        ...
+
+    def digests(self) -> Iterator[str]:
+        """Return the digests of all that is stored, in any order."""
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from mainspring.kernel.errors import Damaged, InvalidInput, NotFound
@@ -54,3 +55,7 @@ class FileBlobs:
 
     def has(self, digest: str) -> bool:
         return self._disk.size(self.path(digest)) is not None
+
+    def digests(self) -> Iterator[str]:
+        for folder in self._disk.list(self._root):
+            yield from (name for name in self._disk.list(self._root / folder) if _DIGEST.fullmatch(name))

@@ -28,7 +28,7 @@ class ParquetTables:
         self._root = root
         self._disk = disk
         self._cache = ColumnCache(cache_bytes)
-        self._leases: Leases[Path] = Leases(disk.remove)
+        self._leases: Leases[Path] = Leases(self._remove)
         self._written: set[str] = set()
 
     def write(self, table: str, frame: pl.DataFrame) -> PartRef:
@@ -80,6 +80,9 @@ class ParquetTables:
     def cached_bytes(self) -> int:
         """Return how much memory the columns of parts take."""
         return self._cache.bytes
+
+    def _remove(self, path: Path) -> None:
+        self._disk.remove(path)
 
     def _path(self, part: PartRef) -> Path:
         return self._root / part.table.replace(":", "-") / f"{part.id}.parquet"

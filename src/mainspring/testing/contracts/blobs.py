@@ -15,7 +15,11 @@ EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 class BlobsContract:
-    """Subclass it with a fixture ``blobs``."""
+    """Subclass it with a fixture ``blobs``; ``change`` puts other bytes where those of a digest are kept."""
+
+    def change(self, blobs: Blobs, digest: str) -> None:
+        blobs.path(digest).chmod(0o600)
+        blobs.path(digest).write_bytes(b"what was changed")
 
     def test_bytes_come_back_as_they_were(self, blobs: Blobs) -> None:
         assert blobs.get(blobs.put(b"some bytes")) == b"some bytes"
@@ -36,6 +40,16 @@ class BlobsContract:
         blobs.put(b"")
         assert blobs.has(EMPTY)
 
+    def test_what_is_stored_is_listed_once(self, blobs: Blobs) -> None:
+        stored = {blobs.put(data) for data in (b"a", b"b", b"a")}
+        assert sorted(blobs.digests()) == sorted(stored)
+
+    def test_large_bytes_come_back_as_they_were(self, blobs: Blobs, tmp_path: Path) -> None:
+        file = tmp_path / "large"
+        file.write_bytes(bytes(range(256)) * 80_000)  # 20 MB
+        digest = blobs.put_file(file)
+        assert blobs.path(digest).read_bytes() == file.read_bytes()
+
     def test_what_is_not_stored_is_not_found(self, blobs: Blobs) -> None:
         with pytest.raises(NotFound):
             blobs.get(EMPTY)
@@ -47,7 +61,6 @@ class BlobsContract:
 
     def test_changed_bytes_are_never_given_out(self, blobs: Blobs) -> None:
         digest = blobs.put(b"what was written")
-        blobs.path(digest).chmod(0o600)
-        blobs.path(digest).write_bytes(b"what was changed")
+        self.change(blobs, digest)
         with pytest.raises(Damaged):
             blobs.get(digest)
