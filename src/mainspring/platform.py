@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
-from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.environments.builder import EnvironmentBuilder
 from mainspring.adapters.heads import HeadsFile
@@ -15,12 +14,12 @@ from mainspring.adapters.jobs.understudy import WorkerUnderstudy
 from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.adapters.notifiers.outbound import Outbound
 from mainspring.adapters.notifiers.webhook import Webhook
+from mainspring.adapters.places import open_blobs, open_tables
 from mainspring.adapters.routing import RoutingFile
 from mainspring.adapters.runtimes.recompute import WorkerRecompute
 from mainspring.adapters.settings import Settings, read_settings
 from mainspring.adapters.sources import readers
 from mainspring.adapters.stores.opening import open_store
-from mainspring.adapters.tables.parquet import ParquetTables
 from mainspring.adapters.tables.shapes import StoredSourceShapes
 from mainspring.checks.service import CheckService
 from mainspring.features.service import FeatureService
@@ -57,8 +56,12 @@ class Platform:
         self.disk = LocalDisk()
         self.store = open_store(home, self.settings, self.clock, purpose=purpose, wait_s=wait_s)
         self.heads = HeadsFile(self.settings.ledger_heads)
-        self.blobs = FileBlobs(home.blobs, self.disk)
-        self.tables = ParquetTables(home.parts, self.disk)
+        try:
+            self.blobs = open_blobs(home, self.settings, owner=True)
+            self.tables = open_tables(home, self.settings)
+        except BaseException:
+            self.store.close()
+            raise
         self.latest = LmdbLatest(home.latest)
         self.routing = RoutingFile(home.routing, self.disk)
         # In a simulation nothing is served while a job runs: the job may have every core.
@@ -105,7 +108,7 @@ class Platform:
             notifiers=notifiers_of(self.settings),
             clock=self.clock,
         )
-        self.replay = self._replay(WorkerRecompute(self.jobs, home.blobs, home.environments))
+        self.replay = self._replay(WorkerRecompute(self.jobs, self.blobs, home.blobs, home.environments))
         self.keys = Keys(store=self.store, clock=self.clock)
         self.environments = EnvironmentBuilder(folder=home.environments, blobs=self.blobs, jobs=self.jobs)
         self.publisher = self._publisher()

@@ -102,11 +102,11 @@ def test_a_wrong_key_is_refused_and_never_shown(s3_server, monkeypatch, tmp_path
 
 def test_one_prefix_belongs_to_one_home(bucket):
     with pytest.raises(Conflict, match="in its folder"):
-        bucket.claim("hom_1", empty=False)
-    bucket.claim("hom_1", empty=True)
-    bucket.claim("hom_1", empty=False)
+        bucket.claim("blobs", "hom_1", empty=False)
+    bucket.claim("blobs", "hom_1", empty=True)
+    bucket.claim("blobs", "hom_1", empty=False)
     with pytest.raises(Conflict, match="belongs to another home"):
-        bucket.claim("hom_2", empty=True)
+        bucket.claim("blobs", "hom_2", empty=True)
 
 
 @pytest.mark.parametrize("url", ["", "http://bucket/x", "s3://", "s3://key:secret@bucket/x", "s3://bucket/x?versions"])

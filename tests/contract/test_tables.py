@@ -76,7 +76,7 @@ class TestS3Tables(TablesContract):
     def test_a_dropped_part_leaves_the_bucket(self, tables: S3Tables) -> None:
         kept, dropped = tables.write("scored", FRAME), tables.write("scored", FRAME)
         tables.drop([dropped])
-        assert [stored.key for stored in self.bucket.list()] == [f"parts/scored/{kept.id}.parquet"]
+        assert [stored.key for stored in self.bucket.list("parts")] == [f"parts/scored/{kept.id}.parquet"]
 
     def test_a_sweep_spares_what_is_young_and_what_is_not_a_part(self, tables: S3Tables, tmp_path: Path) -> None:
         part = tables.write("scored", FRAME)
@@ -84,4 +84,4 @@ class TestS3Tables(TablesContract):
         careful = S3Tables(self.bucket, tmp_path / "other", LocalDisk(), FileCache(tmp_path / "other", 10**9))
         assert careful.sweep([]) == 0
         assert self.reopened(tables).sweep([]) == 1
-        assert [stored.key for stored in self.bucket.list()] == ["blobs/aa/aaaa"]
+        assert [stored.key for stored in self.bucket.list("blobs")] == ["blobs/aa/aaaa"]

@@ -13,24 +13,32 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import msgspec
 from sqlalchemy import Connection
 
+from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import TEMPORARY, LocalDisk
+from mainspring.adapters.settings import inside_settings
+from mainspring.adapters.stores.copying import copy_rows
+from mainspring.adapters.stores.migrate import migrate
+from mainspring.adapters.stores.sqlite import SqliteStore
+from mainspring.adapters.tables.parquet import ParquetTables
 from mainspring.kernel.clock import SystemClock
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Conflict, Damaged, InvalidInput, MainspringError, NotFound, Refused
 from mainspring.ledger.ports import Store
 from mainspring.log.parts import listed
+from mainspring.log.ports import Blobs, Tables
 from mainspring.log.spool import LOCK
 
 FORMAT = 1
 MANIFEST = "backup.json"
 _DATABASE = "meta.db"
-_SINGLE = ("home.json", "ledger.key", "settings.toml", "clock", "routing/current")
+_SINGLE = ("home.json", "ledger.key", "clock", "routing/current")
 _FOLDERS = ("blobs", "spool", "parts", "routing/acks", "run", "staging", "latest")
 _CHUNK_BYTES = 1_024 * 1_024
 
@@ -59,14 +67,24 @@ class BackedUp(msgspec.Struct, frozen=True):
     digest: str  # of the manifest
 
 
-def backup(home: Path, to: Path, store: Store) -> BackedUp:
-    """Copy a home that may be at work into the new folder ``to``; raises ``Damaged`` rather than copy damage."""
+def backup(home: Path, to: Path, store: Store, *, blobs: Blobs | None = None, tables: Tables | None = None) -> BackedUp:
+    """Copy a home that may be at work into the new folder ``to``; raises ``Damaged`` rather than copy damage.
+
+    ``blobs`` and ``tables`` are where the home keeps them, its own folder unless given. Whatever they and the store
+    are, the backup has all of it in files of its own, and is restored as a home that needs nothing else.
+    """
     _must_be_new(to, "to")
     if to.resolve().is_relative_to(home.resolve()):
         raise InvalidInput("lies in the home itself", field="to", value=str(to), remedy="name a folder outside of it")
     _make(to, "to")
     try:
-        files = dict(_copy_home(home, to, store))
+        disk = LocalDisk()
+        kept_blobs, kept_tables = (
+            blobs or FileBlobs(home / "blobs", disk),
+            tables or ParquetTables(home / "parts", disk),
+        )
+        with kept_tables.reading():
+            files = dict(_copy_home(home, to, store, kept_blobs, kept_tables))
         reached("backup.before_manifest")
         return _seal(to, Manifest(FORMAT, SystemClock().now_us(), files))
     except (MainspringError, OSError):
@@ -98,21 +116,25 @@ def restore(source: Path, home: Path) -> BackedUp:
     return BackedUp(str(home), len(manifest.files), size, hashlib.sha256(body).hexdigest())
 
 
-def _copy_home(home: Path, to: Path, store: Store) -> Iterator[tuple[str, Stored]]:
+def _copy_home(home: Path, to: Path, store: Store, blobs: Blobs, tables: Tables) -> Iterator[tuple[str, Stored]]:
     yield from _copy_spool(home, to)
     with store.read() as connection:
         parts = listed(connection)
         yield _DATABASE, _copy_database(connection, to / _DATABASE)
     for part in parts:
         name = f"parts/{part.table.replace(':', '-')}/{part.id}.parquet"
-        yield name, _copy(home / name, to / name, expected=part.digest)
-    for path in sorted((home / "blobs").glob("*/*")):
-        if not path.name.startswith(TEMPORARY):
-            name = path.relative_to(home).as_posix()
-            yield name, _copy(path, to / name, expected=path.name)
+        (path,) = tables.paths([part])
+        yield name, _copy(path, to / name, expected=part.digest)
+    for digest in sorted(blobs.digests()):
+        name = f"blobs/{digest[:2]}/{digest}"
+        yield name, _copy(blobs.path(digest), to / name, expected=digest)
     for name in _SINGLE:
         if (home / name).exists():
             yield name, _copy(home / name, to / name)
+    if (home / "settings.toml").exists():
+        body = inside_settings(home)
+        LocalDisk().write(to / "settings.toml", body)
+        yield "settings.toml", Stored(hashlib.sha256(body).hexdigest(), len(body))
 
 
 def _copy_spool(home: Path, to: Path) -> Iterator[tuple[str, Stored]]:
@@ -127,14 +149,14 @@ def _copy_spool(home: Path, to: Path) -> Iterator[tuple[str, Stored]]:
 
 
 def _copy_database(connection: Connection, to: Path) -> Stored:
-    """Copy the store as the connection's transaction sees it."""
-    source: Any = connection.connection.driver_connection
-    driver: Any = connection.dialect.dbapi
-    target = driver.connect(str(to))
-    try:
-        source.backup(target)
-    finally:
-        target.close()
+    """Copy the store as the connection's transaction sees it; rows of another kind of store become an SQLite file."""
+    if connection.dialect.name == "sqlite":
+        _copy_sqlite(connection, to)
+    else:
+        with closing(SqliteStore(to, SystemClock())) as target:
+            migrate(target)
+            with target.bookkeeping() as rows:
+                copy_rows(connection, rows)
     handle = os.open(to, os.O_RDWR)
     try:
         os.fsync(handle)
@@ -145,6 +167,16 @@ def _copy_database(connection: Connection, to: Path) -> Stored:
         for chunk in _chunks(file):
             digest.update(chunk)
     return Stored(digest.hexdigest(), to.stat().st_size)
+
+
+def _copy_sqlite(connection: Connection, to: Path) -> None:
+    source: Any = connection.connection.driver_connection
+    driver: Any = connection.dialect.dbapi
+    target = driver.connect(str(to))
+    try:
+        source.backup(target)
+    finally:
+        target.close()
 
 
 def _copy(path: Path, to: Path, *, expected: str | None = None) -> Stored:

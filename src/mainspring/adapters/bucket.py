@@ -105,13 +105,14 @@ class Bucket:
         except NotFound:
             return None
 
-    def list(self) -> Iterator[Stored]:
-        """Return what is stored."""
+    def list(self, kind: str) -> Iterator[Stored]:
+        """Return what is stored below ``kind/``."""
         import obstore
 
         now = datetime.now(UTC)
+        at = f"{self._prefix}/{kind}" if self._prefix else kind
         with self._plain_errors(""):
-            for some in obstore.list(self._store, prefix=self._prefix or None):
+            for some in obstore.list(self._store, prefix=at):
                 for one in some:
                     key = str(one["path"])[len(self._prefix) :].lstrip("/")
                     yield Stored(key, one["size"], (now - one["last_modified"]).total_seconds())
@@ -127,18 +128,19 @@ class Bucket:
             except NotFound:
                 continue
 
-    def claim(self, home: str, *, empty: bool) -> None:
-        """Make this part of the bucket a home's; raises ``Conflict`` if it is another's.
+    def claim(self, kind: str, home: str, *, empty: bool) -> None:
+        """Make the place of one kind of object a home's; raises ``Conflict`` if it is another's.
 
-        Unless the home's own folder is ``empty``, a part that nobody has claimed is refused: what the folder holds
+        Unless the home's own folder is ``empty``, a place that nobody has claimed is refused: what the folder holds
         would be missing here.
         """
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
+        owned = f"{_OWNER}/{kind}"
         try:
-            with self._plain_errors(_OWNER):
-                owner = bytes(obstore.get(self._store, self._at(_OWNER)).bytes()).decode()
+            with self._plain_errors(owned):
+                owner = bytes(obstore.get(self._store, self._at(owned)).bytes()).decode()
         except NotFound:
             if not empty:
                 raise Conflict(
@@ -146,11 +148,11 @@ class Bucket:
                     remedy="take the setting away and move them: mainspring move --blobs URL --tables URL",
                 ) from None  # fmt: skip
             owner = home
-            with self._plain_errors(_OWNER):
+            with self._plain_errors(owned):
                 try:
-                    obstore.put(self._store, self._at(_OWNER), home.encode(), mode="create")
+                    obstore.put(self._store, self._at(owned), home.encode(), mode="create")
                 except AlreadyExistsError:
-                    self.claim(home, empty=False)
+                    self.claim(kind, home, empty=False)
         if owner != home:
             remedy = "name a prefix of its own for each home"
             raise Conflict("belongs to another home", field="s3", value=self.url, remedy=remedy)

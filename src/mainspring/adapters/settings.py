@@ -7,10 +7,11 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from mainspring.adapters.bucket import split_url
 from mainspring.adapters.disk import LocalDisk
 from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import InvalidInput, nearest
@@ -20,6 +21,7 @@ from mainspring.serving.limits import Limits
 PREFIX = "MAINSPRING_"
 _SECRETS = ("webhook_secret",)
 _LISTS = ("webhook_hosts", "hosts")
+_PLACES = ("store", "blobs", "tables")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +42,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``store`` is the URL of a PostgreSQL database that takes the place of ``meta.db``; a control that was not heard of
     for ``store_lease`` gives way to one that stands by. A model process that holds more than ``model_memory_mb`` is
     ended and started anew.
+    for ``store_lease`` gives way to one that stands by. ``blobs`` and ``tables`` are places in buckets,
+    ``s3://bucket/prefix``; ``s3_endpoint`` names a server other than Amazon's; at most ``s3_cache_mb`` of each stay in
+    the home's folder.
+
+    A model process that holds more than ``model_memory_mb`` is ended and started anew.
     On another address than loopback, keys are required (``require_keys`` asks for them on loopback too), and either
     ``tls_cert`` and ``tls_key`` are named or ``behind_proxy`` states that a proxy ends TLS. ``hosts`` are the names by
     which the page and the API of control may be asked then, such as ``mainspring.example:8081``.
@@ -70,6 +77,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store_lease: str = "10s"
     model_memory_mb: int = 4_096
     roles: dict[str, tuple[str, ...]] = {}
+    blobs: str = ""
+    tables: str = ""
+    s3_endpoint: str = ""
+    s3_region: str = ""
+    s3_cache_mb: Annotated[int, msgspec.Meta(ge=1)] = 4_000
 
     def __post_init__(self) -> None:
         for name in ("read_sources_every", "watch_every", "store_lease"):
@@ -86,6 +98,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if bool(self.tls_cert) != bool(self.tls_key):
             remedy = "name both files, or none"
             raise InvalidInput("goes with the other half of its pair", field="tls_cert, tls_key", remedy=remedy)
+        for name in ("blobs", "tables"):
+            if getattr(self, name):
+                split_url(getattr(self, name), name)
         if self.webhook_url and not self.webhook_secret:
             raise InvalidInput(
                 "is needed to sign alarms",
@@ -179,6 +194,12 @@ def keep_setting(home: Path, name: str, value: str) -> None:
     kept = [line for line in lines if line.partition("=")[0].strip() != name]
     # The name stands first: what follows a [table] would belong to that table.
     LocalDisk().write(path, "\n".join([f"{name} = {json.dumps(bare)}", *kept, ""]).encode())
+
+
+def inside_settings(home: Path) -> bytes:
+    """Return a home's settings as they are for a copy that has everything in its folder."""
+    lines = (home / "settings.toml").read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if line.partition("=")[0].strip() not in _PLACES).encode()
 
 
 def _strip_password(url: str) -> str:

@@ -150,7 +150,7 @@ class Told(msgspec.Struct):
     worse: dict[str, Any]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["in its folder", "on PostgreSQL and S3"])
 def told(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Told]:
     place = tmp_path_factory.mktemp("story")
     (place / "tmp").mkdir()
@@ -164,8 +164,11 @@ def told(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     port = free_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(place / "tmp"))
-        if request.param == "postgresql":
+        if request.param == "on PostgreSQL and S3":
             patch.setenv("MAINSPRING_STORE", request.getfixturevalue("postgres_server").fresh())
+            bucket = request.getfixturevalue("s3_server")
+            for name, value in bucket.environment(bucket.fresh()).items():
+                patch.setenv(name, value)
         with supervised(home, host="127.0.0.1", port=port, control_port=free_port()):
             yield _play(Story(home, port, place / "tmp" / "broken"), place)
 

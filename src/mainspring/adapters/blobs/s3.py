@@ -51,10 +51,8 @@ class S3Blobs:
         return self._bucket.size(_key(digest)) is not None
 
     def digests(self) -> Iterator[str]:
-        for stored in self._bucket.list():
-            folder, _, digest = stored.key.removeprefix("blobs/").partition("/")
-            if stored.key.startswith("blobs/") and digest[:2] == folder:
-                yield digest
+        for stored in self._bucket.list("blobs"):
+            yield stored.key.rpartition("/")[2]
 
     def _fetch(self, digest: str) -> None:
         path = self._local.path(digest)

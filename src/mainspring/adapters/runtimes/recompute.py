@@ -12,6 +12,7 @@ from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.runtimes.once import running
 from mainspring.adapters.runtimes.package import load
+from mainspring.log.ports import Blobs
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import VersionRoute
 from mainspring.training.ports import Job, Jobs
@@ -29,15 +30,18 @@ class RecomputeJob(msgspec.Struct, frozen=True):
 
 
 class WorkerRecompute:
-    """Satisfies ``Recompute`` through a job."""
+    """Satisfies ``Recompute`` through a job; ``folder`` is where ``blobs`` puts its local files."""
 
-    def __init__(self, jobs: Jobs, blobs: Path, environments: Path) -> None:
+    def __init__(self, jobs: Jobs, blobs: Blobs, folder: Path, environments: Path) -> None:
         self._jobs = jobs
         self._blobs = blobs
+        self._folder = folder
         self._environments = environments
 
     def __call__(self, version: VersionRoute, rows: Sequence[Row]) -> Sequence[float]:
-        order = RecomputeJob(version, str(self._blobs), [list(row) for row in rows], str(self._environments))
+        for digest in version.package.files.values():
+            self._blobs.path(digest)
+        order = RecomputeJob(version, str(self._folder), [list(row) for row in rows], str(self._environments))
         result = self._jobs.run(Job("recompute", msgspec.to_builtins(order), timeout_s=TIMEOUT_S))
         values: list[float] = result.manifest["values"]
         self._jobs.discard(result)

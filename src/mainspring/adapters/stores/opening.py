@@ -26,7 +26,7 @@ def open_store(home: Home, settings: Settings, clock: Clock, *, purpose: str, wa
         home.check_whole()
         store: Store = SqliteStore(home.database, clock, home.ledger_key())
     else:
-        _refuse_stranded(home, settings.store)
+        _refuse_stranded(home, settings)
         store = _postgres(home, settings, clock, purpose=purpose, wait_s=wait_s)
     try:
         migrate(store)
@@ -65,10 +65,11 @@ def _postgres(home: Home, settings: Settings, clock: Clock, *, purpose: str, wai
     return PostgresStore(settings.store, clock, home.ledger_key(), holder=holder, lease_s=lease_s, wait_s=wait_s)
 
 
-def _refuse_stranded(home: Home, url: str) -> None:
+def _refuse_stranded(home: Home, settings: Settings) -> None:
     """Refuse an empty database for a home that has a past: it would hide what was done."""
     from mainspring.adapters.stores.postgres import home_of, shown_url
 
+    url = settings.store
     if home_of(url) is not None:
         return
     if home.database.exists():

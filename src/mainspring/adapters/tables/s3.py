@@ -56,10 +56,8 @@ class S3Tables(ParquetTables):
         swept = super().sweep(kept)
         gone = [
             stored.key
-            for stored in self._bucket.list()
-            if stored.key.startswith("parts/")
-            and Path(stored.key).stem not in kept
-            and stored.age_s >= self._sweep_after_s
+            for stored in self._bucket.list("parts")
+            if Path(stored.key).stem not in kept and stored.age_s >= self._sweep_after_s
         ]
         self._bucket.remove(gone)
         return max(swept, len(gone))

@@ -16,10 +16,10 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
-from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home
 from mainspring.adapters.latest.lmdb import LmdbLatest
+from mainspring.adapters.places import open_blobs
 from mainspring.adapters.settings import read_settings
 from mainspring.edges.gateway.app import Gateway
 from mainspring.edges.gateway.snapshot import Loader
@@ -60,11 +60,11 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
         raise InvalidInput("only Linux shares one port", field="workers", value=workers, remedy="use 1")
     port = _free_port(host, port, home.run)
     disk = LocalDisk()
-    blobs = FileBlobs(home.blobs, disk)
 
     def latest() -> LmdbLatest:
         return LmdbLatest(home.latest, read_only=True)
 
+    blobs = open_blobs(home, settings)
     limits = settings.limits
     loader = Loader(home.run, blobs.get, limits.model_requests)
     gateway = Gateway(home, disk, home.clock(), worker, loader, latest, limits, closed=keys_needed)

@@ -66,6 +66,8 @@ def score(
     moment_us = _moment(platform, at_us, chosen)
     _refuse_place(out)
     ids = PredictionIds(new_id("batch"))
+    for digest in chosen.files.values():
+        platform.blobs.path(digest)
     route = version_route(chosen, platform.registry.environments.lock_of(chosen) or "")
     with running(route, platform.home.blobs, platform.home.environments) as run:
         scorer = _Scorer(platform, row, chosen, run, ids, by)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from mainspring.adapters.settings import without_password
 from mainspring.edges.verbs.verb import Nothing, Verb, machine_path
 
 if TYPE_CHECKING:
@@ -22,19 +21,16 @@ class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def config(platform: Platform, asked: Nothing, by: str) -> Any:
     home = platform.home
-    settings = [{"setting": one.name, "value": one.value, "from": one.origin} for one in platform.settings_shown]
+    inside = {"store": f"sqlite:///{home.database}", "blobs": str(home.blobs), "tables": str(home.parts)}
+    settings = [
+        {"setting": one.name, "value": one.value or inside.get(one.name, one.value), "from": one.origin}
+        for one in platform.settings_shown
+    ]
     return [
         *settings,
         {"setting": "home", "value": str(home.root), "from": "--home, MAINSPRING_HOME or ./mainspring-home"},
         {"setting": "format", "value": home.file.format, "from": "home.json"},
         {"setting": "clock", "value": home.file.clock, "from": "home.json"},
-        {
-            "setting": "metadata",
-            "value": without_password(platform.settings.store) or f"sqlite:///{home.database}",
-            "from": "store" if platform.settings.store else "default",
-        },
-        {"setting": "blobs", "value": str(home.blobs), "from": "default"},
-        {"setting": "tables", "value": str(home.parts), "from": "default"},
         {"setting": "latest", "value": f"lmdb://{home.latest}", "from": "default"},
     ]
 
@@ -43,7 +39,8 @@ def backup(platform: Platform, asked: Backup, by: str) -> Any:
     from mainspring.adapters.backup import backup as make
 
     with platform.tables.reading():
-        return make(platform.home.root, Path(asked.to).resolve(), platform.store)
+        to = Path(asked.to).resolve()
+    return make(platform.home.root, to, platform.store, blobs=platform.blobs, tables=platform.tables)
 
 
 def loop_step(platform: Platform, asked: Nothing, by: str) -> Any:
