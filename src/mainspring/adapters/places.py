@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
@@ -13,27 +14,22 @@ from mainspring.adapters.settings import Settings
 from mainspring.kernel.errors import MainspringError
 from mainspring.log.ports import Blobs, Tables
 
+if TYPE_CHECKING:
+    from mainspring.adapters.blobs.s3 import S3Blobs
+    from mainspring.adapters.bucket import Bucket
+    from mainspring.adapters.tables.s3 import S3Tables
+
 READER_RETRY_S = 5.0
+OWNER_RETRY_S = 20.0
 
 
 def open_blobs(home: Home, settings: Settings, *, owner: bool = False) -> Blobs:
     """Open a home's blobs; the ``owner`` of the home claims its place in the bucket first, readers need not."""
-    local = FileBlobs(home.blobs, LocalDisk())
     if not settings.blobs:
-        return local
-    from mainspring.adapters.blobs.s3 import S3Blobs
-    from mainspring.adapters.bucket import Bucket
-    from mainspring.adapters.cache import FileCache
-
-    given = {} if owner else {"retry_s": READER_RETRY_S}
-    bucket = Bucket(settings.blobs, endpoint=settings.s3_endpoint, region=settings.s3_region, **given)
+        return FileBlobs(home.blobs, LocalDisk())
     if owner:
-        bucket.claim("blobs", home.file.id, empty=_is_empty(home.blobs))
-
-    def routed() -> Iterable[str]:
-        return _routed(home)
-
-    return S3Blobs(bucket, local, FileCache(home.blobs, _cache_bytes(settings), needed=routed))
+        return bucket_blobs(home, settings, empty=_is_empty(home.blobs))
+    return _bucket_blobs(home, settings, _bucket(settings.blobs, settings, READER_RETRY_S))
 
 
 def open_tables(home: Home, settings: Settings) -> Tables:
@@ -42,13 +38,41 @@ def open_tables(home: Home, settings: Settings) -> Tables:
         from mainspring.adapters.tables.parquet import ParquetTables  # Polars, which readers of blobs do without
 
         return ParquetTables(home.parts, LocalDisk())
-    from mainspring.adapters.bucket import Bucket
+    return bucket_tables(home, settings, empty=_is_empty(home.parts))
+
+
+def bucket_blobs(home: Home, settings: Settings, *, empty: bool) -> S3Blobs:
+    """Open blobs in a bucket and claim their place; ``empty`` says that nothing in the folder would be missed there."""
+    bucket = _bucket(settings.blobs, settings, OWNER_RETRY_S)
+    bucket.claim("blobs", home.file.id, empty=empty)
+    return _bucket_blobs(home, settings, bucket)
+
+
+def bucket_tables(home: Home, settings: Settings, *, empty: bool) -> S3Tables:
+    """Open tables in a bucket and claim their place; ``empty`` says that no part would be missed there."""
     from mainspring.adapters.cache import FileCache
     from mainspring.adapters.tables.s3 import S3Tables
 
-    bucket = Bucket(settings.tables, endpoint=settings.s3_endpoint, region=settings.s3_region)
-    bucket.claim("parts", home.file.id, empty=_is_empty(home.parts))
+    bucket = _bucket(settings.tables, settings, OWNER_RETRY_S)
+    bucket.claim("parts", home.file.id, empty=empty)
     return S3Tables(bucket, home.parts, LocalDisk(), FileCache(home.parts, _cache_bytes(settings)))
+
+
+def _bucket(url: str, settings: Settings, retry_s: float) -> Bucket:
+    from mainspring.adapters.bucket import Bucket
+
+    return Bucket(url, endpoint=settings.s3_endpoint, region=settings.s3_region, retry_s=retry_s)
+
+
+def _bucket_blobs(home: Home, settings: Settings, bucket: Bucket) -> S3Blobs:
+    from mainspring.adapters.blobs.s3 import S3Blobs
+    from mainspring.adapters.cache import FileCache
+
+    def routed() -> Iterable[str]:
+        return _routed(home)
+
+    local = FileBlobs(home.blobs, LocalDisk())
+    return S3Blobs(bucket, local, FileCache(home.blobs, _cache_bytes(settings), needed=routed))
 
 
 def _cache_bytes(settings: Settings) -> int:

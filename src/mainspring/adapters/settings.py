@@ -181,19 +181,17 @@ def without_password(url: str) -> str:
     authority, slash, path = rest.partition("/")
     user, at, host = authority.rpartition("@")
     name, colon, password = user.partition(":")
-    return f"{scheme}{mark}{name}{colon + '***' if password else ''}{at}{host}{slash}{path}" if at else url
+    return f"{scheme}{mark}{name}{colon}{'***' if password else ''}{at}{host}{slash}{path}" if at else url
 
 
 def keep_setting(home: Path, name: str, value: str) -> None:
-    """Write a text into a home's settings in one step; a password stays out: it goes into the environment."""
+    """Write a text into a home's settings in one step, without a password: that stays in the environment."""
     path = home / "settings.toml"
-    bare = _strip_password(value)
-    if bare != value:
-        os.environ[PREFIX + name.upper()] = value
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     kept = [line for line in lines if line.partition("=")[0].strip() != name]
     # The name stands first: what follows a [table] would belong to that table.
-    LocalDisk().write(path, "\n".join([f"{name} = {json.dumps(bare)}", *kept, ""]).encode())
+    told = f"{name} = {json.dumps(strip_password(value))}"
+    LocalDisk().write(path, "\n".join([told, *kept, ""]).encode())
 
 
 def inside_settings(home: Path) -> bytes:
@@ -202,7 +200,8 @@ def inside_settings(home: Path) -> bytes:
     return "".join(line for line in lines if line.partition("=")[0].strip() not in _PLACES).encode()
 
 
-def _strip_password(url: str) -> str:
+def strip_password(url: str) -> str:
+    """Return a URL as it may be written down: without its password."""
     return without_password(url).replace(":***@", "@", 1) if without_password(url) != url else url
 
 

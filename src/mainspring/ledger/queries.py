@@ -49,7 +49,7 @@ def newest_head(connection: Connection) -> Head:
 
 
 def _all(connection: Connection) -> Iterator[Entry]:
-    for row in connection.execution_options(yield_per=1_000).execute(select(ledger_entries).order_by("seq")):
+    for row in connection.execute(select(ledger_entries).order_by("seq").execution_options(yield_per=1_000)):
         yield _entry(row)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, Integer, Table, func, insert, inspect, select
 from sqlalchemy import MetaData as SqlMetaData
 
 from mainspring.kernel.errors import Damaged
-from mainspring.ledger.queries import verify_chain
+from mainspring.ledger.queries import newest_head
 
 _ROWS_AT_ONCE = 500
 _NOT_COPIED = ("alembic_version", "mainspring_home")
@@ -48,7 +49,7 @@ def _tables(source: Connection) -> list[Table]:
 
 def _batches(source: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
     keys = list(table.primary_key.columns)
-    rows = source.execution_options(yield_per=_ROWS_AT_ONCE).execute(select(table).order_by(*keys))
+    rows = source.execute(select(table).order_by(*keys).execution_options(yield_per=_ROWS_AT_ONCE))
     for some in rows.mappings().partitions(_ROWS_AT_ONCE):
         yield [dict(row) for row in some]
 
@@ -68,13 +69,18 @@ def _count_on(target: Connection, table: Table) -> None:
 def _compare(source: Connection, target: Connection, tables: list[Table]) -> Copied:
     counts = {}
     for table in tables:
-        here, there = (one.scalar(select(func.count()).select_from(table)) or 0 for one in (source, target))
-        if here != there:
-            raise Damaged(f"{there} of {here} rows arrived", field="table", value=table.name)
+        (here, before), (there, after) = _told(source, table), _told(target, table)
+        if (here, before) != (there, after):
+            raise Damaged(f"{there} rows arrived of {here}, or they differ", field="table", value=table.name)
         counts[table.name] = here
-    before, after = verify_chain(source), verify_chain(target)
-    if not after.verified or (before.entries, before.head) != (after.entries, after.head):
-        raise Damaged(
-            f"the ledger is not the same: {after.reason or before.reason}", field="ledger", value=after.broken_at
-        )
-    return Copied(counts, after.entries, after.head)
+    head = newest_head(target)
+    return Copied(counts, head.seq, str(head))
+
+
+def _told(connection: Connection, table: Table) -> tuple[int, str]:
+    """Return the number of a table's rows, and a digest over them in the order of their keys."""
+    digest, count = hashlib.sha256(), 0
+    for rows in _batches(connection, table):
+        count += len(rows)
+        digest.update(repr([sorted(row.items()) for row in rows]).encode())
+    return count, digest.hexdigest()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from mainspring.adapters.home import Home, create_home
-from mainspring.adapters.settings import Settings, keep_setting, read_settings, without_password
+from mainspring.adapters.settings import PREFIX, Settings, keep_setting, read_settings, strip_password, without_password
 from mainspring.adapters.stores.migrate import migrate
 from mainspring.adapters.stores.sqlite import SqliteStore
 from mainspring.kernel.clock import Clock
@@ -17,16 +17,20 @@ from mainspring.kernel.errors import Conflict, Damaged
 from mainspring.ledger.ports import Store
 
 
-def open_store(home: Home, settings: Settings, clock: Clock, *, purpose: str, wait_s: float) -> Store:
+def open_store(
+    home: Home, settings: Settings, clock: Clock, *, purpose: str, wait_s: float = 0.0, moving: bool = False
+) -> Store:
     """Open the home's store, and bring its tables to this version. The caller holds the home's lock.
 
-    ``purpose`` and ``wait_s`` are for a database that others may hold: who asks, and for how long to stand by.
+    ``purpose`` and ``wait_s`` are for a database that others may hold: who asks, and for how long to stand by. Whoever
+    is ``moving`` the home may open an empty one.
     """
     if not settings.store:
         home.check_whole()
         store: Store = SqliteStore(home.database, clock, home.ledger_key())
     else:
-        _refuse_stranded(home, settings)
+        if not moving:
+            _refuse_stranded(home, settings)
         store = _postgres(home, settings, clock, purpose=purpose, wait_s=wait_s)
     try:
         migrate(store)
@@ -39,7 +43,7 @@ def open_store(home: Home, settings: Settings, clock: Clock, *, purpose: str, wa
 def make_home(folder: Path, url: str) -> Home:
     """Make a home whose metadata is in a database, or another place of the home that the database belongs to.
 
-    The settings keep the URL without its password, which stays in the environment.
+    The settings keep the URL without its password, which goes into the environment for the processes of this home.
     """
     from mainspring.adapters.stores.postgres import home_of
 
@@ -52,6 +56,8 @@ def make_home(folder: Path, url: str) -> Home:
             remedy="move it first: mainspring move --store URL",
         )  # fmt: skip
     keep_setting(folder, "store", url)
+    if strip_password(url) != url:
+        os.environ[f"{PREFIX}STORE"] = url
     return home
 
 

@@ -43,6 +43,11 @@ class S3Tables(ParquetTables):
         self._files.make_room()
         return part
 
+    def adopt(self, part: PartRef) -> None:
+        """Upload a part that lies in the folder, verified."""
+        ParquetTables._bytes(self, part)
+        self._bucket.put(self._key(self._path(part)), self._path(part))
+
     def paths(self, parts: Sequence[PartRef]) -> list[Path]:
         """Return local files with the parts' bytes, fetched and verified first where they are not here."""
         for part in parts:

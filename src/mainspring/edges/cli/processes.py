@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mainspring.edges.cli.asking import home_folder
-from mainspring.kernel.errors import Refused, Unavailable
+from mainspring.kernel.errors import InvalidInput, Refused, Unavailable
 
 _EXAMPLES = {"int": "1", "float": "1.0", "bool": "true", "str": '"a"', "time": '"2013-05-03T12:00Z"'}
 
@@ -155,6 +155,33 @@ def restore(context: click.Context, backup: Path, home: str | None) -> None:
     click.echo(f"restored {made.path}: {made.files} files, {made.bytes} bytes, verified")
 
 
+@click.command("move", short_help="Move a home's metadata, blobs and parts to PostgreSQL and S3")
+@click.option("--home", help="the home's folder")
+@click.option("--store", help="an empty PostgreSQL database: postgresql://user@host/name")
+@click.option("--blobs", help="a place in a bucket: s3://bucket/prefix")
+@click.option("--tables", help="a place in a bucket, which may be the same")
+@click.pass_context
+def move(context: click.Context, home: str | None, store: str | None, blobs: str | None, tables: str | None) -> None:
+    """Copy what a home keeps in its folder to servers, verify it, and only then switch the home's settings.
+
+    The home must not be up. Interrupted, the same command ends the work.
+    """
+    from mainspring.adapters.home import Home, HomeLock
+    from mainspring.adapters.moving import move_files, move_store
+    from mainspring.edges.cli.asking import actor_name
+
+    place = Home(_home_of(context, home))
+    if not (store or blobs or tables):
+        raise InvalidInput("nothing is named to be moved", field="move", remedy="say --store, --blobs or --tables")
+    with HomeLock(place.root, "mainspring move"):
+        if blobs or tables:
+            files = move_files(place, blobs=blobs or "", tables=tables or "")
+            click.echo(f"moved {files.blobs} blobs and {files.parts} parts; the folder keeps copies as a cache")
+        if store:
+            rows = move_store(place, store, by=actor_name(None))
+            click.echo(f"moved {rows.rows} rows; the ledger's {rows.entries} entries are verified")
+
+
 @click.command("init", short_help="Make a small project of your own that runs at once")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", help="the project's name; the folder's if not said")
@@ -189,5 +216,6 @@ COMMANDS: tuple[tuple[str, str, click.Command], ...] = (
     ("control", "Serving", control),
     ("gateway", "Serving", gateway),
     ("restore", "Home", restore),
+    ("move", "Home", move),
     ("demo", "Demo", demo),
 )
