@@ -112,7 +112,20 @@ class Platform:
         self.keys = Keys(store=self.store, clock=self.clock)
         self.environments = EnvironmentBuilder(folder=home.environments, blobs=self.blobs, jobs=self.jobs)
         self.publisher = self._publisher()
-        self.loop = Loop(
+        self.loop = self._loop()
+
+    def _releases(self) -> ReleaseService:
+        return ReleaseService(
+            store=self.store,
+            registry=self.registry,
+            log=self.log,
+            clock=self.clock,
+            passed=self.checks.passed,
+            roles=self.settings.roles,
+        )
+
+    def _loop(self) -> Loop:
+        return Loop(
             store=self.store,
             registry=self.registry,
             features=self.features,
@@ -129,16 +142,6 @@ class Platform:
             retention=Retention(self.store, self.tables),
             keeping=Keeping(_span_us(self.settings.keep_predictions), _span_us(self.settings.park_outcomes)),
             watch_every_us=parse_duration(self.settings.watch_every) // timedelta(microseconds=1),
-        )
-
-    def _releases(self) -> ReleaseService:
-        return ReleaseService(
-            store=self.store,
-            registry=self.registry,
-            log=self.log,
-            clock=self.clock,
-            passed=self.checks.passed,
-            roles=self.settings.roles,
         )
 
     def _replay(self, recompute: WorkerRecompute) -> ReplayService:
