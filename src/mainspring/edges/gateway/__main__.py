@@ -67,7 +67,7 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
     blobs = open_blobs(home, settings)
     limits = settings.limits
     loader = Loader(home.run, blobs.get, limits.model_requests)
-    gateway = Gateway(home, disk, home.clock(), worker, loader, latest, limits, closed=keys_needed)
+    gateway = Gateway(home, disk, home.clock(), worker, loader, latest, limits, closed=keys_needed, workers=workers)
     server = Server(
         gateway, address=host, port=port, interface=Interfaces.RSGI, http=HTTPModes.http1, websockets=False,
         backlog=1024, backpressure=limits.connections, log_level=LogLevels.error,

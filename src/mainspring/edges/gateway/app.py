@@ -16,15 +16,16 @@ from mainspring.adapters.routing import RoutingFile
 from mainspring.edges.gateway import foreign
 from mainspring.edges.gateway.bodies import Bodies
 from mainspring.edges.gateway.guard import Guard
-from mainspring.edges.gateway.health import Counters, drained, live, metrics, ready
+from mainspring.edges.gateway.health import SHARE_EVERY_S, Shared, drained, gather, live, metrics, ready
 from mainspring.edges.gateway.limits import JSON, TooMany
+from mainspring.edges.gateway.metrics import Counters
 from mainspring.edges.gateway.openapi import openapi
 from mainspring.edges.gateway.outcomes import outcomes
 from mainspring.edges.gateway.predict import predict
 from mainspring.edges.gateway.protocols.problems import said_briefly, said_by_mlflow
 from mainspring.edges.gateway.routes import Route, RouteTable
 from mainspring.edges.gateway.shadow import Shadows
-from mainspring.edges.gateway.snapshot import Loader, Snapshot
+from mainspring.edges.gateway.snapshot import Loader, Model, Snapshot
 from mainspring.edges.gateway.sources import sources
 from mainspring.edges.gateway.tripwires import Tripwires
 from mainspring.edges.gateway.turns import EASY, Turns
@@ -61,6 +62,7 @@ class Gateway:
         limits: Limits,
         *,
         closed: bool = False,
+        workers: int = 1,
     ) -> None:
         self.clock = clock
         self.limits = limits
@@ -68,14 +70,15 @@ class Gateway:
         self.bodies = Bodies(limits)
         self.turns = Turns(limits.queue, limits.queue_s)
         self.counters = Counters()
+        self.shared = Shared(home.run, worker)
         self.in_flight = 0
         self.shadows = Shadows(lambda: self.spool, limits.shadow_rows)
         self.tripwires = Tripwires(self._acknowledge)
         self.ids = PredictionIds("")
         self._latest: Latest | None = None
-        self._home = home
+        self.home = home
         self._disk = disk
-        self._worker = worker
+        self.worker = worker
         self._routing = RoutingFile(home.routing, disk)
         self._loader = loader
         self._open_latest = latest
@@ -84,13 +87,19 @@ class Gateway:
         self._trouble = ""
         self._stale_since_s = 0.0
         self.draining = False
+        self._workers = workers
         self._watcher: asyncio.Task[None] | None = None
+        self._sharer: asyncio.Task[None] | None = None
 
     @property
     def spool(self) -> SpoolWriter:
         if self._spool is None:
             raise Unavailable("the gateway is starting", field="spool", remedy="try again in a second")
         return self._spool
+
+    @property
+    def spooling(self) -> bool:
+        return self._spool is not None
 
     @property
     def acknowledgement(self) -> Acknowledgement:
@@ -105,6 +114,10 @@ class Gateway:
         if self._snapshot is None:
             raise Unavailable("no routing is loaded yet", field="gateway", remedy="try again in a second")
         return self._snapshot
+
+    def models(self) -> list[Model]:
+        """Return every model that is loaded."""
+        return self._snapshot.models() if self._snapshot else []
 
     async def not_ready(self) -> str | None:
         """Return why this worker should not be asked, or None. That control is away is no reason."""
@@ -147,7 +160,7 @@ class Gateway:
         except Exception as error:  # this is the one place where errors become answers
             status, headers, body = (route.problem if route else ROUTES.problem(scope.path))(error)
             code = error.as_dict()["code"] if isinstance(error, MainspringError) else "internal"
-            self.counters.problems[code] = self.counters.problems.get(code, 0) + 1
+            self.counters.refused(code)
             self.counters.answered(route.label if route else "other", status)
             proto.response_bytes(status, headers, body)
         finally:
@@ -173,16 +186,27 @@ class Gateway:
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._watcher = loop.create_task(self._watch())
+        if self._workers > 1:
+            self._sharer = loop.create_task(self._share())
 
     async def close(self) -> None:
         """Finish what is under way, write the spool to its end, and say that this worker answers no more."""
-        if self._watcher is not None:
-            self._watcher.cancel()
+        for task in (self._watcher, self._sharer):
+            if task is not None:
+                task.cancel()
         await self.shadows.finish(5.0)
         self._loader.close()
         if self._spool is not None:
             self._spool.close()
-        self._routing.withdraw(self._worker)
+        self._routing.withdraw(self.worker)
+        self.shared.withdraw()
+
+    async def _share(self) -> None:
+        """Leave this worker's numbers for those that are asked in its place."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SHARE_EVERY_S)
+            await loop.run_in_executor(None, self.shared.write, await gather(self))
 
     async def _watch(self) -> None:
         """Follow ``routing/current``: a newer one interrupts the loading of an older one."""
@@ -211,6 +235,7 @@ class Gateway:
             if str(error) != self._trouble:  # it is tried every second
                 print(f"routing was not loaded: {error}", file=sys.stderr, flush=True)  # noqa: T201
             self._trouble = str(error)
+            self.counters.swap_failures += 1
             self._stale_since_s = self._stale_since_s or time.monotonic()
             raise
 
@@ -222,6 +247,8 @@ class Gateway:
         if self._spool is None or self._spool.acknowledgement != routing.acknowledgement:
             self._renew_spool(routing.acknowledgement)
         self._snapshot = snapshot
+        self.counters.keep({model.model for model in routing.models})
+        self.counters.swaps += 1
         self.guard.renew(routing.keys)
         releases = {model.release.id for model in routing.models if model.release}
         self.tripwires.keep(releases, {version.id for version in routing.versions})
@@ -230,13 +257,13 @@ class Gateway:
     def _renew_spool(self, acknowledgement: Acknowledgement) -> None:
         old = self._spool
         ids = PredictionIds()
-        self._spool = SpoolWriter(self._home.spool, ids.boot, self._disk, acknowledgement)
+        self._spool = SpoolWriter(self.home.spool, ids.boot, self._disk, acknowledgement)
         self.ids = ids
         if old is not None:
             asyncio.get_running_loop().call_later(10.0, old.close)
 
     def _acknowledge(self) -> None:
-        self._routing.acknowledge(self._worker, self.generation, pid=os.getpid(), disabled=self.tripwires.disabled)
+        self._routing.acknowledge(self.worker, self.generation, pid=os.getpid(), disabled=self.tripwires.disabled)
 
 
 _OIP, _TF, _MLFLOW = said_briefly, said_briefly, said_by_mlflow

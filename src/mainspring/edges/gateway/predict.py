@@ -133,7 +133,7 @@ async def answer(
     said, encoded = codec.encode(decoded, asked.id, answers.said())
     status = gateway.respond(proto, encoded, headers=said)
     reached("gateway.after_answer")
-    gateway.counters.took(model.route.name, (time.perf_counter_ns() - began_ns) / 1e9)
+    gateway.counters.took[model.route.model].add((time.perf_counter_ns() - began_ns) // 1_000)
     if model.shadows:
         gateway.shadows.offer(asked, answers.met)
     return status
@@ -411,22 +411,29 @@ def _all(fault: str, count: int, latency_us: int) -> Ran:
 
 def spool_scored(spool: SpoolWriter, part: Part, ran: Ran) -> None:
     """Spool what a version answered: one record for the rows that went well, and one for each kind of fault."""
+    meter = part.arm.engine.meters[part.role]
     if not ran.faults:
+        meter.took.add(ran.latency_us)
         spool.append(_record(part, part.places, ran.values, ran.latency_us))
         return
     groups: dict[str, list[int]] = {}
     for at in range(len(part.places)):
         groups.setdefault(ran.faults.get(at, ""), []).append(at)
     for fault, members in groups.items():
+        if fault:
+            meter.failed(_status(fault), len(members))
         values = [None if fault else ran.values[at] for at in members]
         spool.append(_record(part, [part.places[at] for at in members], values, ran.latency_us, fault))
+
+
+def _status(fault: str) -> Status:
+    return "ok" if not fault else "late" if fault == LATE else "invalid" if fault == INVALID else "failed"
 
 
 def _record(
     part: Part, places: Sequence[int], values: Sequence[float | None], latency_us: int, fault: str = ""
 ) -> Scored:
     asked, arm = part.asked, part.arm
-    status: Status = "ok" if not fault else "late" if fault == LATE else "invalid" if fault == INVALID else "failed"
     threshold = arm.threshold
     looked = asked.looked
     return Scored(
@@ -434,7 +441,7 @@ def _record(
         asked.model.route.model,
         arm.id,
         part.role,
-        status,
+        _status(fault),
         asked.generation,
         tuple(places),
         tuple(values),

@@ -13,6 +13,7 @@ from mainspring.adapters.runtimes.frames import socket_path
 from mainspring.adapters.runtimes.launching import broken_file
 from mainspring.adapters.runtimes.package import load_onnx
 from mainspring.adapters.runtimes.process import ModelProcess
+from mainspring.edges.gateway.metrics import Meters
 from mainspring.edges.gateway.outcomes import outcome_decoder
 from mainspring.edges.gateway.protocols.codec import Described
 from mainspring.edges.gateway.protocols.spoken import spoken
@@ -55,22 +56,24 @@ class Latency:
 class Local:
     """A version's graph in this process. Shared by snapshots."""
 
-    __slots__ = ("latency", "runtime")
+    __slots__ = ("latency", "meters", "runtime")
     wait_s = 0.0  # it runs in the turn of the request itself
 
     def __init__(self, runtime: GraphRuntime) -> None:
         self.runtime = runtime
         self.latency = Latency()
+        self.meters = Meters()
 
 
 class Remote:
     """The line to a version's own process. Shared by snapshots."""
 
-    __slots__ = ("latency", "process")
+    __slots__ = ("latency", "meters", "process")
 
     def __init__(self, process: ModelProcess) -> None:
         self.process = process
         self.latency = Latency()
+        self.meters = Meters()
 
     @property
     def wait_s(self) -> float:
