@@ -51,6 +51,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``tls_cert`` and ``tls_key`` are named or ``behind_proxy`` states that a proxy ends TLS. ``hosts`` are the names by
     which the page and the API of control may be asked then, such as ``mainspring.example:8081``.
 
+    Gateways log ``log_requests`` of the answers, between 0 and 1, and all refusals; with the extra ``otel`` they send
+    spans to the collector at ``otlp_endpoint``: those that callers sample, and ``trace_share`` of the others.
+
     >>> Settings(acknowledgement="durable").read_sources_every
     '15m'
     """
@@ -71,6 +74,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_key: str = ""
     behind_proxy: bool = False
     hosts: tuple[str, ...] = ()
+    log_requests: float = 0.0
+    otlp_endpoint: str = ""
+    trace_share: float = 1.0
     limits: Limits = Limits()
     ledger_heads: str = ""
     store: str = ""
@@ -95,6 +101,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.model_memory_mb < 64:
             remedy = "give at least 64: an interpreter with its libraries holds that much"
             raise InvalidInput("is too little", field="model_memory_mb", value=self.model_memory_mb, remedy=remedy)
+        for name in ("log_requests", "trace_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise InvalidInput("is not a share", field=name, value=getattr(self, name), remedy="give 0 to 1")
         if bool(self.tls_cert) != bool(self.tls_key):
             remedy = "name both files, or none"
             raise InvalidInput("goes with the other half of its pair", field="tls_cert, tls_key", remedy=remedy)

@@ -181,8 +181,8 @@ def test_liveness_readiness_and_metrics_are_told(served: Any) -> None:
     assert served.ask("/ready")[:2] == (200, {"ready": True, "generation": 1})
     served.predict(ROW)
     text = served.ask("/metrics")[1]
-    assert "mainspring_generation 1\n" in text
-    assert 'mainspring_predict_seconds_bucket{model="late",le="+Inf"}' in text
+    assert 'mainspring_generation{worker="gateway-0"} 1\n' in text
+    assert 'mainspring_predict_seconds_bucket{project="flights",model="late",worker="gateway-0",le="+Inf"}' in text
 
 
 def test_a_port_that_another_program_holds_is_refused(tmp_path: Path, served: Any) -> None:

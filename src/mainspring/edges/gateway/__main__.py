@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,11 +21,15 @@ from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home
 from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.adapters.places import open_blobs
-from mainspring.adapters.settings import read_settings
+from mainspring.adapters.settings import Settings, read_settings
 from mainspring.edges.gateway.app import Gateway
+from mainspring.edges.gateway.journal import Journal
 from mainspring.edges.gateway.snapshot import Loader
+from mainspring.edges.gateway.told import Witness
 from mainspring.edges.network import closed, encryption
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError
+
+_LAST_WORDS_S = 2.0
 
 
 class RunFile(msgspec.Struct, frozen=True):
@@ -67,7 +72,12 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
     blobs = open_blobs(home, settings)
     limits = settings.limits
     loader = Loader(home.run, blobs.get, limits.model_requests)
-    gateway = Gateway(home, disk, home.clock(), worker, loader, latest, limits, closed=keys_needed, workers=workers)
+    journal = Journal(worker, share=settings.log_requests)
+    witnesses = _witnesses(settings, journal, worker)
+    gateway = Gateway(
+        home, disk, home.clock(), worker, loader, latest, limits,
+        journal=journal, witnesses=witnesses, closed=keys_needed, workers=workers,
+    )  # fmt: skip
     server = Server(
         gateway, address=host, port=port, interface=Interfaces.RSGI, http=HTTPModes.http1, websockets=False,
         backlog=1024, backpressure=limits.connections, log_level=LogLevels.error,
@@ -82,6 +92,19 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
     finally:
         await gateway.close()
         disk.remove(home.run / f"{worker}.json")
+        journal.event("stopped")
+        for witness in gateway.listeners:
+            witness.close(_LAST_WORDS_S)
+
+
+def _witnesses(settings: Settings, journal: Journal, worker: str) -> Sequence[Witness]:
+    """Return who hears of answers: nobody, unless the settings ask for it."""
+    heard: list[Witness] = [journal] if settings.log_requests else []
+    if settings.otlp_endpoint:
+        from mainspring.edges.gateway.spans import Spans
+
+        heard.append(Spans(settings.otlp_endpoint, worker, share=settings.trace_share))
+    return heard
 
 
 async def _serve_until_told(server: Server, gateway: Gateway) -> None:

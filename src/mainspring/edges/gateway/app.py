@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from mainspring.edges.gateway import foreign
 from mainspring.edges.gateway.bodies import Bodies
 from mainspring.edges.gateway.guard import Guard
 from mainspring.edges.gateway.health import SHARE_EVERY_S, Shared, drained, gather, live, metrics, ready
+from mainspring.edges.gateway.journal import Journal
 from mainspring.edges.gateway.limits import JSON, TooMany
 from mainspring.edges.gateway.metrics import Counters
 from mainspring.edges.gateway.openapi import openapi
@@ -27,6 +27,7 @@ from mainspring.edges.gateway.routes import Route, RouteTable
 from mainspring.edges.gateway.shadow import Shadows
 from mainspring.edges.gateway.snapshot import Loader, Model, Snapshot
 from mainspring.edges.gateway.sources import sources
+from mainspring.edges.gateway.told import Refusal, Told, Witness, read_trace
 from mainspring.edges.gateway.tripwires import Tripwires
 from mainspring.edges.gateway.turns import EASY, Turns
 from mainspring.features.ports import Latest
@@ -61,6 +62,8 @@ class Gateway:
         latest: Callable[[], Latest],
         limits: Limits,
         *,
+        journal: Journal,
+        witnesses: Sequence[Witness] = (),
         closed: bool = False,
         workers: int = 1,
     ) -> None:
@@ -87,6 +90,9 @@ class Gateway:
         self._trouble = ""
         self._stale_since_s = 0.0
         self.draining = False
+        self.journal = journal
+        self.witnesses = witnesses  # of answers
+        self.listeners: tuple[Witness, ...] = tuple(dict.fromkeys((journal, *witnesses)))  # of refusals
         self._workers = workers
         self._watcher: asyncio.Task[None] | None = None
         self._sharer: asyncio.Task[None] | None = None
@@ -143,6 +149,7 @@ class Gateway:
     def drain(self) -> None:
         """Be no more ready, and ask callers to hang up after their answers, so that none speaks to a closed door."""
         self.draining = True
+        self.journal.event("draining", in_flight=self.in_flight)
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         self.in_flight += 1
@@ -159,12 +166,30 @@ class Gateway:
             proto.response_bytes(400, [JSON, _HANG_UP], _BROKEN_OFF)
         except Exception as error:  # this is the one place where errors become answers
             status, headers, body = (route.problem if route else ROUTES.problem(scope.path))(error)
-            code = error.as_dict()["code"] if isinstance(error, MainspringError) else "internal"
-            self.counters.refused(code)
-            self.counters.answered(route.label if route else "other", status)
+            self._refuse(route, error, status, scope.headers)
             proto.response_bytes(status, headers, body)
         finally:
             self.in_flight -= 1
+
+    def tell(self, told: Told) -> None:
+        """Tell whoever listens of an answer."""
+        for witness in self.witnesses:
+            witness.answered(told)
+
+    def _refuse(self, route: Route | None, error: Exception, status: int, headers: Any) -> None:
+        """Count a refusal or failure and tell of it; a fault of ours is told with where it happened."""
+        if isinstance(error, MainspringError):
+            code = str(error.as_dict()["code"])
+        else:
+            code = "internal"
+            self.journal.failed(error)
+        label = route.label if route else "other"
+        self.counters.refused(code)
+        self.counters.answered(label, status)
+        notes = tuple(getattr(error, "__notes__", ()))
+        refusal = Refusal(label, status, code, getattr(error, "field", None), notes, read_trace(headers))
+        for witness in self.listeners:
+            witness.refused(refusal)
 
     async def receive(self, scope: Any, proto: Any) -> bytes:
         """Return the body of a request once work on it may begin; only then does it hold a permit.
@@ -233,7 +258,7 @@ class Gateway:
             self._trouble, self._stale_since_s = "", 0.0
         except Exception as error:
             if str(error) != self._trouble:  # it is tried every second
-                print(f"routing was not loaded: {error}", file=sys.stderr, flush=True)  # noqa: T201
+                self.journal.event("swap_failed", "error", generation=self.generation, why=str(error))
             self._trouble = str(error)
             self.counters.swap_failures += 1
             self._stale_since_s = self._stale_since_s or time.monotonic()
@@ -249,6 +274,7 @@ class Gateway:
         self._snapshot = snapshot
         self.counters.keep({model.model for model in routing.models})
         self.counters.swaps += 1
+        self.journal.event("swapped", generation=routing.generation, models=len(routing.models))
         self.guard.renew(routing.keys)
         releases = {model.release.id for model in routing.models if model.release}
         self.tripwires.keep(releases, {version.id for version in routing.versions})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
-import traceback
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -103,7 +101,6 @@ _STATUS: tuple[tuple[type[MainspringError], int], ...] = (
 def problem(error: BaseException) -> tuple[int, list[tuple[str, str]], bytes]:
     """Return status, headers and body for an error; what is not ours shows no more than that it happened."""
     if not isinstance(error, MainspringError):
-        traceback.print_exception(error, file=sys.stderr)
         return 500, [JSON], b'{"code":"internal","message":"the gateway failed; its log says more"}'
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     headers = [JSON]

@@ -30,7 +30,7 @@ class Metric(msgspec.Struct, frozen=True):
 METRICS = (
     Metric("mainspring_answers_total", "counter", ("route", "status"), "answers, refusals among them"),
     Metric("mainspring_problems_total", "counter", ("code",), "refusals and failures by their code"),
-    Metric("mainspring_predict_seconds", "histogram", ("project", "model"), "whole predict requests, from head to answer"),
+    Metric("mainspring_predict_seconds", "histogram", ("project", "model"), "whole predict requests"),
     Metric(
         "mainspring_model_seconds", "histogram", ("project", "model", "version", "role"),
         "the work of a version on a request, or a shadow's share of its batch",

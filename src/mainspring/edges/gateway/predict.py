@@ -23,6 +23,7 @@ from mainspring.edges.gateway.limits import (
 from mainspring.edges.gateway.protocols.arrow import CONTENT_TYPE as ARROW
 from mainspring.edges.gateway.protocols.codec import Given
 from mainspring.edges.gateway.snapshot import Arm, Local, Model
+from mainspring.edges.gateway.told import Told, read_trace
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Unavailable, unknown
 from mainspring.log.records import Assignment, Request, Role, Scored, Status
@@ -136,7 +137,28 @@ async def answer(
     gateway.counters.took[model.route.model].add((time.perf_counter_ns() - began_ns) // 1_000)
     if model.shadows:
         gateway.shadows.offer(asked, answers.met)
+    if gateway.witnesses:
+        gateway.tell(_told(gateway, asked, drawn, answers, status, headers))
     return status
+
+
+def _told(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn], answers: Answers, status: int, headers: Any) -> Told:
+    route = asked.model.route
+    arms = [arm for arm, _ in filter(None, answers.given)]
+    fell_back = any(arm.id != one.arm for arm, one in zip(arms, drawn, strict=True))
+    return Told(
+        id=asked.id,
+        project=route.project_name,
+        model=route.name,
+        versions=tuple(sorted({arm.number for arm in arms})),
+        role="pinned" if asked.pinned else "fallback" if fell_back else "served",
+        generation=asked.generation,
+        rows=len(asked.rows),
+        status=status,
+        took_us=_since_us(asked.began_ns),
+        caller=gateway.guard.caller(headers),
+        trace=read_trace(headers),
+    )
 
 
 def refuse_vain_work(stable: Arm, within_ms: int, began_ns: int) -> None:
@@ -327,7 +349,9 @@ def _settle(gateway: Gateway, asked: Asked, answers: Answers, part: Part, ran: R
         gateway.tripwires.stable_answered(release, bool(ran.faults))
     _take(answers, part.arm, part.places, ran)
     if ran.faults:
-        raise _refusal(next(iter(ran.faults.values())), asked)
+        refusal = _refusal(next(iter(ran.faults.values())), asked)
+        refusal.add_note(f"prediction {asked.id}")
+        raise refusal
     part.arm.engine.latency.add(ran.latency_us)
 
 
