@@ -6,7 +6,8 @@ alone: where it holds a packing, the packed one; so a replay runs what serving r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -24,7 +25,7 @@ class PackedColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One column of the tensor: an input as it is, or the code of a text; a text without a code has ``otherwise``."""
 
     name: str
-    codes: dict[str, float] | None = None
+    codes: dict[str, float | None] | None = None
     otherwise: float | None = None
 
 
@@ -45,31 +46,47 @@ def read_packing(data: bytes) -> Packing:
     return found
 
 
-def filler(packing: Packing, signature: Signature) -> Callable[[Row], list[Any]]:
-    """Return what makes a row of the signature's inputs a row of the tensor; a missing number stays None.
+class Filler:
+    """Makes rows of a signature's inputs rows of the tensor; a missing number stays None.
 
     >>> from mainspring.kernel.schema import Column
     >>> packing = Packing("x", "double", (PackedColumn("n"), PackedColumn("carrier", {"AA": 1.0}, -1.0)))
-    >>> fill = filler(packing, Signature("binary", (Column("carrier", "str"), Column("n", "float"))))
-    >>> fill(("AA", 2.5)), fill((None, None))
+    >>> filler = Filler(packing, Signature("binary", (Column("carrier", "str"), Column("n", "float"))))
+    >>> filler.row(("AA", 2.5)), filler.row((None, None))
     ([2.5, 1.0], [None, -1.0])
+    >>> filler.columns([("AA", 2.5), ("UA", 3.5)])
+    [(2.5, 3.5), [1.0, -1.0]]
     """
-    places = {column.name: place for place, column in enumerate(signature.inputs)}
-    unknown = [column.name for column in packing.columns if column.name not in places]
-    if unknown:
-        raise InvalidInput("is a packed column but not an input", field=unknown[0], value=sorted(places))
-    order = [places[column.name] for column in packing.columns]
-    texts = []
-    for at, column in enumerate(packing.columns):
-        if column.codes is not None:
-            codes: dict[str | None, float | None] = dict(column.codes.items())
-            codes[None] = codes.get("", column.otherwise)  # a missing text is the empty one
-            texts.append((at, codes.get, column.otherwise))
 
-    def fill(row: Row) -> list[Any]:
-        values = [row[place] for place in order]
-        for at, code, otherwise in texts:
+    __slots__ = ("_order", "_texts")
+
+    def __init__(self, packing: Packing, signature: Signature) -> None:
+        places = {column.name: place for place, column in enumerate(signature.inputs)}
+        unknown = [column.name for column in packing.columns if column.name not in places]
+        if unknown:
+            raise InvalidInput("is a packed column but not an input", field=unknown[0], value=sorted(places))
+        self._order = [places[column.name] for column in packing.columns]
+        self._texts: list[tuple[int, Callable[[str | None, float], float], float]] = []
+        for at, column in enumerate(packing.columns):
+            if column.codes is not None:
+                otherwise = math.nan if column.otherwise is None else column.otherwise
+                codes: dict[str | None, float] = {
+                    word: math.nan if code is None else code for word, code in column.codes.items()
+                }
+                codes[None] = codes.get("", otherwise)  # a missing text is the empty one
+                self._texts.append((at, codes.get, otherwise))
+
+    def row(self, row: Row) -> list[Any]:
+        """Return one row of the tensor."""
+        values = [row[place] for place in self._order]
+        for at, code, otherwise in self._texts:
             values[at] = code(values[at], otherwise)
         return values
 
-    return fill
+    def columns(self, rows: Sequence[Row]) -> list[Sequence[Any]]:
+        """Return the columns of the tensor for many rows."""
+        given = list(zip(*rows, strict=True))
+        columns: list[Sequence[Any]] = [given[place] for place in self._order]
+        for at, code, otherwise in self._texts:
+            columns[at] = [code(text, otherwise) for text in columns[at]]
+        return columns

@@ -15,7 +15,7 @@ import onnxruntime
 
 from mainspring.kernel.errors import Damaged, InvalidInput
 from mainspring.kernel.schema import Signature
-from mainspring.serving.packing import Packing, filler
+from mainspring.serving.packing import Filler, Packing
 from mainspring.serving.ports import Row
 
 Array = np.typing.NDArray[Any]
@@ -47,10 +47,11 @@ class OnnxRuntime:
         self._feed: _Tensor | _Columns
         inputs = session.get_inputs()
         if packing is not None:
-            self._feed = _Tensor(packing.input, _KINDS[packing.kind], len(packing.columns), filler(packing, signature))
+            filler, kind = Filler(packing, signature), _KINDS[packing.kind]
+            self._feed = _Tensor(packing.input, kind, len(packing.columns), filler.row, filler.columns)
         elif _takes_one_tensor(inputs, signature):
             kind = _TYPES.get(inputs[0].type, np.float32)
-            self._feed = _Tensor(inputs[0].name, kind, len(signature.inputs), list)
+            self._feed = _Tensor(inputs[0].name, kind, len(signature.inputs), list, _transposed)
         else:
             self._feed = _Columns(inputs, signature)
 
@@ -69,6 +70,13 @@ class OnnxRuntime:
 _KINDS: dict[str, Any] = {"float": np.float32, "double": np.float64}
 
 
+_ByColumn = Callable[[Sequence[Row]], list[Sequence[Any]]]
+
+
+def _transposed(rows: Sequence[Row]) -> list[Sequence[Any]]:
+    return list(zip(*rows, strict=True))
+
+
 def _takes_one_tensor(inputs: Sequence[Any], signature: Signature) -> bool:
     names = {column.name for column in signature.inputs}
     return len(inputs) == 1 and inputs[0].name not in names and len(inputs[0].shape) == 2
@@ -77,10 +85,11 @@ def _takes_one_tensor(inputs: Sequence[Any], signature: Signature) -> bool:
 class _Tensor:
     """Feeds a graph that takes one tensor ``(n, columns)``."""
 
-    def __init__(self, name: str, kind: Any, count: int, fill: Callable[[Row], list[Any]]) -> None:
+    def __init__(self, name: str, kind: Any, count: int, fill: Callable[[Row], list[Any]], columns: _ByColumn) -> None:
         self._name = name
         self._kind = kind
         self._fill = fill
+        self._columns = columns
         self._block = _Block(kind, count)
         self._fed = {name: self._block.array.reshape(1, count)}
 
@@ -89,8 +98,7 @@ class _Tensor:
         return self._fed
 
     def many(self, rows: Sequence[Row]) -> dict[str, Array]:
-        fill = self._fill
-        return {self._name: np.array([fill(row) for row in rows], dtype=self._kind)}
+        return {self._name: np.ascontiguousarray(np.array(self._columns(rows), dtype=self._kind).T)}
 
 
 class _Columns:
