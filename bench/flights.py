@@ -24,6 +24,8 @@ from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.adapters.routing import RoutingFile
 from mainspring.features.spec import Feature, PushReader, SourceSpec, ViewSpec
 from mainspring.kernel.schema import Column, Signature
+from mainspring.serving import packing
+from mainspring.serving.packing import PackedGraph
 from mainspring.serving.routing import ModelRoute, Package, ReleaseRoute, Routing, VersionRoute, ViewRoute
 
 CATEGORIES = ["carrier", "origin", "dest"]
@@ -130,7 +132,7 @@ def prepare(folder: Path, graph: Path | None = None) -> Site:
 
 
 def home(
-    site: Site, name: str, acknowledgement: Acknowledgement = "batched", *, packed: bytes | None = None,
+    site: Site, name: str, acknowledgement: Acknowledgement = "batched", *, packed: PackedGraph | None = None,
     in_gateway: bool = True, others: int = 0,
 ) -> Path:  # fmt: skip
     """Make a home that serves the graph: a running release, two views that are fed, ``others`` more loaded models."""
@@ -147,7 +149,8 @@ def home(
     _feed(LmdbLatest(made.latest), source, [sky, busy])
     files = {"model.onnx": blobs.put(Path(site.graph).read_bytes())}
     if packed is not None:
-        files["packed.onnx"] = blobs.put(packed)
+        files[packing.GRAPH] = blobs.put(packed.graph)
+        files[packing.FILE] = blobs.put(msgspec.json.encode(packed.packing))
     whole = signature()
     columns = (Column("flight_id", "str"), *whole.inputs[: len(CATEGORIES) + len(WHOLE)])
     seen = msgspec.structs.replace(whole, requested=columns, features={one: f"sky.{one}" for one in WEATHER})

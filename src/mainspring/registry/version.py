@@ -14,6 +14,7 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``edge_rows`` of them were chosen to break it: missing values, unseen categories, extremes, values beside splits.
     Where it is not ``equal``, or there is no build, ``reason`` says why, and the version runs in a process of its own.
+    ``build`` says which was proven and answers: the graph with one input a column, or the one packed into one tensor.
     """
 
     rows: int
@@ -25,6 +26,7 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     edge_rows: int = 0
     edge_largest_difference: float = 0.0
     edge_flips: int = 0
+    build: Literal["columns", "packed"] = "columns"
 
 
 class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

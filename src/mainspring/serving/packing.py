@@ -38,6 +38,13 @@ class Packing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: int = FORMAT
 
 
+class PackedGraph(msgspec.Struct, frozen=True):
+    """A graph with one input, and how rows become it."""
+
+    graph: bytes
+    packing: Packing
+
+
 def read_packing(data: bytes) -> Packing:
     """Return the packing that a package holds."""
     found = msgspec.json.decode(data, type=Packing)

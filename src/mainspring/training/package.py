@@ -11,12 +11,14 @@ import polars as pl
 from mainspring.kernel.schema import Signature
 from mainspring.registry.model import Recipe
 from mainspring.registry.version import Parity
+from mainspring.serving import packing
 from mainspring.training.answers import estimator_scores
 from mainspring.training.conversion.convert import splits, to_onnx
 from mainspring.training.conversion.graph import CannotConvert, is_plain
+from mainspring.training.conversion.pack import CannotPack, pack
 from mainspring.training.conversion.parity import edge_rows, prove
 from mainspring.training.inputs import to_pandas
-from mainspring.training.runtime import OnnxScorer, p999_ms
+from mainspring.training.runtime import OnnxScorer, PackedScorer, p999_ms
 from mainspring.training.usercode import Floats, shown
 
 
@@ -63,16 +65,32 @@ def pack_estimator(
         edges = edge_rows(inputs, signature, splits(estimator, signature))
         parity = prove(scorer.scores, theirs, inputs, edges, signature, threshold)
         if parity.equal:
+            files = {"model.onnx": _write(folder / "model.onnx", graph)}
+            packed = _packed(graph, signature)
+            if packed is not None:
+                packed_scorer = PackedScorer(packed, signature)
+                proof = prove(packed_scorer.scores, theirs, inputs, edges, signature, threshold)
+                if proof.equal:
+                    parity, scorer = msgspec.structs.replace(proof, build="packed"), packed_scorer
+                    files[packing.GRAPH] = _write(folder / packing.GRAPH, packed.graph)
+                    files[packing.FILE] = _write(folder / packing.FILE, msgspec.json.encode(packed.packing))
             feed = scorer.feed(inputs.head(1))
-            path = _write(folder / "model.onnx", graph)
             slowest = p999_ms(lambda: scorer.run(feed))
-            return Packed("onnx", {"model.onnx": path}, parity, plain_graph=is_plain(graph), p999_ms=slowest)
+            return Packed("onnx", files, parity, plain_graph=is_plain(graph), p999_ms=slowest)
     import cloudpickle
 
     path = _write(folder / "model.pkl", cloudpickle.dumps(estimator, protocol=5))
     one = to_pandas(inputs.head(1))
     slowest = p999_ms(lambda: estimator_scores(estimator, one, signature))
     return Packed("python", {"model.pkl": path, **_code(code or {})}, parity, plain_graph=False, p999_ms=slowest)
+
+
+def _packed(graph: bytes, signature: Signature) -> packing.PackedGraph | None:
+    """Return the packed build of a graph, or None where it must keep one input a column."""
+    try:
+        return pack(graph)
+    except CannotPack:
+        return None
 
 
 def _code(code: dict[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ import polars as pl
 from mainspring.kernel.errors import WorkerFailed
 from mainspring.kernel.schema import Signature
 from mainspring.registry.model import Recipe
+from mainspring.serving.packing import Filler, PackedGraph
 from mainspring.training.answers import estimator_scores
 from mainspring.training.inputs import to_pandas
 from mainspring.training.usercode import Fitted, Floats, checked_scores, materialise
@@ -53,6 +54,21 @@ class OnnxScorer:
 
     def run(self, feed: dict[str, Any]) -> Any:
         return self._session.run(None, feed)
+
+
+class PackedScorer(OnnxScorer):
+    """A graph whose columns are packed into one tensor, fed as a gateway feeds it."""
+
+    def __init__(self, packed: PackedGraph, signature: Signature) -> None:
+        super().__init__(packed.graph)
+        self._packing = packed.packing
+        self._filler = Filler(packed.packing, signature)
+        self._names = [column.name for column in signature.inputs]
+
+    def feed(self, inputs: pl.DataFrame) -> dict[str, Any]:
+        columns = self._filler.columns(inputs.select(self._names).rows())
+        kind = np.float32 if self._packing.kind == "float" else np.float64
+        return {self._packing.input: np.ascontiguousarray(np.array(columns, dtype=kind).T)}
 
 
 def _array(column: pl.Series, kind: str) -> np.typing.NDArray[Any]:

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from mainspring.kernel.errors import MainspringError
 from mainspring.kernel.schema import Column, Signature
 
-OPSET = 18
+OPSET = 19  # the first in which texts can be compared
 ML_OPSET = 4
 IR_VERSION = 9
 OUTPUT = "output"

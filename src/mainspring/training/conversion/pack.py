@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from mainspring.kernel.errors import MainspringError
-from mainspring.serving.packing import PackedColumn, Packing
+from mainspring.serving.packing import PackedColumn, PackedGraph, Packing
 from mainspring.training.conversion.parity import UNSEEN
 
 TENSOR = "mainspring_packed"
@@ -29,13 +28,6 @@ class CannotPack(MainspringError):
     """This graph keeps one input a column."""
 
     code = "cannot_pack"
-
-
-class PackedGraph(msgspec.Struct, frozen=True):
-    """A graph with one input, and how rows become it."""
-
-    graph: bytes
-    packing: Packing
 
 
 class _Column:
