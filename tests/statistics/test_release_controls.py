@@ -52,6 +52,31 @@ def test_rows_in_the_order_of_their_labels_err_and_in_the_order_of_assignment_do
     assert ever(good_on_negatives, good_on_negatives**2) <= STATED + 0.035
 
 
+def drawn_with_delays(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (challenged, losses, delays): equal arms, but where the challenger answered, losses are told late."""
+    challenged = random.random((RUNS, 2_000)) < 0.5
+    losses = (random.random(challenged.shape) < 0.3).astype(float)
+    slow = challenged & (losses > 0)
+    return challenged, losses, np.where(slow, 900.0, 10.0) + random.exponential(30.0, challenged.shape)
+
+
+def test_drawn_units_in_the_order_of_their_labels_err_where_delay_hangs_on_arm_and_label() -> None:
+    challenged, losses, delay = drawn_with_delays(np.random.default_rng(8))
+    half, level = np.float64(0.5), np.float64(0.3)
+    _, x, v = drawn_terms(challenged, half, losses, (level, level))
+    arrival = np.argsort(np.arange(x.shape[1]) + delay, axis=1)
+    assert ever(np.take_along_axis(x, arrival, axis=1), np.take_along_axis(v, arrival, axis=1)) > FAR_MORE
+    assert ever(x, v) <= STATED + 0.035
+
+
+def test_drawn_units_of_one_young_age_err_where_delay_hangs_on_arm_and_label() -> None:
+    challenged, losses, delay = drawn_with_delays(np.random.default_rng(9))
+    half, level = np.float64(0.5), np.float64(0.2)
+    told = np.where(delay <= 200.0, losses, 0.0)
+    _, x, v = drawn_terms(challenged, half, told, (level, level))
+    assert ever(x, v) > FAR_MORE
+
+
 def test_rows_of_one_young_age_with_what_is_labelled_by_then_err() -> None:
     random = np.random.default_rng(3)
     happened = random.random((RUNS, 2_000)) < 0.3
@@ -86,6 +111,18 @@ def test_propensities_off_by_a_fifth_are_caught_by_the_sample_ratio() -> None:
     logs = np.cumsum(ratio_terms(challenged, np.full(challenged.shape, logged)), axis=1)
     caught = (np.exp(logs).mean(axis=-1) >= 1.0 / 0.0005).any(axis=1)
     assert caught.mean() > 0.95
+
+
+def test_propensities_off_by_a_fifth_err_where_the_expected_loss_is_poor() -> None:
+    random = np.random.default_rng(10)
+    logged = np.float64(0.25)
+    losses = (random.random((RUNS, 6_000)) < 0.2).astype(float)
+    poor = np.float64(0.5)
+    for factor, errs in ((0.8, True), (1.0, False)):
+        challenged = random.random(losses.shape) < logged * factor
+        _, x, v = drawn_terms(challenged, logged, losses, (poor, poor))
+        share = ever(x, v)
+        assert share > FAR_MORE if errs else share <= STATED + 0.035
 
 
 def test_expected_losses_fitted_on_their_own_unit_err() -> None:

@@ -1,28 +1,16 @@
 """The release's promises, simulated so that they can fail: wrong promotion, wrong rollback, power."""
 
-import math
-
 import numpy as np
+from tests.statistics.simulate import LONG, cross_fitted, either, ever, most
 
 from mainspring.release.evidence.drawn import drawn_terms
-from mainspring.release.evidence.eprocess import log_e
 from mainspring.release.evidence.losses import loss
 from mainspring.release.evidence.paired import paired_terms
 from mainspring.release.evidence.ratio import ratio_terms
+from mainspring.release.rehearsal.wire import Wire
 
 BOUND = loss("log_loss").bound
 MOST_OF_2_000_AT_5_PERCENT = 138
-MOST_OF_20_000_AT_1_PERCENT = 254
-
-
-def ever_rejects(s: np.ndarray, v: np.ndarray, bound: float, alpha: float, every: int = 1) -> np.ndarray:
-    """Return for each run (r, n) of terms whether E reaches 1/alpha at any look."""
-    hit = np.zeros(len(s), dtype=bool)
-    sums_s, sums_v = np.cumsum(s, axis=1)[:, every - 1 :: every], np.cumsum(v, axis=1)[:, every - 1 :: every]
-    for start in range(0, sums_s.shape[1], 256):
-        part = slice(start, start + 256)
-        hit |= (log_e(sums_s[:, part], sums_v[:, part], bound) >= math.log(1.0 / alpha)).any(axis=1)
-    return hit
 
 
 def two_models(
@@ -47,7 +35,7 @@ def test_a_challenger_worse_by_the_margin_is_promoted_at_most_once_in_twenty() -
         stable, challenger = two_models(random, 200, 6_500, sd=0.35, tilt=margin)
         w, x, v = paired_terms(challenger, stable)
         delta = float(x.mean())
-        wrong += int(ever_rejects(delta * w - x, v, BOUND, 0.05, every=5).sum())
+        wrong += int(ever(delta * w - x, v, BOUND, 0.05).sum())
     assert wrong <= MOST_OF_2_000_AT_5_PERCENT
 
 
@@ -56,34 +44,48 @@ def test_days_that_hang_together_do_not_raise_the_error_when_each_rows_mean_is_a
     runs, rows, margin = 2_000, 3_000, 0.01
     mood = np.repeat(random.choice([0.02, 0.3], (runs, rows // 100)), 100, axis=1)
     x = margin + mood * random.choice([-1.0, 1.0], (runs, rows))
-    wrong = int(ever_rejects(margin - x, x * x, BOUND, 0.05, every=5).sum())
+    wrong = int(ever(margin - x, x * x, BOUND, 0.05).sum())
     assert wrong <= MOST_OF_2_000_AT_5_PERCENT
 
 
+RUNS_OF_ALL_STOPS = 20_000 if LONG else 6_000
+GUARDS = 5
+
+
 def test_an_equal_challenger_that_differs_is_stopped_at_most_once_in_a_hundred_by_all_stops_together() -> None:
+    """Quality, failures and late answers in shadow and drawn, the label, both sample ratios, and the tripwire."""
     random, wrong = np.random.default_rng(3), 0
-    runs, rows, block = 1_000, 2_000, 50
-    guards = 5
-    for _ in range(20):
-        x = 0.11 * random.standard_normal((runs, rows), dtype=np.float32)
-        x += 0.05 * random.standard_normal((runs, 1), dtype=np.float32) * (random.random((runs, rows)) - 0.5)
-        stopped = ever_rejects(x.astype(np.float64), np.square(x, dtype=np.float64), BOUND, 0.005, every=block)
-        share = ramp_from_evidence(x)
-        challenged = random.random((runs, rows), dtype=np.float32) < share
-        fails = random.random((runs, rows), dtype=np.float32) < 0.01
-        label = random.random((runs, rows), dtype=np.float32) < 0.23
-        for losses, margin, sides in ((fails, 0.01, 1), (fails & (x > 0), 0.01, 1), (label, 0.0, 2)):
-            mean = float(losses.mean())
-            w, drawn, v = drawn_terms(
-                challenged, share, losses.astype(np.float64), (np.float64(mean), np.float64(mean))
-            )
-            alpha = 0.003 / guards / sides
-            stopped |= ever_rejects(drawn - margin * w, v, 1.0, alpha, every=block)
-            if sides == 2:
-                stopped |= ever_rejects(-drawn - margin * w, v, 1.0, alpha, every=block)
-        stopped |= ratio_ever_stops(challenged, share, 0.0005, block)
-        wrong += int(stopped.sum())
-    assert wrong <= MOST_OF_20_000_AT_1_PERCENT
+    for _ in range(RUNS_OF_ALL_STOPS // 1_000):
+        wrong += int(stopped_by_any(random, 1_000, 2_000).sum())
+    assert wrong <= most(RUNS_OF_ALL_STOPS, 0.01)
+
+
+def stopped_by_any(random: np.random.Generator, runs: int, rows: int) -> np.ndarray:
+    """Return which runs any stop ends; the challenger is another model, as good and as often late or failing."""
+    x = 0.11 * random.standard_normal((runs, rows), dtype=np.float32)
+    x += 0.05 * random.standard_normal((runs, 1), dtype=np.float32) * (random.random((runs, rows)) - 0.5)
+    stopped = ever(x.astype(np.float64), np.square(x, dtype=np.float64), BOUND, 0.005)
+    share = ramp_from_evidence(x)
+    challenged = random.random((runs, rows), dtype=np.float32) < share
+    theirs, ours = (random.random((2, 2, runs, rows), dtype=np.float32) < 0.01).astype(np.float64)
+    for kind in range(2):  # failures, late answers: on the same rows, then as they were drawn
+        difference = theirs[kind] - ours[kind]
+        stopped |= ever(difference - 0.01, difference**2, 1.0, 0.003 / GUARDS)
+        met = np.where(challenged, theirs[kind], ours[kind])
+        w, drawn, v = drawn_terms(challenged, share, met, cross_fitted(challenged, met, 0.01))
+        stopped |= ever(drawn - 0.01 * w, v, 1.0, 0.003 / GUARDS)
+    label = (random.random((runs, rows), dtype=np.float32) < 0.23).astype(np.float64)
+    w, drawn, v = drawn_terms(challenged, share, label, cross_fitted(challenged, label, 0.5))
+    stopped |= either(drawn, v, 1.0, 0.003 / GUARDS)
+    stopped |= ratio_ever_stops(challenged, share, 0.0005, 50)
+    known = random.random((runs, rows), dtype=np.float32) < 0.97
+    stopped |= ratio_ever_stops(challenged & known, np.where(known, share, 0.0), 0.0005, 50)
+    for run in range(runs):
+        mine = challenged[run]
+        failed = theirs[0][run][mine] > 0
+        wire = Wire().after(np.arange(len(failed)), failed, np.full(len(failed), 0.02), 20_000)
+        stopped[run] |= wire.tripped_us is not None
+    return stopped
 
 
 def ramp_from_evidence(x: np.ndarray) -> np.ndarray:
@@ -106,7 +108,7 @@ def ratio_ever_stops(challenged: np.ndarray, share: np.ndarray, alpha: float, ev
 def test_four_of_five_equal_challengers_are_promoted_within_6_500_paired_rows() -> None:
     random = np.random.default_rng(4)
     x = 0.11 * random.standard_normal((400, 6_500))
-    promoted = ever_rejects(0.01 - x, x * x, BOUND, 0.05, every=10)
+    promoted = ever(0.01 - x, x * x, BOUND, 0.05)
     assert promoted.mean() >= 0.8
 
 
@@ -120,5 +122,5 @@ def test_four_of_five_equal_challengers_are_promoted_within_190_000_drawn_rows()
         challenged = random.random((runs, rows), dtype=np.float32) < 0.5
         half = np.float64(0.5)
         w, x, v = drawn_terms(challenged, half, losses.astype(np.float64), (half, half))
-        promoted += int(ever_rejects(0.01 * w - x, v, BOUND, 0.05, every=1_000).sum())
+        promoted += int(ever(0.01 * w - x, v, BOUND, 0.05).sum())
     assert promoted >= 0.8 * runs * 10
