@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
+from mainspring.adapters.ciphers import cipher, home_secret
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.environments.builder import EnvironmentBuilder
 from mainspring.adapters.heads import HeadsFile
@@ -20,15 +21,18 @@ from mainspring.adapters.runtimes.recompute import WorkerRecompute
 from mainspring.adapters.settings import Settings, read_settings
 from mainspring.adapters.sources import readers
 from mainspring.adapters.stores.opening import open_store
-from mainspring.adapters.tables.shapes import StoredSourceShapes
+from mainspring.adapters.tables.shapes import StoredPersonalFields, StoredSourceShapes
+from mainspring.adapters.traces import traces_of
 from mainspring.checks.service import CheckService
 from mainspring.features.service import FeatureService
 from mainspring.kernel.duration import parse_duration
 from mainspring.ledger.queries import newest_head
 from mainspring.log.ingest import Ingest
+from mainspring.log.personal import Personal
 from mainspring.log.queries import PredictionLog
 from mainspring.log.retention import Retention
 from mainspring.loop.act import Acknowledged, Loop
+from mainspring.loop.erasing import Erasure
 from mainspring.loop.publish import Publisher
 from mainspring.loop.retaining import Keeping
 from mainspring.monitoring.ports import Notifier
@@ -66,14 +70,18 @@ class Platform:
         self.routing = RoutingFile(home.routing, self.disk)
         # In a simulation nothing is served while a job runs: the job may have every core.
         self.jobs = LocalJobs(home.staging, side_by_side=os.cpu_count() if home.simulated else None)
-        self.log = PredictionLog(store=self.store, tables=self.tables)
+        self.personal = Personal(self.store, cipher(), home_secret(home.secret, self.disk))
+        shapes = StoredSourceShapes(self.store)
+        self.log = PredictionLog(self.store, self.tables, self.personal, shapes)
         self.ingest = Ingest(
             store=self.store,
             tables=self.tables,
             disk=self.disk,
             spool=home.spool,
             clock=self.clock,
-            shapes=StoredSourceShapes(self.store),
+            shapes=shapes,
+            personal=self.personal,
+            fields=StoredPersonalFields(self.store),
         )
         self.registry = Registry(store=self.store, blobs=self.blobs, clock=self.clock)
         self.features = FeatureService(
@@ -140,12 +148,29 @@ class Platform:
             clock=self.clock,
             read_every_us=parse_duration(self.settings.read_sources_every) // timedelta(microseconds=1),
             retention=Retention(self.store, self.tables),
+            erasure=self._erasure(),
             keeping=Keeping(_span_us(self.settings.keep_predictions), _span_us(self.settings.park_outcomes)),
             watch_every_us=parse_duration(self.settings.watch_every) // timedelta(microseconds=1),
         )
 
     def _replay(self, recompute: WorkerRecompute) -> ReplayService:
         return ReplayService(registry=self.registry, features=self.features, log=self.log, recompute=recompute)
+
+    def _erasure(self) -> Erasure:
+        root = self.home.root
+        return Erasure(
+            store=self.store,
+            tables=self.tables,
+            disk=self.disk,
+            spool=self.home.spool,
+            folder=self.home.erasing,
+            ingest=self.ingest,
+            features=self.features,
+            personal=self.personal,
+            clock=self.clock,
+            look=lambda word: traces_of(root, word, without=(self.home.erasing.name,)),
+            publish=lambda: None,
+        )
 
     def _publisher(self) -> Publisher:
         return Publisher(

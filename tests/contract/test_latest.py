@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mainspring.adapters.latest.lmdb import LmdbLatest
+from mainspring.features.keys import encode_key
 from mainspring.features.ports import FeatureRow
 from mainspring.testing.contracts.latest import NOTHING, RECENT, SALES, VIEW, LatestContract, hour, sales
 
@@ -119,3 +120,40 @@ def _reader(tmp_path, code):
         return done.stdout.strip()
 
     return run
+
+
+WRITES_ANEW = """
+old = sales((1, "north-side", 0, 1, 5.0, 3, True, "tea"), (2, "south", 0, 1, 6.0, 3, True, "tea"))
+latest.put(VIEW, RECENT, SALES, old)
+print("put", flush=True)
+sys.stdin.readline()
+fresh = latest.beside()
+fresh.put(VIEW, RECENT, SALES, old.filter(pl.col("shop") == "south"))
+latest.take(fresh)
+print("taken", flush=True)
+sys.stdin.readline()
+latest.put(VIEW, RECENT, SALES, sales((3, "north-side", 0, 1, 5.0, 3, True, "tea")))
+print("put again", flush=True)
+"""
+
+
+def test_a_reader_follows_what_was_put_in_the_stores_place_and_nothing_of_before_is_left(tmp_path):
+    head = f"import sys\nimport polars as pl\n{_HEAD}\nlatest = LmdbLatest(Path({str(tmp_path / 'latest')!r}))\n"
+    writer = subprocess.Popen(
+        [sys.executable, "-c", head + WRITES_ANEW], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout.readline() == "put\n"
+    reader = LmdbLatest(tmp_path / "latest", read_only=True)
+    keys = [encode_key(["south"]), encode_key(["north-side"])]
+    assert [row.values[0] for row in reader.get(VIEW, keys, hour(2))] == [1, 1]
+    writer.stdin.write("go\n")
+    writer.stdin.flush()
+    assert writer.stdout.readline() == "taken\n"
+    assert [row.values[0] for row in reader.get(VIEW, keys, hour(2))] == [1, 1], "what is read stays until it follows"
+    reader.follow()
+    assert [row.values[0] for row in reader.get(VIEW, keys, hour(2))] == [1, 0]
+    assert b"north-side" not in (tmp_path / "latest" / "data.mdb").read_bytes()
+    assert writer.communicate("go\n")[0] == "put again\n"
+    assert [row.values[0] for row in reader.get(VIEW, keys, hour(2))] == [1, 1]
+    assert sorted(path.name for path in (tmp_path / "latest").iterdir()) == ["boot", "data.mdb", "lock.mdb"]
+    reader.close()

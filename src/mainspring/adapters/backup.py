@@ -38,7 +38,7 @@ from mainspring.log.spool import LOCK
 FORMAT = 1
 MANIFEST = "backup.json"
 _DATABASE = "meta.db"
-_SINGLE = ("home.json", "ledger.key", "clock", "routing/current")
+_SINGLE = ("home.json", "ledger.key", "clock", "routing/current", "keys/secret")
 _FOLDERS = ("blobs", "spool", "parts", "routing/acks", "run", "staging", "latest")
 _CHUNK_BYTES = 1_024 * 1_024
 

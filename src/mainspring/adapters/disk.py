@@ -13,6 +13,7 @@ from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import NotFound, Unavailable
 from mainspring.kernel.ids import new_id
 
+_BLANK_BYTES = 1_024 * 1_024
 TEMPORARY = ".tmp-"  # names that begin like this are unfinished writes
 
 
@@ -78,6 +79,12 @@ class LocalDisk:
                 path.rmdir()
             else:
                 path.unlink()
+
+    def blank(self, path: Path, until: int) -> None:
+        with _plain_errors(path), path.open("r+b", buffering=0) as file:
+            while file.tell() < until:
+                file.write(bytes(min(_BLANK_BYTES, until - file.tell())))
+            os.fsync(file.fileno())
 
     def lock(self, path: Path) -> LocalLock | None:
         handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)

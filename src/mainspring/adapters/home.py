@@ -89,6 +89,14 @@ class Home:
         return self.root / "parts"
 
     @property
+    def secret(self) -> Path:
+        return self.root / "keys" / "secret"
+
+    @property
+    def erasing(self) -> Path:
+        return self.root / "erasing"
+
+    @property
     def latest(self) -> Path:
         return self.root / "latest"
 

@@ -25,6 +25,7 @@ def inspected(spec: SourceSpec, rows: pl.DataFrame | None) -> SourceSpec:
             spec = msgspec.structs.replace(spec, columns=tuple(_columns(spec, rows, faults)))
         if not faults:
             faults.extend(_rows(spec, rows))
+    faults.extend(_sealable(spec))
     if faults:
         raise InvalidProject(faults)
     return spec
@@ -54,8 +55,22 @@ def _declared(spec: SourceSpec) -> Iterator[MainspringError]:
             yield from _missing(spec, [column.name for column in spec.columns])
 
 
+def _sealable(spec: SourceSpec) -> Iterator[MainspringError]:
+    for column in spec.columns:
+        if column.name in spec.pii and column.kind != "str":
+            remedy = "leave it out: rows of an erased subject are removed all the same"
+            place = f"Source({spec.name!r}).pii"
+            yield InvalidInput("is not a text; only texts are sealed", field=place, value=column.name, remedy=remedy)
+
+
 def _missing(spec: SourceSpec, known: list[str]) -> Iterator[MainspringError]:
-    named = {"time": (spec.time,), "known_at": (spec.known_at,) if spec.known_at else (), "key": spec.key}
+    named = {
+        "time": (spec.time,),
+        "known_at": (spec.known_at,) if spec.known_at else (),
+        "key": spec.key,
+        "subject": (spec.subject,) if spec.subject else (),
+        "pii": spec.pii,
+    }
     for argument, columns in named.items():
         for name in columns:
             if name not in known:

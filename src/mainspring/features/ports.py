@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import msgspec
 from polars import DataFrame
@@ -42,6 +42,18 @@ class Latest(Protocol):
 
     def drop(self, view_digest: str) -> None:
         """Forget a view."""
+        ...
+
+    def beside(self) -> Self:
+        """Return an empty store beside this one, to be filled and taken."""
+        ...
+
+    def take(self, other: Self) -> None:
+        """Put another store in this one's place, for readers too; nothing of before is left in any file."""
+        ...
+
+    def follow(self) -> None:
+        """Read from what was put in this store's place, if anything was; readers call it now and then."""
         ...
 
 

@@ -200,6 +200,19 @@ class FeatureService:
             for digest in digests:
                 self._latest.drop(digest)
 
+    def rebuild(self) -> None:
+        """Build all views anew from what is stored, and let nothing of before be left; readers see old or new ones."""
+        with self._feeding:
+            with self._store.read() as connection:
+                read = connection.scalars(select(views.c.source).distinct()).all()
+            fresh = self._latest.beside()
+            for source_id in read:
+                spec, fed, total = self._reading(source_id)
+                for view in fed:
+                    self._feed_all(view, spec, total, fresh)
+            reached("features.before_take")
+            self._latest.take(fresh)
+
     def frame(
         self, model: Asked, recipe: Wanted, project: str, *, until_us: int, since_us: int | None = None
     ) -> FrameSpec:
@@ -266,7 +279,7 @@ class FeatureService:
             total, _ = _stored(connection, source_id)
         return (_source(spec) if spec else _nothing(source_id)), [_fed(row) for row in rows], total
 
-    def _feed_all(self, view: FedView, spec: SourceSpec, total: int) -> None:
+    def _feed_all(self, view: FedView, spec: SourceSpec, total: int, into: Latest | None = None) -> None:
         """Build a view from what is stored: all of it, or as far back as it can matter."""
         with self._store.read() as connection:
             _, newest_us = _stored(connection, view.source)
@@ -275,9 +288,10 @@ class FeatureService:
         rows = self._log.source(view.source, since_us=since_us)
         if rows.width <= 1:
             rows = pl.DataFrame(schema={column.name: pl.Null for column in spec.columns})
-        self._latest.put(view.digest, view.spec, spec, rows)
+        latest = into or self._latest
+        latest.put(view.digest, view.spec, spec, rows)
         reached("features.before_mark")
-        self._latest.mark(view.digest, str(total))
+        latest.mark(view.digest, str(total))
 
     def _frame_source(self, source_id: str, spec: SourceSpec) -> FrameSource:
         with self._store.read() as connection:

@@ -60,6 +60,7 @@ class SourceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Known means ``known_at``, or ``time + known_after_us``. A row without a known-at is not known yet.
     ``key`` names the columns that identify a row: a later row with the same key and known-at is the same row; one with
     a later known-at is a revision. ``columns`` are filled in by ``apply``. Every source also takes pushed rows.
+    ``subject`` is the column that says whose row it is, ``pii`` are texts that are sealed with that subject's key.
     """
 
     name: str
@@ -69,6 +70,8 @@ class SourceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     known_at: str | None = None
     known_after_us: int | None = None
     columns: tuple[Column, ...] = ()
+    subject: str | None = None
+    pii: tuple[str, ...] = ()
 
 
 class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

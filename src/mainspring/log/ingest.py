@@ -23,7 +23,8 @@ from mainspring.ledger.ports import Store
 from mainspring.ledger.transaction import Transaction
 from mainspring.log.frame import encode_group, encode_set
 from mainspring.log.parts import list_parts, listed, merge_one, span_of
-from mainspring.log.ports import Disk, PartRef, SourceShapes, Tables
+from mainspring.log.personal import Personal
+from mainspring.log.ports import Disk, PartRef, PersonalFields, SourceShapes, Tables
 from mainspring.log.pushed import frame_of
 from mainspring.log.records import Record, SourceRows, Stopped
 from mainspring.log.rows import rows_of
@@ -85,6 +86,8 @@ class Ingest:
         spool: Path,
         clock: Clock,
         shapes: SourceShapes,
+        personal: Personal | None = None,
+        fields: PersonalFields | None = None,
         most_records: int = MOST_RECORDS,
     ) -> None:
         self._store = store
@@ -93,6 +96,8 @@ class Ingest:
         self._spool = spool
         self._clock = clock
         self._shapes = shapes
+        self._personal = personal
+        self._fields = fields
         self._most_records = most_records
         self._positions: dict[str, Position] | None = None
         self._batch: Batch | None = None
@@ -150,7 +155,7 @@ class Ingest:
         rows = rows_of(records)
         sources, refused = self._sources(rows.pushed)
         damage = [found for reading in readings for found in reading.damage]
-        frames = {**rows.frames, **{f"source:{source}": frame for source, frame in sources.items()}}
+        frames = self._sealed(rows.frames, sources)
         lag_bytes = sum(reading.left_bytes for reading in readings)
         ingested = Ingested(
             records=len(records),
@@ -162,6 +167,29 @@ class Ingest:
             lag_bytes=lag_bytes,
         )
         return Batch(readings, ingested, frames, damage, rows.stops, {})
+
+    def _sealed(self, frames: dict[str, pl.DataFrame], sources: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+        """Return what goes into parts: personal fields sealed with the keys of their subjects."""
+        stored = {**frames, **{f"source:{source}": frame for source, frame in sources.items()}}
+        if self._personal is None:
+            return stored
+        asked, fields = frames.get("requests"), self._fields.of_models() if self._fields is not None else {}
+        shapes = {source: shape for source in sources if (shape := self._shapes.shape(source)) and shape.pii}
+        if not shapes and (asked is None or not fields):
+            return stored
+        with self._store.bookkeeping() as connection:
+            if asked is not None and fields:
+                stored["requests"] = self._personal.seal_bodies(connection, asked, fields)
+            for source, shape in shapes.items():
+                frame = sources[source]
+                stored[f"source:{source}"] = self._personal.seal_columns(
+                    connection, frame, shape.subject or "", shape.pii
+                )
+        return stored
+
+    def positions(self) -> dict[str, Position]:
+        """Return up to where each boot's segments were taken in."""
+        return dict(self._positions or {})
 
     def _sources(self, pushed: dict[str, list[SourceRows]]) -> tuple[dict[str, pl.DataFrame], list[Record]]:
         frames: dict[str, pl.DataFrame] = {}

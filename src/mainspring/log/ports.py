@@ -79,6 +79,10 @@ class Disk(Protocol):
         """Remove a file or an empty folder; one that is gone already is no error."""
         ...
 
+    def blank(self, path: Path, until: int) -> None:
+        """Write zeros over the first bytes of a file in place, durably, whoever else appends to it."""
+        ...
+
     def lock(self, path: Path) -> Lock | None:
         """Take the lock at ``path``; None while another holds it."""
         ...
@@ -155,6 +159,30 @@ class Tables(Protocol):
         ...
 
 
+class Cipher(Protocol):
+    """Seals bytes with a key so that a change shows. Satisfied by AES-GCM."""
+
+    def new_key(self) -> bytes:
+        """Return a random key."""
+        ...
+
+    def seal(self, key: bytes, data: bytes, context: bytes) -> bytes:
+        """Return the sealed bytes; they open only with the same key and context."""
+        ...
+
+    def open(self, key: bytes, sealed: bytes, context: bytes) -> bytes | None:
+        """Return the bytes, or None if they were sealed otherwise or changed."""
+        ...
+
+
+class PersonalFields(Protocol):
+    """Which request columns are personal. Satisfied by the declarations of models."""
+
+    def of_models(self) -> dict[str, tuple[str, ...]]:
+        """Return the personal columns of each model that has any."""
+        ...
+
+
 class SourceShape(msgspec.Struct, frozen=True):
     """What it takes to turn pushed JSON rows of a source into typed ones with their moment of being known."""
 
@@ -162,6 +190,8 @@ class SourceShape(msgspec.Struct, frozen=True):
     time: str
     known_at: str | None = None
     known_after_us: int | None = None
+    subject: str | None = None
+    pii: tuple[str, ...] = ()
 
 
 class SourceShapes(Protocol):

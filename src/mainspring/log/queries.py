@@ -14,7 +14,8 @@ from mainspring.kernel.errors import NotFound
 from mainspring.ledger.ports import Store
 from mainspring.log.outcomes import newest_revisions
 from mainspring.log.parts import list_parts, listed, span_of
-from mainspring.log.ports import Tables
+from mainspring.log.personal import Personal
+from mainspring.log.ports import SourceShapes, Tables
 from mainspring.log.pushed import KNOWN, plain_types
 from mainspring.log.rows import SCHEMAS, TIMES
 from mainspring.log.tables import boots
@@ -41,9 +42,13 @@ class PredictionLog:
     Evidence, drift, quality and replay all read this.
     """
 
-    def __init__(self, store: Store, tables: Tables) -> None:
+    def __init__(
+        self, store: Store, tables: Tables, personal: Personal | None = None, shapes: SourceShapes | None = None
+    ) -> None:
         self._store = store
         self._tables = tables
+        self._personal = personal
+        self._shapes = shapes
 
     def requests(self, model: str, since_us: int | None = None, until_us: int | None = None) -> pl.DataFrame:
         """Return the rows that were asked, by decision time; ``body`` is the row's exact JSON object."""
@@ -117,7 +122,11 @@ class PredictionLog:
                 parts = listed(connection, f"source:{source_id}", since_us=since_us, until_us=after)
             if not parts:
                 return pl.DataFrame(schema={KNOWN: pl.Int64()})
-            return self._tables.scan(parts).filter(*_within(KNOWN, since_us, after)).collect()
+            rows = self._tables.scan(parts).filter(*_within(KNOWN, since_us, after)).collect()
+        shape = self._shapes.shape(source_id) if self._shapes is not None else None
+        if self._personal is None or shape is None or not shape.pii or not shape.subject:
+            return rows
+        return self._personal.open_columns(rows, shape.subject, shape.pii)
 
     def reading(self) -> AbstractContextManager[None]:
         """Hold what is listed: files whose paths are given to a worker stay until this ends, merged away or not."""
@@ -138,6 +147,12 @@ class PredictionLog:
         if not frame.height:
             return
         rows = plain_types(frame)
+        shape = self._shapes.shape(source_id) if self._shapes is not None else None
+        if self._personal is not None and shape is not None and shape.subject:
+            rows = self._personal.without_erased(connection, rows, shape.subject, KNOWN)
+            rows = self._personal.seal_columns(connection, rows, shape.subject, shape.pii)
+        if not rows.height:
+            return
         part = self._tables.write(f"source:{source_id}", rows)
         list_parts(connection, [(part, span_of(part.table, rows))], now_us)
 
@@ -215,7 +230,11 @@ class PredictionLog:
             holding = [part for part, named in ids if named.filter(here).collect().height]
             if not holding:
                 return pl.DataFrame(schema=SCHEMAS[table])
-            return self._tables.scan(holding).filter(here).sort("row", maintain_order=True).collect()
+            found = self._tables.scan(holding).filter(here).sort("row", maintain_order=True).collect()
+        return self._opened(found) if table == "requests" else found
+
+    def _opened(self, requests: pl.DataFrame) -> pl.DataFrame:
+        return requests if self._personal is None else self._personal.open_bodies(requests)
 
     def _tally(self, model: str, name: str) -> Tally:
         with self._store.read() as connection:
@@ -242,8 +261,11 @@ class PredictionLog:
         *,
         only: Sequence[pl.Expr] = (),
     ) -> pl.DataFrame:
+        sealed = table == "requests" and "body" in columns and self._personal is not None
+        wanted = [*columns, "subject"] if sealed and "subject" not in columns else columns
         with self._tables.reading():
-            return self._read(table, columns, model, since_us, until_us, only)
+            rows = self._read(table, wanted, model, since_us, until_us, only)
+        return self._opened(rows).select(columns) if sealed else rows
 
     def _read(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, Text
 
 from mainspring.kernel.metadata import metadata
 
@@ -40,6 +40,22 @@ boots = Table(
     Column("acknowledgement", String(20), nullable=False),
     Column("batch_ms", Integer, nullable=False),
     Column("seen_us", BigInteger, nullable=False),
+)
+
+# A key a subject, sealed with the home's secret. Without its key nothing of a subject can be opened any more.
+subject_keys = Table(
+    "subject_keys",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # of the subject, keyed with the home's secret
+    Column("key", LargeBinary, nullable=False),
+)
+
+# Who was erased, and when: files and queries may still hold their rows, which are not taken in again.
+erased_subjects = Table(
+    "erased_subjects",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("erased_us", BigInteger, nullable=False),
 )
 
 # Sums over whole tables that pages ask for often: rows of a table, or scored rows of a role.

@@ -21,6 +21,7 @@ from mainspring.log.ingest import Ingest
 from mainspring.log.retention import ACTOR as RETAINED_BY
 from mainspring.log.retention import Retained, Retention
 from mainspring.loop import plan as planned
+from mainspring.loop.erasing import Erased, Erasure
 from mainspring.loop.facts import Facts
 from mainspring.loop.publish import Publisher
 from mainspring.loop.reading import FactsReader
@@ -75,9 +76,11 @@ class Loop:
         read_every_us: int,
         watch_every_us: int = 300_000_000,
         retention: Retention,
+        erasure: Erasure,
         keeping: Keeping | None = None,
     ) -> None:
         self._retention = retention
+        self._erasure = erasure
         self._keeping = keeping or Keeping()
         self._store = store
         self._registry = registry
@@ -112,6 +115,7 @@ class Loop:
         with self._turning:
             self._features.catch_up()
             self._take_in()
+            self._erase_pending()
             self._publisher.publish()
 
     def ingest(self) -> int:
@@ -137,6 +141,7 @@ class Loop:
         with self._turning:
             try:
                 records = self._take_in()
+                self._erase_pending()
             except Exception:
                 self._watch()
                 raise
@@ -166,6 +171,21 @@ class Loop:
     def _retain(self, action: planned.Retain) -> None:
         self._facts.retained(self._clock.now_us())
         self._retain_now(dry_run=False, by=RETAINED_BY)
+
+    def erase(self, subject: str, *, by: str, reason: str) -> Erased:
+        """Erase a subject, and return what is left of it: nothing, unless a file says otherwise."""
+        with self._turning:
+            order = self._erasure.note(subject, by=by, reason=reason)
+            self._take_in()
+            return self._erasure.carry_out(order)
+
+    def _erase_pending(self) -> None:
+        """Go on with what a crash or a job that still reads has left; what fails is tried again the next turn."""
+        for order in self._erasure.pending():
+            try:
+                self._erasure.carry_out(order)
+            except MainspringError as error:
+                log.warning("erasure %s: %s", order.id, error)
 
     def stop_jobs(self) -> None:
         """Start no more jobs, and let those that are ended now be planned again after the next start."""

@@ -43,7 +43,8 @@ def inputs(
 ) -> dict[str, list[Any]]:
     """Return the request columns of a window's rows; times are left out."""
     watched = [column for column in columns if column.kind != "time"]
-    requests = thin(log.requests(model, since_us=since_us, until_us=until_us))
+    asked = log.requests(model, since_us=since_us, until_us=until_us)
+    requests = thin(asked.filter(pl.col("body") != ""))  # an erased request says nothing
     decode = msgspec.json.Decoder()
     bodies = [decode.decode(body) for body in requests["body"]]
     return {column.name: [body.get(column.name) for body in bodies] for column in watched}

@@ -56,8 +56,9 @@ def _source(source: Source, views: Iterable[FeatureView]) -> SourceSpec:
     if not key:
         fault("needs a key", field=f"Source({source.name!r}).key", remedy="name the columns that identify a row")
     return SourceSpec(
-        source.name, source.reader, source.time, key, source.known_at, source.known_after_us, tuple(source.columns)
-    )
+        source.name, source.reader, source.time, key, source.known_at, source.known_after_us, tuple(source.columns),
+        source.subject, source.pii,
+    )  # fmt: skip
 
 
 def _entry(model: Model) -> ModelEntry:
@@ -102,6 +103,7 @@ def _model(model: Model) -> ModelSpec:
         unit=model.unit or model.entity,
         subject=model.subject,
         keep_us=model.keep_us,
+        pii=model.pii,
         threshold=None if model.threshold is None else float(model.threshold),
         deadline_ms=model.deadline_us // 1_000,
         classes=model.classes,

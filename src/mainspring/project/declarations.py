@@ -35,7 +35,8 @@ class Source(metaclass=Declaration):
 
     ``data`` is a Parquet file or folder, a ``.csv`` file (both relative to the project), ``ms.sql(…)`` or
     ``ms.push(…)``. Give ``known_at`` (a column) or ``known_after`` (a span after ``time``). ``key`` names the columns
-    that identify a row; without it a row is identified by its time and the keys of the views that read it.
+    that identify a row; without it a row is identified by its time and the keys of the views that read it. ``subject``
+    is the column that says whose row it is; texts in ``pii`` are sealed with that subject's key.
 
     >>> import mainspring as ms
     >>> weather = ms.Source("weather", "data/weather.parquet", time="observed_at", known_after="30m", key="station")
@@ -53,6 +54,8 @@ class Source(metaclass=Declaration):
         known_after: str | None = None,
         key: str | Sequence[str] = (),
         null_values: Sequence[str] | None = None,
+        subject: str | None = None,
+        pii: str | Sequence[str] = (),
     ) -> None:
         place = f"Source({name!r})"
         self.name = checked_name(place, name)
@@ -62,6 +65,8 @@ class Source(metaclass=Declaration):
         self.known_at = optional_text(f"{place}.known_at", known_at)
         self.known_after_us = span_us(f"{place}.known_after", known_after)
         self.key = names(f"{place}.key", key)
+        self.subject = optional_text(f"{place}.subject", subject)
+        self.pii = names(f"{place}.pii", pii)
         if (known_at is None) == (known_after is None):
             fault(
                 "says when a row was known either twice or not at all",
@@ -149,6 +154,7 @@ class Model(metaclass=Declaration):
     inputs and features, each as known at ``predict_at``: a time column, plus or minus a span (``"sched_dep - 2h"``).
     ``source`` gives the training rows; it is the outcome's unless stated. ``unit`` is the column that a release draws
     by and ``subject`` the one whose data it is; both are request columns. ``keep`` is how long predictions are kept.
+    Columns in ``pii`` are sealed in the log with a key of their subject (``pip install "mainspring[pii]"``).
     ``batching`` says how many rows that wait are put into one call where a version runs in a process of its own.
     A share of units, the ``holdout``, meets the champion for good, whatever is released.
 
@@ -179,6 +185,7 @@ class Model(metaclass=Declaration):
         unit: str | None = None,
         subject: str | None = None,
         keep: str | None = None,
+        pii: str | Sequence[str] = (),
         threshold: float | None = None,
         holdout: float = 0.0,
         deadline: str = "1s",
@@ -203,6 +210,7 @@ class Model(metaclass=Declaration):
         self.unit = optional_text(f"{place}.unit", unit)
         self.subject = optional_text(f"{place}.subject", subject)
         self.keep_us = span_us(f"{place}.keep", keep)
+        self.pii = names(f"{place}.pii", pii)
         self.threshold = typed(f"{place}.threshold", threshold, (int, float, type(None)), "a number")
         self.holdout = share_of(f"{place}.holdout", holdout)
         self.deadline_us = span_us(f"{place}.deadline", deadline) or 0

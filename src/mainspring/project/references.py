@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib.util import find_spec
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from mainspring.features.spec import ViewSpec
+from mainspring.features.spec import SourceSpec, ViewSpec
 from mainspring.kernel.errors import InvalidInput, nearest, shorten
 from mainspring.project.collection import fault
 from mainspring.project.manifest import ModelEntry, Revision
@@ -23,7 +24,11 @@ def check_references(revision: Revision, broken: Collection[str] = ()) -> None:
         _view(view, sources)
     for entry in revision.models:
         _model(entry.spec, revision, sources, broken)
+        _personal(entry.spec, revision, f"Model({entry.spec.name!r})")
         _triggers(entry)
+    for source in revision.sources:
+        _sealed_source(source, revision.views)
+    _extra(revision)
 
 
 def columns_of(expression: str) -> list[str]:
@@ -71,6 +76,49 @@ def _model(model: ModelSpec, revision: Revision, sources: Collection[str], broke
             if name not in views:
                 fault("no view has this name", field=f"{place}.{field}", value=name, remedy=nearest(name, views))
             _view_key(place, field, model, revision.view(name))
+
+
+def _personal(model: ModelSpec, revision: Revision, place: str) -> None:
+    carried = (model.entity, *model.keys, *model.inputs)
+    for name in model.pii:
+        if name not in carried:
+            remedy = nearest(name, carried)
+            fault("is not a column of the request", field=f"{place}.pii", value=name, remedy=remedy)
+        elif name in (model.subject, model.entity, model.unit):
+            remedy = "leave it out: names of subjects, entities and units are replaced when a subject is erased"
+            fault("names rows, so it cannot be sealed", field=f"{place}.pii", value=name, remedy=remedy)
+    if model.pii and not model.subject:
+        fault("needs a subject whose key seals it", field=f"{place}.pii", remedy="say subject='column'")
+    for source in revision.sources:
+        for name in source.pii if source.name in (model.source, model.outcome.source) else ():
+            if name in (*carried, *columns_of(model.outcome.expression or "true")):
+                remedy = (
+                    f"leave it out of Source({source.name!r}).pii: rows of an erased subject are removed all the same"
+                )
+                fault("is needed to train, so it cannot be sealed", field=f"{place}", value=name, remedy=remedy)
+
+
+def _sealed_source(source: SourceSpec, views: Collection[ViewSpec]) -> None:
+    place = f"Source({source.name!r})"
+    if source.pii and not source.subject:
+        fault("needs a subject whose key seals it", field=f"{place}.pii", remedy="say subject='column'")
+    for name in source.pii:
+        if name in (source.time, source.known_at, source.subject, *source.key):
+            fault("tells rows apart, so it cannot be sealed", field=f"{place}.pii", value=name, remedy="leave it out")
+    for view in views:
+        for feature in view.features if view.source == source.name else ():
+            read = [feature.column] if feature.column else columns_of(feature.condition) if feature.condition else []
+            for name in {*read, *view.key} & set(source.pii):
+                fault("is sealed, so no feature can be made of it", field=f"FeatureView({view.name!r})", value=name)
+
+
+def _extra(revision: Revision) -> None:
+    wanted = [
+        *(source.name for source in revision.sources if source.pii),
+        *(e.spec.name for e in revision.models if e.spec.pii),
+    ]
+    if wanted and find_spec("cryptography") is None:
+        fault("needs a package to seal it", field=f"{wanted[0]}.pii", remedy='pip install "mainspring[pii]"')
 
 
 def _triggers(entry: ModelEntry) -> None:

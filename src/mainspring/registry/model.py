@@ -86,7 +86,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``columns`` (filled in by ``apply``) are the request's columns with their kinds. ``unit`` is the column that routing
     draws by, ``subject`` the one whose data it is (both default to the entity, and to nobody). Predictions are kept for
     ``keep_us``; as long as the home's settings say if that is None. A share of units, the ``holdout``, always meets
-    the champion.
+    the champion. ``pii`` are request columns that are sealed in the log with a key of their subject.
     """
 
     name: str
@@ -103,6 +103,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unit: str = ""
     subject: str | None = None
     keep_us: int | None = None
+    pii: tuple[str, ...] = ()
     threshold: float | None = None
     deadline_ms: int = 1_000
     classes: tuple[str, ...] = ()

@@ -33,6 +33,7 @@ class Replayed(msgspec.Struct, frozen=True):
     features_equal: bool
     equal: bool
     difference: str = ""
+    erased: bool = False  # its subject was erased: nothing is left to answer from
 
 
 class ReplayService:
@@ -50,6 +51,8 @@ class ReplayService:
         """Recompute what callers were answered, and the features from the sources as they were known then."""
         found = self._log.prediction(prediction_id)
         asked = {row["row"]: row for row in found["requests"]}
+        if any(row["body"] == "" for row in asked.values()):
+            return self._erased(prediction_id, found)
         scored = [row for row in found["scored"] if row["role"] in ANSWERED and row["status"] == "ok"]
         if not scored:
             raise NotFound("no version answered this prediction", field="prediction", value=prediction_id)
@@ -74,6 +77,21 @@ class ReplayService:
             features_equal=not any(difference.startswith("feature") for difference in differences),
             equal=not differences,
             difference=differences[0] if differences else "",
+        )
+
+    def _erased(self, prediction_id: str, found: dict[str, Any]) -> Replayed:
+        model = self._registry.model(None, found["requests"][0]["model"])
+        version = next((self._registry.version(row["version"]).number for row in found["scored"]), 0)
+        return Replayed(
+            prediction_id,
+            model.name,
+            version,
+            "",
+            (),
+            features_equal=False,
+            equal=False,
+            difference="erased",
+            erased=True,
         )
 
     def _runner(self, version: Version) -> Callable[[Sequence[Row]], Sequence[float]]:

@@ -63,6 +63,10 @@ class FaultyDisk:
     def remove(self, path: Path) -> None:
         self._inner.remove(path)
 
+    def blank(self, path: Path, until: int) -> None:
+        self.spend()
+        self._inner.blank(path, until)
+
     def lock(self, path: Path) -> Lock | None:
         return self._inner.lock(path)
 

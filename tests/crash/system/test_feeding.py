@@ -50,13 +50,22 @@ class FailsOnce:
     def drop(self, view_digest: str) -> None:
         self._inner.drop(view_digest)
 
+    def beside(self) -> Any:
+        return self._inner.beside()
+
+    def follow(self) -> None:
+        self._inner.follow()
+
+    def take(self, other: Any) -> None:
+        self._inner.take(other)
+
 
 def loop_over(platform: Platform, latest: FailsOnce) -> Loop:
     features = FeatureService(
         store=platform.store, log=platform.log, latest=latest, readers=readers(), clock=platform.clock
     )
     return Loop(
-        retention=Retention(platform.store, platform.tables),
+        retention=Retention(platform.store, platform.tables), erasure=platform._erasure(),
         store=platform.store, registry=platform.registry, features=features, ingest=platform.ingest,
         training=platform.training, checks=platform.checks, releases=platform.releases,
         monitoring=platform.monitoring, publisher=platform.publisher, acknowledged=platform.acknowledged,

@@ -7,6 +7,7 @@ process loses nothing, and after a restart of the machine the folder is emptied,
 from __future__ import annotations
 
 import io
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ _MAP_BYTES = 64 << 30  # address space, not disk
 _LONGEST_KEY_BYTES = 400
 _MOST_KNOWN = 50_000  # keys of a view; then they are read anew
 _FOR_EVER = 1 << 62
+_BESIDE = "beside"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -60,6 +62,7 @@ class LmdbLatest:
         self._newest_read = 0
         self._newest: Callable[[], int] = _unknown
         self._env: Any = None
+        self._opened_inode = 0
         if not read_only:
             path.mkdir(parents=True, exist_ok=True)
             durable = _forget_after_restart(path)
@@ -166,15 +169,47 @@ class LmdbLatest:
             self._rows.pop(view_digest, None)
         self._layouts.pop(view_digest, None)
 
+    def beside(self) -> LmdbLatest:
+        shutil.rmtree(self._path / _BESIDE, ignore_errors=True)
+        return LmdbLatest(self._path / _BESIDE, keep_us=self._keep_us)
+
+    def take(self, other: LmdbLatest) -> None:
+        with self._turn:
+            other.close()
+            self.close()
+            for name in ("lock.mdb", "data.mdb"):  # readers look for another data.mdb, and open both then
+                (other._path / name).replace(self._path / name)
+            shutil.rmtree(other._path, ignore_errors=True)
+            self._rows.clear()
+            self._layouts.clear()
+            durable = _forget_after_restart(self._path)
+            self._env = _open(self._path, readonly=False, sync=durable, metasync=durable)
+            self._newest = newest_commit(self._path, self._env) or _unknown
+
+    def follow(self) -> None:
+        """Open what was put in the place of the store that is read, if anything was."""
+        if self._env is not None and self._read_only and self._inode() not in (0, self._opened_inode):
+            self.close()
+            self._layouts.clear()
+            self._open_to_read()
+
+    def _inode(self) -> int:
+        try:
+            return (self._path / "data.mdb").stat().st_ino
+        except FileNotFoundError:
+            return 0
+
     def close(self) -> None:
         """Let go of the files."""
         if self._env is not None:
             self._env.close()
             self._env, self._newest = None, _unknown
+            self._read_spans.clear()
 
     def _open_to_read(self) -> Any:
         if not self._read_only or not (self._path / "data.mdb").exists():
             return None
+        self._opened_inode = self._inode()
         self._env = _open(self._path, readonly=True)
         self._newest = newest_commit(self._path, self._env) or _unknown
         self._newest_read = self._newest()

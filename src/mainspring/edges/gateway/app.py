@@ -239,6 +239,8 @@ class Gateway:
         loading: asyncio.Task[None] | None = None
         retry_at_s = 0.0
         while True:
+            if self._latest is not None:
+                self._latest.follow()
             mark = self._routing.mark()
             failed = loading is not None and loading.done() and loading.exception() is not None
             if mark is not None and (mark != seen or (failed and time.monotonic() >= retry_at_s)):

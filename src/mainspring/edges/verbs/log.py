@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from mainspring.edges.verbs.verb import Nothing, Verb
+from mainspring.edges.verbs.verb import Change, Nothing, Verb
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
@@ -17,6 +17,16 @@ class Retaining(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether to do it."""
 
     dry_run: Annotated[bool, Meta(description="only say what would be let go")] = False
+
+
+class Erase(Change, frozen=True, forbid_unknown_fields=True):
+    """Whom to erase."""
+
+    subject: Annotated[str, Meta(description="the subject's name, as requests and rows carry it")]
+
+
+def erase(platform: Platform, asked: Erase, by: str) -> Any:
+    return platform.loop.erase(asked.subject, by=by, reason=asked.reason)
 
 
 def log_counts(platform: Platform, asked: Nothing, by: str) -> Any:
@@ -34,6 +44,15 @@ def log_retain(platform: Platform, asked: Retaining, by: str) -> Any:
 
 
 VERBS = (
+    Verb(
+        name="erase",
+        group="Data",
+        summary="Erase one subject from everything in the home, and look whether it is gone",
+        arguments=Erase,
+        call=erase,
+        permission="owner",
+        long_running=True,
+    ),
     Verb(
         name="log counts",
         group="Data",
