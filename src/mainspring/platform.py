@@ -70,19 +70,7 @@ class Platform:
         self.routing = RoutingFile(home.routing, self.disk)
         # In a simulation nothing is served while a job runs: the job may have every core.
         self.jobs = LocalJobs(home.staging, side_by_side=os.cpu_count() if home.simulated else None)
-        self.personal = Personal(self.store, cipher(), home_secret(home.secret, self.disk))
-        shapes = StoredSourceShapes(self.store)
-        self.log = PredictionLog(self.store, self.tables, self.personal, shapes)
-        self.ingest = Ingest(
-            store=self.store,
-            tables=self.tables,
-            disk=self.disk,
-            spool=home.spool,
-            clock=self.clock,
-            shapes=shapes,
-            personal=self.personal,
-            fields=StoredPersonalFields(self.store),
-        )
+        self._open_log(StoredSourceShapes(self.store))
         self.registry = Registry(store=self.store, blobs=self.blobs, clock=self.clock)
         self.features = FeatureService(
             store=self.store, log=self.log, latest=self.latest, readers=readers(), clock=self.clock
@@ -155,6 +143,20 @@ class Platform:
 
     def _replay(self, recompute: WorkerRecompute) -> ReplayService:
         return ReplayService(registry=self.registry, features=self.features, log=self.log, recompute=recompute)
+
+    def _open_log(self, shapes: StoredSourceShapes) -> None:
+        self.personal = Personal(self.store, cipher(), home_secret(self.home.secret, self.disk))
+        self.log = PredictionLog(self.store, self.tables, self.personal, shapes)
+        self.ingest = Ingest(
+            store=self.store,
+            tables=self.tables,
+            disk=self.disk,
+            spool=self.home.spool,
+            clock=self.clock,
+            shapes=shapes,
+            personal=self.personal,
+            fields=StoredPersonalFields(self.store),
+        )
 
     def _erasure(self) -> Erasure:
         root = self.home.root

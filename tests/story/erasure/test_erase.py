@@ -42,7 +42,7 @@ def is_gone(shop: Any) -> None:
     with platform.store.read() as connection:
         told = entries(connection, kind="subject")
         assert [entry.kind for entry in told][-1] == "subject.erased"
-        assert verify_chain(connection).verified
+        assert verify_chain(connection, platform.home.ledger_key()).verified
     assert ANN not in json.dumps(plain(told))
 
 
