@@ -45,14 +45,11 @@ def test_releases_aliases_overrides_and_alarms_are_not_changed_without_a_reason(
         "release promote",
         "release rollback",
         "acknowledge",
-<<<<<<< HEAD
         "environment approve",
         "environment record",
         "release approve",
         "release change",
-=======
         "erase",
->>>>>>> 357e2b5 (Erase a subject: seal its fields with a key of its own, write its rows anew, lose the key, look everywhere, and go on after a kill)
     }
 
 
