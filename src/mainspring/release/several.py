@@ -99,13 +99,13 @@ def bandit(say: Say, terms: Terms, state: State, facts: Facts, now_us: int) -> D
             say, state, np.full(len(state.contest) + 1, 1.0 / (len(state.contest) + 1)), "began",
             "it draws among all versions alike from now on", facts,
         )  # fmt: skip
+    if state.acknowledged_us is None:
+        missing = [("not_acknowledged", "the gateways have not taken it up yet")]
+        return say("wait", "inconclusive", *missing[0], waiting=("not_acknowledged",), evidence=_leading(state, facts))
     chance = chances(_earnings(state, facts), seed_of(facts.salt, now_us))
     won = _winner(terms, state, facts, chance, now_us, least=rule.confidence)
     if won is not None and not missing_approval(terms, state):
         return _won(say, state, facts, won)
-    if state.acknowledged_us is None:
-        missing = [("not_acknowledged", "the gateways have not taken it up yet")]
-        return say("wait", "inconclusive", *missing[0], waiting=("not_acknowledged",), evidence=_leading(state, facts))
     shares = allocate(chance, rule)
     moved = float(np.abs(shares[1:] - np.array([one.share for one in state.contest])).max())
     if now_us - state.shares_us >= rule.update_us and moved >= MOVED:
@@ -119,7 +119,9 @@ def bandit(say: Say, terms: Terms, state: State, facts: Facts, now_us: int) -> D
 
 def bandit_at_horizon(say: Say, terms: Terms, state: State, facts: Facts, now_us: int) -> Decision | None:
     """At its end a bandit promotes a version that is proven better, and the likeliest best, whatever its chance."""
-    if state.stage != "bandit" or state.status == "held" or missing_approval(terms, state):
+    if state.stage != "bandit" or state.acknowledged_us is None or state.status == "held":
+        return None
+    if missing_approval(terms, state):
         return None
     won = _winner(terms, state, facts, chances(_earnings(state, facts), seed_of(facts.salt, now_us)), now_us, least=0.0)
     return None if won is None else _won(say, state, facts, won)
