@@ -285,7 +285,7 @@ class Loop:
         propose(self._store, action.model, action.trigger, action.reason, project=self._project(action.model))
 
     def _backtest(self, action: planned.Backtest) -> None:
-        found = self._training.backtest(action.model, origins=action.origins, by=ACTOR)
+        found = self._training.backtest(action.model, origins=action.origins, by=ACTOR, retraining=action.retraining)
         state = "worthwhile" if found.verdict == "helps" else "dropped"
         numbers = {**msgspec.to_builtins(found), "champion": self._registry.version(found.champion).number}
         self._advance(action, state, found.reason, numbers)

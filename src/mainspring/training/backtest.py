@@ -49,6 +49,7 @@ class BacktestResult(msgspec.Struct, frozen=True):
     id: str = ""
     champion: str = ""
     recipe: str = ""
+    retraining: str = ""  # for which it was asked, if for one
 
 
 def loss_name(task: Task) -> str:

@@ -133,13 +133,21 @@ class TrainingService:
         return _renewed(row.declared(), self._registry.alias(row.id, CHAMPION)).name
 
     def backtest(
-        self, model_id: str, origins: int = 6, *, by: str, on_progress: Progress | None = None
+        self, model_id: str, origins: int = 6, *, by: str, on_progress: Progress | None = None, retraining: str = ""
     ) -> BacktestResult:
-        """Ask whether retraining would have helped in the last four weeks; at most ``origins`` fits."""
-        with self._log.reading():
-            return self._backtest(model_id, origins, by, on_progress)
+        """Ask whether retraining would have helped in the last four weeks; at most ``origins`` fits.
 
-    def _backtest(self, model_id: str, origins: int, by: str, on_progress: Progress | None) -> BacktestResult:
+        For one ``retraining`` that is asked once: whoever asks again, after a crash, gets the first verdict.
+        """
+        judged = [one for one in self.backtests(model_id) if retraining and one.retraining == retraining]
+        if judged:
+            return judged[0]
+        with self._log.reading():
+            return self._backtest(model_id, origins, by, on_progress, retraining)
+
+    def _backtest(
+        self, model_id: str, origins: int, by: str, on_progress: Progress | None, retraining: str
+    ) -> BacktestResult:
         row = self._registry.model(None, model_id)
         spec = row.declared()
         champion = self._registry.alias(row.id, CHAMPION)
@@ -167,6 +175,7 @@ class TrainingService:
             origins=origins,
         )
         made = judge(spec.task, *self._side_by_side(order, on_progress))
+        made = msgspec.structs.replace(made, retraining=retraining)
         return self._keep_backtest(row, champion, chosen, made, digest_of(msgspec.to_builtins(order)), by)
 
     def _side_by_side(self, order: BacktestOrder, on_progress: Progress | None) -> tuple[list[Origin], pl.DataFrame]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mainspring.adapters.home import Home
 from mainspring.edges.processes import Process
 from mainspring.kernel.errors import MainspringError
 from mainspring.loop.retrainings import advance, propose, retrainings_of
@@ -21,8 +22,6 @@ from mainspring.platform import Platform
 @pytest.fixture
 def worthwhile(place: Path, open_home: Callable[..., Any]) -> Path:
     """The home with a retraining that a backtest has found to be worthwhile; its trainer is told to hold."""
-    from mainspring.adapters.home import Home
-
     with open_home(Home(place / "home")) as platform:
         model = platform.registry.model(None, "late")
         id = propose(platform.store, model.id, "schedule", "30 days since the last one", project=model.project)
@@ -135,4 +134,32 @@ def test_control_killed_between_the_steps_of_a_retraining_does_each_of_them_once
         assert state(platform) == ("finished", "its release has ended")
         assert [version.number for version in platform.registry.versions(model.id)] == [1, 2, 3]
         assert [release.status for release in platform.releases.list(model.id)] == ["promoted"]
+    check(site.home, site.told)
+
+
+def test_control_killed_just_after_a_backtest_does_not_judge_twice(
+    place: Path, new_site: Callable[..., Any], open_home: Callable[..., Any], check: Callable[..., None]
+) -> None:
+    with open_home(Home(place / "home")) as platform:
+        model = platform.registry.model(None, "late")
+        propose(platform.store, model.id, "schedule", "30 days since the last one", project=model.project)
+    site = new_site()
+    site.client(pause_s=0.05)  # new rows: another backtest would be of others
+
+    def step_until_it_dies() -> None:
+        while site.up.control.exit_code is None:
+            with suppress(MainspringError):
+                if site.control_answers():
+                    site.verb("loop step")
+            time.sleep(0.02)
+
+    site.crash_control_at("loop.before_advance", step_until_it_dies)
+    site.wait(lambda: site.control_answers() and site.verb("ledger list", kind="retraining.dropped"))
+    judged = site.verb("ledger list", kind="backtest.judged")
+    site.stop()
+    assert len(judged) == 1
+    with open_home(site.home) as platform:
+        assert state(platform)[0] == "dropped"
+        (found,) = platform.training.backtests(platform.registry.model(None, "late").id)
+        assert found.retraining.startswith("rtr_")
     check(site.home, site.told)
