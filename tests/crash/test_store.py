@@ -1,4 +1,4 @@
-"""The metadata store under ``kill -9``: a transaction is whole or never was."""
+"""Both metadata stores under ``kill -9`` of their writer: a transaction is whole or never was."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from mainspring.adapters.stores.postgres import PostgresStore
 from mainspring.adapters.stores.sqlite import SqliteStore
 from mainspring.kernel.clock import SystemClock
 from mainspring.kernel.metadata import metadata
@@ -17,10 +18,13 @@ from mainspring.ledger.tables import ledger_entries
 WRITER = """
 import sys
 from pathlib import Path
+from mainspring.adapters.stores.postgres import PostgresStore
 from mainspring.adapters.stores.sqlite import SqliteStore
 from mainspring.kernel.clock import SystemClock
 
-store = SqliteStore(Path(sys.argv[1]), SystemClock())
+place = sys.argv[1]
+postgres = place.startswith("postgresql://")
+store = PostgresStore(place, SystemClock()) if postgres else SqliteStore(Path(place), SystemClock())
 for number in range(1, 100_000):
     with store.begin("writer") as tx:
         tx.record("pair.first", str(number), "one half")
@@ -29,18 +33,22 @@ for number in range(1, 100_000):
 """
 
 
-@pytest.fixture
-def database(tmp_path):
-    path = tmp_path / "meta.db"
-    store = SqliteStore(path, SystemClock())
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(tmp_path, request):
+    place = request.getfixturevalue("postgres_url") if request.param == "postgresql" else tmp_path / "meta.db"
+    store = opened(place)
     with store.bookkeeping() as connection:
         metadata.create_all(connection, tables=[ledger_entries])
     store.close()
-    return path
+    return place
 
 
-def stored(path):
-    store = SqliteStore(path, SystemClock())
+def opened(place):
+    return PostgresStore(place, SystemClock()) if isinstance(place, str) else SqliteStore(place, SystemClock())
+
+
+def stored(place):
+    store = opened(place)
     with store.read() as connection:
         assert verify_chain(connection).verified
         kinds = [entry.kind for entry in entries(connection)]

