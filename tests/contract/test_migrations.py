@@ -41,6 +41,7 @@ def _differs(context, inspected, declared, inspected_type, declared_type):
 def test_migrations_make_what_the_code_declares(store):
     for folder in FOLDERS:
         importlib.import_module(f"mainspring.{folder}.tables")
+    importlib.import_module("mainspring.registry.environments")
     with store.read() as connection:
         differences = compare_metadata(
             MigrationContext.configure(connection, opts={"compare_type": _differs}), metadata
