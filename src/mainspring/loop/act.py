@@ -36,6 +36,7 @@ from mainspring.training.service import Run, TrainingService
 log = logging.getLogger("mainspring.loop")
 
 _MOST_ROUNDS = 12  # a retraining goes from proposal to release in six
+_RELEASES_LOOKED_AT = 20  # one that was stored just before a crash is among the newest
 _WHY_TRAINED = "retraining would have helped"
 
 
@@ -309,7 +310,7 @@ class Loop:
 
     def _started_before(self, action: planned.StartRelease) -> Release | None:
         """Return the release that was stored for this retraining just before a crash."""
-        for release in reversed(self._releases.list(action.model)):
+        for release in reversed(self._releases.list(action.model, newest=_RELEASES_LOOKED_AT)):
             if release.challenger == action.version:
                 return release
         return None

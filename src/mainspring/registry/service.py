@@ -154,6 +154,12 @@ class Registry:
         with self._store.read() as connection:
             return [_version(row) for row in connection.execute(query)]
 
+    def count_versions(self, model_id: str) -> int:
+        """Return how many versions a model has."""
+        query = select(func.count()).select_from(versions).where(versions.c.model == model_id)
+        with self._store.read() as connection:
+            return int(connection.scalar(query) or 0)
+
     def by_number(self, model_id: str, number: int) -> Version:
         """Return a version by its number within its model."""
         query = select(versions.c.body).where(versions.c.model == model_id, versions.c.number == number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from mainspring.kernel.metadata import metadata
 
@@ -55,3 +55,5 @@ aliases = Table(
     Column("since_us", BigInteger, nullable=False),
     Column("ledger_seq", Integer, nullable=False),
 )
+
+Index("ix_aliases_model_alias", aliases.c.model, aliases.c.alias, aliases.c.id)

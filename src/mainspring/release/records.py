@@ -47,9 +47,20 @@ class Records:
         units = units_from(row.units) if row.units else no_units()
         return Gathered(msgspec.json.decode(row.body, type=Books), units)
 
-    def list(self, model_id: str | None, running: bool | None) -> builtins.list[Record]:
-        """Return releases, oldest first; of one model, running or over, if asked."""
+    def list(
+        self,
+        model_id: str | None,
+        running: bool | None,
+        *,
+        status: str | None = None,
+        newest: int | None = None,
+    ) -> builtins.list[Record]:
+        """Return releases, oldest first: of one model, running or over, of one status, the newest few, if asked."""
         query = select(releases.c.body)
+        if status is not None:
+            query = query.where(releases.c.status == status)
+        if newest is not None:
+            query = query.order_by(releases.c.started_us.desc(), releases.c.id).limit(newest)
         if model_id is not None:
             query = query.where(releases.c.model == model_id)
         if running is not None:

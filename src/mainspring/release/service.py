@@ -52,6 +52,7 @@ KINDS = {
     "rebase": "release.rebased", "drop": "release.dropped", "reweigh": "release.reweighed",
     "approve": "release.approved", "change": "release.changed",
 }  # fmt: skip
+_SHADOWS = 200  # how many of the newest releases are asked what a recipe's shadow has shown
 
 
 class ReleaseService:
@@ -211,9 +212,19 @@ class ReleaseService:
         record, _ = self._records.load(release_id)
         return shown(record, self._records.history(release_id))
 
-    def list(self, model_id: str | None = None, running: bool | None = None) -> builtins.list[Release]:
-        """Return releases without their history, oldest first; of one model, running or over, if asked."""
-        return [shown(record) for record in self._records.list(model_id, running)]
+    def list(
+        self,
+        model_id: str | None = None,
+        running: bool | None = None,
+        *,
+        status: str | None = None,
+        newest: int | None = None,
+    ) -> builtins.list[Release]:
+        """Return releases without their history, oldest first.
+
+        Of one model, running or over, of one status, or the newest few alone, if asked.
+        """
+        return [shown(record) for record in self._records.list(model_id, running, status=status, newest=newest)]
 
     def running(self, model_id: str) -> builtins.list[Release]:
         """Return the releases of a model that are not over, held ones too, oldest first."""
@@ -344,7 +355,9 @@ class ReleaseService:
 
     def _known_variance(self, model_id: str, bound: float, recipe: str) -> float | None:
         """Return the variance that the last shadow of the same recipe has shown."""
-        for record in reversed([one for one in self._records.list(model_id, None) if one.recipe == recipe]):
+        for record in reversed(
+            [one for one in self._records.list(model_id, None, newest=_SHADOWS) if one.recipe == recipe]
+        ):
             gate = record.terms.gate("quality")
             stream = self._records.books(record.id).books.streams.get("quality")
             usable = gate is not None and gate.estimator == "paired" and gate.bound == bound

@@ -27,12 +27,11 @@ def find_model(platform: Platform, text: str) -> Any:
 
 def find_version(platform: Platform, model: Any, text: str) -> Any:
     """Return a version by number (``3`` or ``v3``), alias (``champion``), id or the start of its digest."""
-    versions = platform.registry.versions(model.id)
     number = text.removeprefix("v")
-    if number.isdecimal():
-        found = [version for version in versions if version.number == int(number)]
-    else:
-        found = [v for v in versions if v.id == text or (len(text) >= 8 and v.digest.startswith(text))]
+    if number.isdecimal() and (numbered := _numbered(platform, model, int(number))) is not None:
+        return numbered
+    versions = platform.registry.versions(model.id)
+    found = [v for v in versions if v.id == text or (len(text) >= 8 and v.digest.startswith(text))]
     if found:
         return found[0]
     pointed = None if number.isdecimal() else platform.registry.alias(model.id, text)
@@ -44,6 +43,13 @@ def find_version(platform: Platform, model: Any, text: str) -> Any:
         value=text,
         remedy=_versions_hint(model.name, [version.number for version in versions]),
     )
+
+
+def _numbered(platform: Platform, model: Any, number: int) -> Any:
+    try:
+        return platform.registry.by_number(model.id, number)
+    except NotFound:
+        return None
 
 
 def _versions_hint(name: str, numbers: list[int]) -> str:

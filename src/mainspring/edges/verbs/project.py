@@ -49,7 +49,7 @@ def _model_line(platform: Platform, model: Any) -> dict[str, Any]:
         "model": model.name,
         "task": model.spec.task if model.spec else None,
         "champion": champion.number if champion else None,
-        "versions": len(platform.registry.versions(model.id)),
+        "versions": platform.registry.count_versions(model.id),
         "releases": len(platform.releases.running(model.id)),
         "id": model.id,
     }

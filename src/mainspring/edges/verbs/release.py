@@ -75,6 +75,7 @@ class ListReleases(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     model: Annotated[str | None, Meta(description="a model, as name or project/name; all if not said")] = None
     running: Annotated[bool, Meta(description="only those that run")] = False
+    limit: Annotated[int, Meta(description="how many, the newest ones", ge=1, le=10_000)] = 100
 
 
 class OneRelease(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,7 +166,7 @@ def holdout(platform: Platform, asked: HeldOut, by: str) -> Any:
 
 def list_releases(platform: Platform, asked: ListReleases, by: str) -> Any:
     model = find_model(platform, asked.model).id if asked.model else None
-    return platform.releases.list(model, running=True if asked.running else None)
+    return platform.releases.list(model, running=True if asked.running else None, newest=asked.limit)
 
 
 def show(platform: Platform, asked: OneRelease, by: str) -> Any:
@@ -194,9 +195,7 @@ def _latest(platform: Platform, text: str, *, status: str | None = None) -> Any:
     if text.startswith("rel_"):
         return platform.releases.get(text)
     model = find_model(platform, text)
-    found = platform.releases.running(model.id) or [
-        release for release in platform.releases.list(model.id) if status in (None, release.status)
-    ]
+    found = platform.releases.running(model.id) or platform.releases.list(model.id, status=status, newest=1)
     if found:
         return max(found, key=lambda release: release.started_us)
     return find_release(platform, text)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _LEDGER_LINES = 15
 _PAST_RELEASES = 4
+_MOST_RELEASES = 200
 _DAY_US = 86_400_000_000
 _GUARDS = {
     "shadow_failed": "failures in shadow",
@@ -118,11 +119,11 @@ def _reigns(platform: Platform, history: list[Any]) -> tuple[views.Reign, ...]:
 
 
 def _releases(platform: Platform, row: ModelRow, *, brief: bool) -> tuple[views.Release, ...]:
-    found = sorted(platform.releases.list(row.id), key=lambda release: -release.started_us)
-    running = [release for release in found if not release.over]
-    over = [release for release in found if release.over]
+    running = list(reversed(platform.releases.running(row.id)))
+    most = _PAST_RELEASES if brief else _MOST_RELEASES
+    over = list(reversed(platform.releases.list(row.id, False, newest=most)))
     detailed = [platform.releases.get(release.id) for release in running]
-    return tuple(_release(platform, release) for release in detailed + (over[:_PAST_RELEASES] if brief else over))
+    return tuple(_release(platform, release) for release in detailed + over)
 
 
 def _release(platform: Platform, release: Release, *, whole: bool = False) -> views.Release:
