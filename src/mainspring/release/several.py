@@ -15,7 +15,7 @@ from mainspring.release.shares import allocate, chances, seed_of
 from mainspring.release.state import Contender, Facts, State
 from mainspring.release.terms import QUALITY, Allocation, Terms
 
-MOVED = 0.001  # shares that move by less are left as they are
+MOVED = 0.01  # shares that move by less are left as they are: chances are drawn, and waver by so much
 
 Missing = list[tuple[str, str]]
 
@@ -102,13 +102,14 @@ def bandit(say: Say, terms: Terms, state: State, facts: Facts, now_us: int) -> D
     if state.acknowledged_us is None:
         missing = [("not_acknowledged", "the gateways have not taken it up yet")]
         return say("wait", "inconclusive", *missing[0], waiting=("not_acknowledged",), evidence=_leading(state, facts))
-    chance = chances(_earnings(state, facts), seed_of(facts.salt, now_us))
+    earned = _earnings(state, facts)
+    chance = chances(earned, seed_of(facts.salt, now_us))
     won = _winner(terms, state, facts, chance, now_us, least=rule.confidence)
     if won is not None and not missing_approval(terms, state):
         return _won(say, state, facts, won)
     shares = allocate(chance, rule)
     moved = float(np.abs(shares[1:] - np.array([one.share for one in state.contest])).max())
-    if now_us - state.shares_us >= rule.update_us and moved >= MOVED:
+    if now_us - state.shares_us >= rule.update_us and moved >= MOVED and any(one.n for one in earned):
         return _set(say, state, shares, "shares_moved", "shares follow what each version has earned", facts)
     waiting = [("not_proven", "no version is yet proven to earn more than the champion")]
     waiting += missing_approval(terms, state)
