@@ -31,12 +31,13 @@ class LoopThread(threading.Thread):
         self._platform = platform
         self._over = threading.Event()
         self._trouble = ""
+        self._disabled: set[str] = set()
 
     def run(self) -> None:
         turn = 0
         while not self._over.wait(_INGEST_EVERY_S):
             try:
-                if turn % round(_STEP_EVERY_S / _INGEST_EVERY_S) == 0:
+                if turn % round(_STEP_EVERY_S / _INGEST_EVERY_S) == 0 or self._taken_out():
                     self._platform.loop.step(wait=False)
                 else:
                     self._platform.loop.ingest()
@@ -44,6 +45,12 @@ class LoopThread(threading.Thread):
             except Exception as error:
                 self._tell(error)
             turn += 1
+
+    def _taken_out(self) -> bool:
+        """Tell whether a gateway has just taken a version out by itself: all the others must follow at once."""
+        disabled = set(self._platform.acknowledged().disabled)
+        fresh, self._disabled = disabled - self._disabled, disabled
+        return bool(fresh)
 
     def _tell(self, error: Exception) -> None:
         """Log an error once, not ten times a second while it lasts."""

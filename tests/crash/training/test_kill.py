@@ -92,7 +92,7 @@ def test_control_killed_while_taking_a_version_leaves_one_or_none_and_can_go_on(
         assert [version.number for version in platform.registry.versions(model.id)] == [1]
         assert [run.status for run in platform.training.runs(model.id)] == ["done"]
         with platform.store.read() as connection:
-            assert verify_chain(connection).verified
+            assert verify_chain(connection, home.ledger_key()).verified
     if moment != "store.after_commit":  # then the second run needed no worker, and the next one sweeps
         assert not any(home.staging.iterdir())
 
