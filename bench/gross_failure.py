@@ -162,7 +162,7 @@ def main() -> int:
     after = [one for one in ended.callers.answers if one.at_s > ended.broke_s]
     last = max((one.at_s for one in after if one.version == 2), default=ended.broke_s)
     print(f"callers      {len(ended.callers.answers)} asked, {len(failed)} met a failure")
-    print(f"the worker   {ended.fell_back} answers fell back, the last by the challenger {last - ended.broke_s:.2f} s later")
+    print(f"the worker   {ended.fell_back} answers fell back; it answered last {last - ended.broke_s:.2f} s later")
     print(f"control      over {ended.told_s - ended.broke_s:.2f} s after it broke (aim: 2)")
     print(f"why          {ended.release['decision']['sentence']}")
     held = not failed and 1 <= ended.fell_back <= 30 and not ended.routed
