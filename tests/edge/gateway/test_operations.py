@@ -163,14 +163,27 @@ def test_one_scrape_tells_of_all_workers_of_a_port(site: Any) -> None:
         site.ready(worker=f"gateway-{worker}")
     for _ in range(40):
         assert site.predict(ROW)[0] == 200
-    site.wait(lambda: value(scrape(site)[1], "mainspring_answers_total", route="predict", status="200") == 40)
-    workers = {dict(labels)["worker"] for _, labels in scrape(site)[1]}
-    assert workers == {"gateway-0", "gateway-1"}
+
+    def told() -> bool:
+        series = scrape(site)[1]
+        workers = {dict(labels)["worker"] for _, labels in series}
+        answers = value(series, "mainspring_answers_total", route="predict", status="200")
+        return workers == {"gateway-0", "gateway-1"} and answers == 40
+
+    site.wait(told)
+
+
+def answers(site: Any) -> bool:
+    try:
+        return bool(site.ask("/live")[0] == 200)
+    except OSError:
+        return False  # it does not listen yet
 
 
 def test_ready_tells_the_truth_and_control_away_is_no_reason(site: Any) -> None:
     one = champion(site)
     site.gateway(MAINSPRING_LIMITS_STALE_ROUTING_S="0.5", MAINSPRING_LIMITS_DRAIN_NOTICE_S="5")
+    site.wait(lambda: answers(site))
     assert site.ask("/ready")[:2] == (503, {"ready": False, "generation": 0, "why": "no routing is loaded yet"})
     assert site.ask("/live")[0] == 200
     site.publish(routing(1, model_route(one), [one]))
