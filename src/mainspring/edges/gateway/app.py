@@ -72,6 +72,7 @@ class Gateway:
         self.guard = Guard(clock, closed=closed)
         self.bodies = Bodies(limits)
         self.turns = Turns(limits.queue, limits.queue_s)
+        self._easy = min(EASY, limits.requests)
         self.counters = Counters()
         self.shared = Shared(home.run, worker)
         self.in_flight = 0
@@ -197,7 +198,7 @@ class Gateway:
         Who sends slowly, or hangs up on the way, holds none; who hangs up later frees none before the work has ended.
         """
         body = await self.bodies.read(scope, proto)
-        if self.in_flight > EASY:
+        if self.in_flight > self._easy:
             if self.in_flight - self.bodies.reading > self.limits.requests:
                 raise self._too_many()
             turn = self.turns.take()
