@@ -17,6 +17,7 @@ _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 5.0
 _STEADY_S = 10.0  # a process that lived this long starts again at once
 READY_S = 60.0
+_DATABASE = ("MAINSPRING_STORE", "PGPASSWORD", "PGPASSFILE")
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
 
 
@@ -101,6 +102,11 @@ def child_environment() -> dict[str, str]:
     # Polars keeps pages that it no longer needs for good, unless its allocator is told to give them back.
     environment.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:500")
     return environment
+
+
+def without_database(environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a process that needs no database: what lets one in stays with control."""
+    return {name: value for name, value in environment.items() if name not in _DATABASE}
 
 
 def await_ready(process: Process, ready: Path, *, limit_s: float = READY_S) -> None:

@@ -17,7 +17,7 @@ from types import FrameType
 from mainspring.adapters.home import Home, create_home
 from mainspring.adapters.settings import read_settings
 from mainspring.edges.network import closed, encryption
-from mainspring.edges.processes import READY_S, Process, await_ready, child_environment
+from mainspring.edges.processes import READY_S, Process, await_ready, child_environment, without_database
 from mainspring.kernel.errors import Conflict, InvalidInput
 
 _WATCH_EVERY_S = 0.1
@@ -58,7 +58,8 @@ class Supervisor:
             "control", "mainspring.edges.control", [*at, "--host", control_host, "--port", str(control_port), *waits],
             folder, environment,
         )  # fmt: skip
-        self.models = Process("models", "mainspring.edges.gateway.models", at, folder, environment)
+        without = without_database(environment)
+        self.models = Process("models", "mainspring.edges.gateway.models", at, folder, without)
         gateway = [*at, "--host", host, "--port", str(port), "--workers", str(workers)]
         self.gateways = [
             Process(
@@ -66,7 +67,7 @@ class Supervisor:
                 "mainspring.edges.gateway",
                 [*gateway, "--worker", str(number)],
                 folder,
-                environment,
+                without,
             )
             for number in range(1, workers + 1)
         ]
