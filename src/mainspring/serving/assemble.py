@@ -7,11 +7,13 @@ from operator import itemgetter
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from mainspring.features.ports import FeatureRow
 from mainspring.features.spec import ViewSpec
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.schema import Column, Signature
+from mainspring.serving.columnar import ColumnRows
 from mainspring.serving.ports import Row
 
 Looked = FeatureRow
@@ -39,6 +41,8 @@ class Assembly:
                 wanted.append(places[column.name])
             else:
                 raise InvalidInput("no request column and no view gives this input", field=column.name, value=feature)
+        self._wanted = wanted
+        self._width = len(columns)
         self._pick = _picker(wanted)
 
     def row(self, asked: Row, looked: Sequence[Looked]) -> Row:
@@ -46,6 +50,31 @@ class Assembly:
         for seen in looked:
             asked += seen.values
         return self._pick(asked)
+
+    def columns(self, asked: ColumnRows, looked: Sequence[Sequence[Looked]]) -> list[Any]:
+        """Return the inputs of rows that are held as columns; ``looked`` is what was looked up for each row."""
+        features = _spread(looked) if looked[0] else []
+        return [
+            asked.columns[place] if place < self._width else features[place - self._width] for place in self._wanted
+        ]
+
+
+def _spread(looked: Sequence[Sequence[Looked]]) -> list[Any]:
+    """Return the features as columns; rows that share what was looked up are counted out once."""
+    columns: list[Any] = []
+    for seen in zip(*looked, strict=True):
+        _, first, inverse = np.unique(
+            np.fromiter(map(id, seen), np.int64, len(seen)), return_index=True, return_inverse=True
+        )
+        distinct = [seen[place].values for place in first.tolist()]
+        columns += [_repeated(values, inverse) for values in zip(*distinct, strict=True)]
+    return columns
+
+
+def _repeated(values: tuple[Any, ...], inverse: Any) -> Any:
+    if any(isinstance(value, str) for value in values):
+        return [values[at] for at in inverse.tolist()]
+    return np.array(values, dtype=np.float64)[inverse]
 
 
 def _picker(places: Sequence[int]) -> Callable[[Row], Row]:

@@ -7,14 +7,14 @@ alone: where it holds a packing, the packed one; so a replay runs what serving r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
 
 from mainspring.kernel.errors import Damaged, InvalidInput
 from mainspring.kernel.schema import Signature
-from mainspring.serving.ports import Row
+from mainspring.serving.ports import Columns, Row
 
 FORMAT = 1
 GRAPH = "packed.onnx"
@@ -61,8 +61,8 @@ class Filler:
     >>> filler = Filler(packing, Signature("binary", (Column("carrier", "str"), Column("n", "float"))))
     >>> filler.row(("AA", 2.5)), filler.row((None, None))
     ([2.5, 1.0], [None, -1.0])
-    >>> filler.columns([("AA", 2.5), ("UA", 3.5)])
-    [(2.5, 3.5), [1.0, -1.0]]
+    >>> filler.columns([["AA", "UA"], [2.5, 3.5]])
+    [[2.5, 3.5], [1.0, -1.0]]
     """
 
     __slots__ = ("_order", "_texts")
@@ -90,10 +90,9 @@ class Filler:
             values[at] = code(values[at], otherwise)
         return values
 
-    def columns(self, rows: Sequence[Row]) -> list[Sequence[Any]]:
-        """Return the columns of the tensor for many rows."""
-        given = list(zip(*rows, strict=True))
-        columns: list[Sequence[Any]] = [given[place] for place in self._order]
+    def columns(self, given: Columns) -> list[Any]:
+        """Return the columns of the tensor for columns of the inputs."""
+        columns: list[Any] = [given[place] for place in self._order]
         for at, code, otherwise in self._texts:
             columns[at] = [code(text, otherwise) for text in columns[at]]
         return columns

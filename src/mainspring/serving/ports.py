@@ -17,9 +17,17 @@ class Runtime(Protocol):
         ...
 
 
+Columns = Sequence[Any]
+"""One array or list of values for each input, in the order of the signature; NaN and None are missing."""
+
+
 class GraphRuntime(Runtime, Protocol):
     """A runtime without user code, which a gateway may hold. Satisfied by ONNX Runtime."""
 
     def one(self, row: Row) -> float:
         """Return the number for one row; for the one thread that owns this runtime alone."""
+        ...
+
+    def run_columns(self, columns: Columns, count: int) -> list[float]:
+        """Return one number a row, as ``run`` does, for rows that are held as columns."""
         ...

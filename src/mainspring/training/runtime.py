@@ -66,7 +66,7 @@ class PackedScorer(OnnxScorer):
         self._names = [column.name for column in signature.inputs]
 
     def feed(self, inputs: pl.DataFrame) -> dict[str, Any]:
-        columns = self._filler.columns(inputs.select(self._names).rows())
+        columns = self._filler.columns([column.to_list() for column in inputs.select(self._names)])
         kind = np.float32 if self._packing.kind == "float" else np.float64
         return {self._packing.input: np.ascontiguousarray(np.array(columns, dtype=kind).T)}
 

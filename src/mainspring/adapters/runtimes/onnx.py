@@ -16,7 +16,7 @@ import onnxruntime
 from mainspring.kernel.errors import Damaged, InvalidInput
 from mainspring.kernel.schema import Signature
 from mainspring.serving.packing import Filler, Packing
-from mainspring.serving.ports import Row
+from mainspring.serving.ports import Columns, Row
 
 Array = np.typing.NDArray[Any]
 _TYPES: dict[str, Any] = {
@@ -51,7 +51,7 @@ class OnnxRuntime:
             self._feed = _Tensor(packing.input, kind, len(packing.columns), filler.row, filler.columns)
         elif _takes_one_tensor(inputs, signature):
             kind = _TYPES.get(inputs[0].type, np.float32)
-            self._feed = _Tensor(inputs[0].name, kind, len(signature.inputs), list, _transposed)
+            self._feed = _Tensor(inputs[0].name, kind, len(signature.inputs), list, list)
         else:
             self._feed = _Columns(inputs, signature)
 
@@ -59,6 +59,11 @@ class OnnxRuntime:
         answer = self._run(self._output, self._feed.many(rows), None)[0]
         last = answer.reshape(len(rows), -1)[:, -1]
         values: list[float] = last.tolist()
+        return values
+
+    def run_columns(self, columns: Columns, count: int) -> list[float]:
+        answer = self._run(self._output, self._feed.columns(columns), None)[0]
+        values: list[float] = answer.reshape(count, -1)[:, -1].tolist()
         return values
 
     def one(self, row: Row) -> float:
@@ -70,11 +75,7 @@ class OnnxRuntime:
 _KINDS: dict[str, Any] = {"float": np.float32, "double": np.float64}
 
 
-_ByColumn = Callable[[Sequence[Row]], list[Sequence[Any]]]
-
-
-def _transposed(rows: Sequence[Row]) -> list[Sequence[Any]]:
-    return list(zip(*rows, strict=True))
+_ByColumn = Callable[[Columns], list[Any]]
 
 
 def _takes_one_tensor(inputs: Sequence[Any], signature: Signature) -> bool:
@@ -89,7 +90,7 @@ class _Tensor:
         self._name = name
         self._kind = kind
         self._fill = fill
-        self._columns = columns
+        self._fill_columns = columns
         self._block = _Block(kind, count)
         self._fed = {name: self._block.array.reshape(1, count)}
 
@@ -98,7 +99,10 @@ class _Tensor:
         return self._fed
 
     def many(self, rows: Sequence[Row]) -> dict[str, Array]:
-        return {self._name: np.ascontiguousarray(np.array(self._columns(rows), dtype=self._kind).T)}
+        return self.columns(list(zip(*rows, strict=True)))
+
+    def columns(self, columns: Columns) -> dict[str, Array]:
+        return {self._name: np.ascontiguousarray(np.array(self._fill_columns(columns), dtype=self._kind).T)}
 
 
 class _Columns:
@@ -138,7 +142,9 @@ class _Columns:
         return self._fed
 
     def many(self, rows: Sequence[Row]) -> dict[str, Array]:
-        columns = list(zip(*rows, strict=True))
+        return self.columns(list(zip(*rows, strict=True)))
+
+    def columns(self, columns: Columns) -> dict[str, Array]:
         fed: dict[str, Array] = {}
         for kind, tall, names, wanted in self._plan:
             chosen = [columns[place] for place in wanted]

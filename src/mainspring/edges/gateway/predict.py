@@ -29,6 +29,7 @@ from mainspring.kernel.errors import Unavailable, unknown
 from mainspring.log.records import Assignment, Request, Role, Scored, Status
 from mainspring.log.spool import SpoolWriter
 from mainspring.serving.assemble import Looked
+from mainspring.serving.columnar import ColumnRows, column_of
 from mainspring.serving.decode import Malformed
 from mainspring.serving.draw import HELD_OUT, Drawn, assign, probabilities
 from mainspring.serving.ports import Row
@@ -268,7 +269,9 @@ def _names(id: str, count: int) -> tuple[str, ...]:
 
 
 def _texts(rows: Sequence[Row], place: int) -> tuple[str, ...]:
-    return tuple([_text(row[place]) for row in rows])
+    if len(rows) == 1:
+        return (_text(rows[0][place]),)
+    return tuple(map(_text, column_of(rows, place)))
 
 
 def _text(value: Any) -> str:
@@ -411,6 +414,9 @@ def run_here(engine: Local, arm: Arm, asked: Asked, places: Sequence[int], budge
         if len(places) == 1:
             place = places[0]
             values = [engine.runtime.one(arm.row(rows[place], looked[place]))]
+        elif isinstance(rows, ColumnRows):
+            seen = looked if len(places) == len(rows) else [looked[place] for place in places]
+            values = engine.runtime.run_columns(arm.columns(rows.take(places), seen), len(places))
         else:
             values = engine.runtime.run([arm.row(rows[place], looked[place]) for place in places])
     except Exception as error:  # a graph may raise anything; the caller's answer comes from elsewhere
@@ -469,7 +475,7 @@ def _record(
         asked.generation,
         tuple(places),
         tuple(values),
-        arm.features([looked[place] for place in places]),
+        arm.features(looked if len(places) == len(looked) else [looked[place] for place in places]),
         latency_us,
         asked.decision_us,
         fault,

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from mainspring.adapters.runtimes.frames import socket_path
 from mainspring.adapters.runtimes.launching import broken_file
@@ -22,6 +22,7 @@ from mainspring.features.ports import FeatureRow, Latest
 from mainspring.kernel.errors import InvalidInput, Unavailable, unknown
 from mainspring.kernel.schema import Column
 from mainspring.serving.assemble import Assembly, Looked, features_json
+from mainspring.serving.columnar import ColumnRows, column_of
 from mainspring.serving.decode import RowDecoder
 from mainspring.serving.ports import GraphRuntime, Row
 from mainspring.serving.routing import ModelRoute, ReleaseRoute, Routing, SourceRoute, VersionRoute, ViewRoute
@@ -101,6 +102,11 @@ class Sight:
         """Return what the version sees of one row."""
         return self._assembly.row(asked, looked if self._pick is None else [looked[place] for place in self._pick])
 
+    def columns(self, asked: ColumnRows, looked: Sequence[Sequence[Looked]]) -> list[Any]:
+        """Return what the version sees of rows that are held as columns."""
+        pick = self._pick
+        return self._assembly.columns(asked, looked if pick is None else [[row[at] for at in pick] for row in looked])
+
     def features(self, looked: Sequence[Sequence[Looked]]) -> bytes:
         """Return what is logged of the features that the version saw."""
         pick = self._pick
@@ -144,7 +150,7 @@ class View:
         if len(rows) == 1:
             row = rows[0]
             return self._fed(latest.get(self.digest, (encode_key([row[place] for place in key]),), at_us))
-        keys = [tuple([row[place] for place in key]) for row in rows]
+        keys = list(zip(*[column_of(rows, place) for place in key], strict=True))
         distinct = dict.fromkeys(keys)  # a list asks for the same few keys again and again
         found = self._fed(latest.get(self.digest, [encode_key(one) for one in distinct], at_us))
         known = dict(zip(distinct, found, strict=True))

@@ -97,6 +97,8 @@ def test_the_gateway_does_as_the_document_says(
             return  # what is not JSON has tests of its own
         if mode is GenerationMode.POSITIVE:
             without_moments(case)
+        elif str((case.headers or {}).get("x-mainspring-deadline-ms", "")).isdigit():
+            case.headers.pop("x-mainspring-deadline-ms")
         case.body = whole(case.body)
         response = case.call(base_url=f"http://127.0.0.1:{served.port}")
         case.validate_response(response, checks=[*CONFORM, agreed])
