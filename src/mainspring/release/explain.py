@@ -53,16 +53,23 @@ def _asked(release: Release) -> Iterator[str]:
 
 def _agreed(release: Release) -> Iterator[str]:
     terms = release.terms
-    if type(release.policy).__name__ == "Immediate":
-        yield "The policy asks for no evidence."
+    yield from _approval(release)
+    if not terms.judged:
+        yield _unjudged(release)
         return
+    if release.contenders:
+        numbers = ", ".join(str(one.number) for one in release.contenders)
+        yield f"Versions {numbers} were compared with it at once, and share the error."
     gate = terms.gate(QUALITY)
     metric = terms.loss.metric.replace("_", " ")
-    needed = (
-        f"It is of the same recipe, so it had to be proven not worse by {terms.margin:g} in {metric}"
-        if terms.kind == "refresh"
-        else f"It is of another recipe, so it had to be proven better in {metric}"
-    )
+    if terms.loss.metric == "reward":
+        needed = "It had to be proven to earn " + (
+            f"not less by {terms.margin:g}" if terms.kind == "refresh" else "more"
+        )
+    elif terms.kind == "refresh":
+        needed = f"It is of the same recipe, so it had to be proven not worse by {terms.margin:g} in {metric}"
+    else:
+        needed = f"It is of another recipe, so it had to be proven better in {metric}"
     error = "" if gate is None else f", erring in at most {gate.alpha_promote:.3g} of cases however often one looks"
     yield f"{needed}{error}; {_ESTIMATORS[terms.estimator]}."
     if gate is not None and gate.stop_margin is not None:
@@ -75,7 +82,36 @@ def _agreed(release: Release) -> Iterator[str]:
     yield f"{_path(terms)} The time agreed was {_span(terms.deadline_us)}."
 
 
+def _approval(release: Release) -> Iterator[str]:
+    asked = release.terms.approval
+    if asked is None:
+        return
+    whose = f"somebody who is {asked.role}" if asked.role else "a person"
+    if release.approved is None:
+        yield f"It needs the approval of {whose}, which it does not have yet."
+    else:
+        given = release.approved
+        yield f"It needed the approval of {whose}: {given.by} gave it on {_moment(given.at_us)} ({given.reason})."
+
+
+def _unjudged(release: Release) -> str:
+    if release.terms.strategy == "immediate":
+        return "The policy asks for no evidence."
+    return (
+        f"It answers everything after one switch, and the version before it is kept warm for "
+        f"{_span(release.terms.hold_us)}, to which gross failure, a guard or a word gives everything back."
+    )
+
+
 def _path(terms: Terms) -> str:
+    if terms.allocation is not None:
+        rule = terms.allocation
+        return (
+            f"Shares follow what each version has earned, every {_span(rule.update_us)} by "
+            f"{rule.algorithm.replace('_', '-')}, none below {rule.floor:.3g}."
+        )
+    if terms.strategy == "ab_test":
+        return f"It answers a share of {terms.steps[0]:.3g} of units until the test is over."
     if not terms.steps:
         return f"It scored in shadow for at most {_span(terms.shadow_us)}."
     shares = ", ".join(f"{step:.3g}" for step in terms.steps)

@@ -364,3 +364,22 @@ def test_a_running_policy_is_changed_for_the_slower_and_the_ledger_says_so(world
     assert entry.numbers["policy_digest_before"] == policy_digest(policy)
     with pytest.raises(Conflict, match="margin: what evidence is judged by was agreed"):
         world.releases.change(release.id, msgspec.structs.replace(slower, margin=0.2), by="bob", reason="easier")
+
+
+def test_a_release_of_every_strategy_is_told_as_a_person_would(world, model) -> None:
+    from mainspring.release.explain import explain
+
+    said = []
+    _, first = started(world, BlueGreen(approval=Approval(role="")), model(0.35), model(0.3))
+    world.releases.approve(first.id, by="bob", reason="seen")
+    said.append(" ".join(explain(world.releases.get(first.id))))
+    for policy in (ABTest(), Bandit(algorithm="top_two"), ChampionChallenger()):
+        version = world.version(model(0.3))
+        release = world.releases.start(world.model, version.id, policy, by="ann", reason="go")
+        said.append(" ".join(explain(world.releases.get(release.id))))
+    assert "It needed the approval of a person: bob gave it on" in said[0]
+    assert "the version before it is kept warm for 1d" in said[0]
+    assert "had to be proven to earn more" in said[1]
+    assert "It answers a share of 0.5 of units until the test is over" in said[1]
+    assert "every 1h by top-two, none below 0.05" in said[2]
+    assert "Versions 5 were compared with it at once" in said[3]

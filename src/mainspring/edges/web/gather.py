@@ -128,7 +128,6 @@ def _releases(platform: Platform, row: ModelRow, *, brief: bool) -> tuple[views.
 
 def _release(platform: Platform, release: Release, *, whole: bool = False) -> views.Release:
     row = platform.registry.model(None, release.model)
-    steps = [share(step) for step in release.terms.steps]
     shown = [one for one in release.evidence if whole or one.role == "metric" or one.stops]
     return views.Release(
         id=release.id,
@@ -142,7 +141,7 @@ def _release(platform: Platform, release: Release, *, whole: bool = False) -> vi
         running=not release.over,
         since_us=release.started_us,
         deadline_us=None if release.over else release.deadline_us,
-        steps=_steps(["shadow", *steps, "champion"], release),
+        steps=_steps(_way(release), release),
         evidence=tuple(_evidence(one, release, _waiting(platform, release, one)) for one in shown),
         decisions=tuple(_decision(one) for one in release.history),
         policy=msgspec.to_builtins(release.policy),
@@ -173,6 +172,17 @@ def _told(platform: Platform, release: Release) -> tuple[str, ...]:
     with platform.store.read() as connection:
         about = entries(connection, subject=release.id)
     return tuple(explain(release, about))
+
+
+def _way(release: Release) -> list[str]:
+    """Return the stages that a release of its strategy goes through."""
+    match release.terms.strategy:
+        case "blue_green":
+            return ["warm", "kept", "champion"]
+        case "bandit":
+            return ["shadow", "bandit", "champion"]
+        case _:
+            return ["shadow", *(share(step) for step in release.terms.steps), "champion"]
 
 
 def _steps(labels: list[str], release: Release) -> tuple[views.Step, ...]:
