@@ -23,7 +23,8 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step of a release with its reason and numbers: what is stored, shown and tested.
 
     ``stage``, ``step``, ``share`` and ``contenders`` are those after it. ``waiting`` names what is still missing,
-    ``immature`` counts rows that are too young to count. ``generations`` are the first whose evidence counts and the
+    ``immature`` counts rows that are too young to count; ``counted_us`` is how far rows, pairs, drawn units and the
+    labels of those had been counted. ``generations`` are the first whose evidence counts and the
     one that took the present stage up. ``winner`` is the challenger that goes on, where there were several.
     """
 
@@ -47,6 +48,7 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     generations: tuple[int | None, int | None] = (None, None)
     contenders: tuple[Contender, ...] = ()
     winner: str = ""
+    counted_us: tuple[int, ...] = ()
 
     def numbers(self) -> dict[str, Any]:
         """Return what the ledger keeps beside the reason."""
@@ -100,6 +102,7 @@ class Say:
             terms_digest=self._terms.digest(),
             policy_digest=self._terms.policy_digest,
             immature=evidence.immature if evidence is not None else 0,
+            counted_us=evidence.counted_us if evidence is not None else (),
             generations=(state.generation, state.stage_generation),
             contenders=state.contenders if contenders is None else contenders,
             winner=winner,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -75,6 +76,20 @@ def gather(log: PredictionLog, record: Record, before: Gathered, now_us: int) ->
     if record.state.draws and record.state.stage != "kept":  # there everybody meets the challenger
         return _drawn(log, record, books, before.units, now_us)
     return Gathered(books, before.units)
+
+
+def gather_until(log: PredictionLog, record: Record, books: Books, counted_us: Sequence[int]) -> Books:
+    """Return the books counted in one go up to given moments of rows, pairs, drawn units: as a decision had them."""
+    terms = record.terms
+    rows_us, pairs_us, drawn_us, _ = counted_us
+    if rows_us > books.rows_us:
+        books = _rows(log, record, books, rows_us + INGEST_LAG_US)
+    if pairs_us > books.pairs_us:
+        books = _pairs(log, record, books, pairs_us + INGEST_LAG_US + terms.horizon_us)
+    if drawn_us > books.drawn_us and record.state.draws and record.state.stage != "kept":
+        now_us = drawn_us + INGEST_LAG_US + terms.window_us
+        return _drawn(log, record, books, no_units(), now_us).books
+    return books
 
 
 def _several(log: PredictionLog, record: Record, before: Gathered, now_us: int) -> Gathered:

@@ -37,6 +37,7 @@ from mainspring.release.gather import Gathered, gather, no_units
 from mainspring.release.outlook import Past, Setting, amended, forecast, look_back, terms_of, window_of
 from mainspring.release.policy import Bandit, ChampionChallenger, Immediate, Policy, Shadow, decode_policy
 from mainspring.release.policy.change import change
+from mainspring.release.recompute import Recomputed, recompute
 from mainspring.release.records import Records
 from mainspring.release.release import Record, Release, shown
 from mainspring.release.reports import ReleaseReports
@@ -225,6 +226,10 @@ class ReleaseService:
         Of one model, running or over, of one status, or the newest few alone, if asked.
         """
         return [shown(record) for record in self._records.list(model_id, running, status=status, newest=newest)]
+
+    def recompute(self, release_id: str) -> builtins.list[Recomputed]:
+        """Work the evidence of each stored decision out again from the log, and compare."""
+        return recompute(self._log, self._records.load(release_id)[0], self._records.history(release_id))
 
     def running(self, model_id: str) -> builtins.list[Release]:
         """Return the releases of a model that are not over, held ones too, oldest first."""

@@ -201,6 +201,10 @@ def _latest(platform: Platform, text: str, *, status: str | None = None) -> Any:
     return find_release(platform, text)
 
 
+def recompute(platform: Platform, asked: OneRelease, by: str) -> Any:
+    return platform.releases.recompute(_latest(platform, asked.release).id)
+
+
 def explain_release(platform: Platform, asked: OneRelease, by: str) -> Any:
     from mainspring.ledger.queries import entries
     from mainspring.release.explain import explain
@@ -291,6 +295,16 @@ VERBS = (
         call=show,
         positional=("release",),
         columns=_ONE,
+    ),
+    Verb(
+        name="release recompute",
+        group="Release",
+        summary="Work each decision's evidence out again from the log, and say what differs",
+        arguments=OneRelease,
+        call=recompute,
+        positional=("release",),
+        columns=("at_us", "kind", "reason", "equal", "difference"),
+        long_running=True,
     ),
     Verb(
         name="release explain",

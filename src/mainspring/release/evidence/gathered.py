@@ -64,6 +64,8 @@ class Books(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """At least one comparison over at least one unit, all of it finite: what a promotion must be given.
 
+    ``counted_us`` is how far rows, pairs, drawn units and the labels of those had been counted.
+
     >>> Evidence(measured=(), units=0)
     Traceback (most recent call last):
     mainspring.kernel.errors.InvalidInput: evidence: cannot be made from nothing
@@ -75,6 +77,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labelled_share: float = 1.0
     newest_label_us: int | None = None
     immature: int = 0
+    counted_us: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.measured or self.units < 1:
@@ -108,6 +111,7 @@ def evidence(books: Books, gates: tuple[Gate, ...], alpha_ratio: float, *, inter
         labelled_share=books.labelled_rows / books.champion_rows if books.champion_rows else 1.0,
         newest_label_us=books.newest_label_us,
         immature=max(books.seen_rows - books.champion_rows, 0),
+        counted_us=(books.rows_us, books.pairs_us, books.drawn_us, books.drawn_labels_us),
     )
 
 
