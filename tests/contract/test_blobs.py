@@ -1,4 +1,8 @@
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -113,3 +117,33 @@ def test_one_prefix_belongs_to_one_home(bucket):
 def test_only_places_in_buckets_are_taken(url):
     with pytest.raises(InvalidInput, match="place in a bucket"):
         Bucket(url)
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Answers 503 twice, as a bucket that asks to slow down, and takes what is put the third time."""
+
+    asked: ClassVar[list[float]] = []
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.append(time.monotonic())
+        self.send_response(503 if len(self.asked) < 3 else 200)
+        self.send_header("ETag", '"e"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *words):
+        pass
+
+
+def test_a_server_that_is_busy_is_asked_again_after_a_while(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    (tmp_path / "file").write_bytes(b"a model")
+    with HTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        bucket = Bucket("s3://bucket/place", endpoint=f"http://127.0.0.1:{server.server_port}")
+        bucket.put("blobs/aa/aa", tmp_path / "file")
+        server.shutdown()
+    assert len(Busy.asked) == 3
+    assert Busy.asked[2] > Busy.asked[0]

@@ -109,3 +109,20 @@ def test_one_that_stands_by_takes_over_from_a_stopped_and_from_a_killed_control(
         assert verify_chain(connection, first_home.ledger_key()).verified
         reasons = [entry.reason for entry in entries(connection, kind="key.created")]
     assert reasons == ["before", "meanwhile", "after"]
+
+
+def test_a_whole_place_that_stands_by_ends_when_it_is_told_and_leaves_the_home_alone(places, postgres_url):
+    first_home, folder, start = places
+    first = start(first_home)
+    first.wait(first.answers)
+    second = join(folder, first_home, postgres_url)
+    words = ["--home", str(second.root), "--port", str(free_port()), "--control-port", str(free_port())]
+    command = [sys.executable, "-m", "mainspring.edges.cli", "up", *words, "--standby"]
+    waiting = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert "standing by" in waiting.stdout.readline()
+    log = second.run / "control.log"
+    first.wait(lambda: log.exists() and "in use by control" in log.read_text())
+    waiting.terminate()
+    waiting.communicate(timeout=PATIENCE_S)
+    assert waiting.returncode == 0
+    make_key(first, "still here")

@@ -21,6 +21,7 @@ import polars as pl
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home, HomeLock, create_home
 from mainspring.adapters.routing import RoutingFile
+from mainspring.adapters.settings import read_settings
 from mainspring.edges.cli.asking import ask
 from mainspring.edges.demo.play import ACTOR, Play, Played, load, peak_rss_mb
 from mainspring.edges.demo.report import Report, make_report
@@ -125,7 +126,7 @@ def _replay_one(platform: Any, model: str) -> dict[str, Any]:
 
 def _already_asked(home: Home, played: Played) -> list[str]:
     """Return the flights that the interrupted turn had asked about: they are in the log and not asked again."""
-    if not home.database.exists():
+    if not home.database.exists() and not read_settings(home.root)[0].store:
         return []
     with HomeLock(home.root, "mainspring demo"), closing(open_platform(home)) as platform:
         platform.loop.recover()
