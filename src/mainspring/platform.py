@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
 
 from mainspring.adapters.ciphers import cipher, home_secret
 from mainspring.adapters.disk import LocalDisk
@@ -21,11 +23,13 @@ from mainspring.adapters.runtimes.recompute import WorkerRecompute
 from mainspring.adapters.settings import Settings, read_settings
 from mainspring.adapters.sources import readers
 from mainspring.adapters.stores.opening import open_store
+from mainspring.adapters.tables.delta import DeltaPublication
 from mainspring.adapters.tables.shapes import StoredPersonalFields, StoredSourceShapes
 from mainspring.adapters.traces import traces_of
 from mainspring.checks.service import CheckService
 from mainspring.features.service import FeatureService
 from mainspring.kernel.duration import parse_duration
+from mainspring.kernel.errors import Refused
 from mainspring.ledger.queries import newest_head
 from mainspring.log.ingest import Ingest
 from mainspring.log.personal import Personal
@@ -108,6 +112,7 @@ class Platform:
         self.keys = Keys(store=self.store, clock=self.clock)
         self.environments = EnvironmentBuilder(folder=home.environments, blobs=self.blobs, jobs=self.jobs)
         self.publisher = self._publisher()
+        self.publication = self._publication()
         self.loop = self._loop()
 
     def _releases(self) -> ReleaseService:
@@ -137,6 +142,8 @@ class Platform:
             read_every_us=parse_duration(self.settings.read_sources_every) // timedelta(microseconds=1),
             retention=Retention(self.store, self.tables),
             erasure=self._erasure(),
+            publish_log=self.publication.publish if self.publication is not None else None,
+            publish_every_us=parse_duration(self.settings.publish_every) // timedelta(microseconds=1),
             keeping=Keeping(_span_us(self.settings.keep_predictions), _span_us(self.settings.park_outcomes)),
             watch_every_us=parse_duration(self.settings.watch_every) // timedelta(microseconds=1),
         )
@@ -158,8 +165,29 @@ class Platform:
             fields=StoredPersonalFields(self.store),
         )
 
+    def _publication(self) -> DeltaPublication | None:
+        """Return where the log is published, if it is."""
+        place = self.settings.publish.removeprefix("delta://")
+        if not self.settings.publish:
+            return None
+        if find_spec("deltalake") is None:
+            raise Refused("needs a package", field="publish", remedy='pip install "mainspring[delta]"')
+        root = Path(place) if place else self.home.root / "delta"
+        return DeltaPublication(root, store=self.store, tables=self.tables, disk=self.disk, clock=self.clock)
+
+    def _publish_erased(self) -> None:
+        if self.publication is not None:
+            self.publication.publish(at_once=True)
+
+    def _look(self, word: str) -> list[str]:
+        """Return the files of the home, and of what is published from it, in which a word stands."""
+        found = traces_of(self.home.root, word, without=(self.home.erasing.name,))
+        place = Path(self.settings.publish.removeprefix("delta://"))
+        if place.is_absolute() and not place.is_relative_to(self.home.root):
+            found += [str(place / name) for name in traces_of(place, word)]
+        return found
+
     def _erasure(self) -> Erasure:
-        root = self.home.root
         return Erasure(
             store=self.store,
             tables=self.tables,
@@ -170,8 +198,8 @@ class Platform:
             features=self.features,
             personal=self.personal,
             clock=self.clock,
-            look=lambda word: traces_of(root, word, without=(self.home.erasing.name,)),
-            publish=lambda: None,
+            look=self._look,
+            publish=self._publish_erased,
         )
 
     def _publisher(self) -> Publisher:

@@ -34,8 +34,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     only ``webhook_hosts`` are reached; private addresses and plain HTTP must be allowed on purpose. Monitors are looked
     at ``watch_every`` so often. Predictions and outcomes are kept for ``keep_predictions`` (for ever if not said; a
     model may say otherwise), and an outcome of something that nobody asked about waits for ``park_outcomes`` (twice its
-    model's ``matures_after`` if not said). ``limits`` is what a gateway worker takes. ``roles``
-    says who has which role, for releases that ask somebody for approval.
+    model's ``matures_after`` if not said). ``publish`` is where the log is published as Delta tables, ``publish_every``
+    so often: ``delta://`` in the home, ``delta:///data/log`` elsewhere. ``limits`` is what a gateway worker takes.
+    ``roles`` says who has which role, for releases that ask somebody for approval.
 
     ``ledger_heads`` is a file, best on another disk, that gets the ledger's newest head after each turn of the loop.
 
@@ -64,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     watch_every: str = "5m"
     keep_predictions: str = ""
     park_outcomes: str = ""
+    publish: str = ""
+    publish_every: str = "1m"
     webhook_url: str = ""
     webhook_hosts: tuple[str, ...] = ()
     webhook_secret: str = ""
@@ -90,11 +93,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     s3_cache_mb: Annotated[int, msgspec.Meta(ge=1)] = 4_000
 
     def __post_init__(self) -> None:
-        for name in ("read_sources_every", "watch_every", "store_lease"):
+        for name in ("read_sources_every", "watch_every", "publish_every", "store_lease"):
             parse_duration(getattr(self, name), field=name)
         if self.store and not self.store.startswith("postgresql://"):
             remedy = "leave it out for meta.db in the home, or give postgresql://user@host/name"
             raise InvalidInput("is not the URL of a PostgreSQL database", field="store", remedy=remedy)
+        if self.publish and not (self.publish == "delta://" or self.publish.startswith("delta:///")):
+            remedy = "use delta:// for a folder in the home, or delta:///an/absolute/path"
+            raise InvalidInput("is not where Delta tables can be", field="publish", value=self.publish, remedy=remedy)
         for name in ("keep_predictions", "park_outcomes"):
             if getattr(self, name):
                 parse_duration(getattr(self, name), field=name)

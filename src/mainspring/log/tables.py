@@ -58,6 +58,15 @@ erased_subjects = Table(
     Column("erased_us", BigInteger, nullable=False),
 )
 
+# What is remembered of tables that are published for other engines.
+publications = Table(
+    "publications",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("table", String(60), nullable=False),
+    Column("state", Text, nullable=False),  # adapters.tables.delta.State
+)
+
 # Sums over whole tables that pages ask for often: rows of a table, or scored rows of a role.
 tallies = Table(
     "tallies",

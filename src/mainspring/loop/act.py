@@ -15,7 +15,7 @@ import msgspec
 from mainspring.checks.service import CheckService
 from mainspring.features.service import FeatureService
 from mainspring.kernel.clock import Clock
-from mainspring.kernel.errors import MainspringError, WorkerFailed
+from mainspring.kernel.errors import Conflict, MainspringError, WorkerFailed
 from mainspring.ledger.ports import Store
 from mainspring.log.ingest import Ingest
 from mainspring.log.retention import ACTOR as RETAINED_BY
@@ -78,6 +78,8 @@ class Loop:
         watch_every_us: int = 300_000_000,
         retention: Retention,
         erasure: Erasure,
+        publish_log: Callable[[], object] | None = None,
+        publish_every_us: int = 60_000_000,
         keeping: Keeping | None = None,
     ) -> None:
         self._retention = retention
@@ -104,6 +106,9 @@ class Loop:
             read_every_us=read_every_us,
             watch_every_us=watch_every_us,
         )
+        self._publish_log = publish_log
+        if publish_log is not None:
+            self._facts.publishing(publish_every_us)
         self._turning = threading.Lock()
         self._jobs: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="job")
@@ -172,6 +177,19 @@ class Loop:
     def _retain(self, action: planned.Retain) -> None:
         self._facts.retained(self._clock.now_us())
         self._retain_now(dry_run=False, by=RETAINED_BY)
+
+    def publish_log(self) -> object:
+        """Bring the tables that other engines read up to the log now."""
+        if self._publish_log is None:
+            remedy = "set publish = 'delta://' in settings.toml"
+            raise Conflict("is published nowhere", field="log", remedy=remedy)
+        with self._turning:
+            return self._publish_log()
+
+    def _publish_now(self, action: planned.PublishLog) -> None:
+        self._facts.published(self._clock.now_us())
+        if self._publish_log is not None:
+            self._publish_log()
 
     def erase(self, subject: str, *, by: str, reason: str) -> Erased:
         """Erase a subject, and return what is left of it: nothing, unless a file says otherwise."""
@@ -334,6 +352,7 @@ class Loop:
 
 _ACTS: dict[type[Any], Callable[[Loop, Any], None]] = {
     planned.Retain: Loop._retain,
+    planned.PublishLog: Loop._publish_now,
     planned.ReadSources: Loop._read_sources,
     planned.StepRelease: Loop._step_release,
     planned.EvaluateMonitors: Loop._evaluate,

@@ -66,4 +66,6 @@ class Facts(msgspec.Struct, frozen=True):
     projects: tuple[ProjectFacts, ...] = ()
     read_every_us: int = 900_000_000
     evaluate_every_us: int = 86_400_000_000
+    published_us: int | None = None  # when the log was published last, 0 if it is not known; None where it is not
+    publish_every_us: int = 60_000_000
     retained_us: int | None = None  # when rows that are kept no longer were let go last, 0 if it is not known

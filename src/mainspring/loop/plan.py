@@ -80,10 +80,15 @@ class Retain(msgspec.Struct, frozen=True, tag=True):
     """Let go predictions that are kept no longer, and outcomes that nobody asked about in time."""
 
 
+class PublishLog(msgspec.Struct, frozen=True, tag=True):
+    """Bring the tables that other engines read up to the log."""
+
+
 RETAIN_EVERY_US = 86_400_000_000
 
 Action = (
     Retain
+    | PublishLog
     | ReadSources
     | EvaluateMonitors
     | ProposeRetraining
@@ -105,6 +110,8 @@ def plan(facts: Facts, now_us: int) -> list[Action]:
     ]
     if facts.retained_us is not None and now_us - facts.retained_us >= RETAIN_EVERY_US:
         actions.append(Retain())
+    if facts.published_us is not None and now_us - facts.published_us >= facts.publish_every_us:
+        actions.append(PublishLog())
     for model in facts.models:
         actions += [StepRelease(model.model, release) for release in model.running]
         if model.champion is None:

@@ -38,6 +38,8 @@ class FactsReader:
         self._evaluated_us: dict[str, int] = {}
         self._read_us: dict[str, int] = {}
         self._retained_us = 0
+        self._published_us: int | None = None
+        self._publish_every_us = 0
         self._read_every_us = read_every_us
         self._watch_every_us = watch_every_us
 
@@ -53,6 +55,14 @@ class FactsReader:
         """Remember when rows were let go last."""
         self._retained_us = at_us
 
+    def publishing(self, every_us: int) -> None:
+        """Plan from now on to publish the log so often."""
+        self._published_us, self._publish_every_us = 0, every_us
+
+    def published(self, at_us: int) -> None:
+        """Remember when the log was published last."""
+        self._published_us = at_us
+
     def read(self, busy: Collection[str] = ()) -> Facts:
         """Return what stands now. ``busy`` are models with a job under way."""
         return Facts(
@@ -61,6 +71,8 @@ class FactsReader:
             read_every_us=self._read_every_us,
             evaluate_every_us=self._watch_every_us,
             retained_us=self._retained_us,
+            published_us=self._published_us,
+            publish_every_us=self._publish_every_us,
         )
 
     def _model(self, row: ModelRow, busy: bool) -> ModelFacts:

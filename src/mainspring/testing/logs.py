@@ -16,7 +16,7 @@ from mainspring.log.ports import SourceShape
 from mainspring.log.queries import PredictionLog
 from mainspring.log.records import Assignment, Outcomes, Record, Request, Role, Scored
 from mainspring.log.spool import Acknowledgement, SpoolWriter
-from mainspring.log.tables import boots, parts, positions, tallies
+from mainspring.log.tables import boots, parts, positions, publications, tallies
 from mainspring.testing.disk import FaultyDisk
 
 
@@ -38,7 +38,7 @@ class LogBench:
         self.disk = FaultyDisk(LocalDisk())
         self.store = SqliteStore(root / "meta.db", SystemClock())
         with self.store.bookkeeping() as connection:
-            metadata.create_all(connection, tables=[ledger_entries, boots, parts, positions, tallies])
+            metadata.create_all(connection, tables=[ledger_entries, boots, parts, positions, publications, tallies])
         self.tables = ParquetTables(root / "parts", self.disk)
         self.log = PredictionLog(self.store, self.tables)
         self.ingest = self.new_ingest()

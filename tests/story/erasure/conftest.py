@@ -104,6 +104,7 @@ def trade(shop: Shop) -> None:
     spool.append(Outcomes(project, shop.model, entities, (1.0,) * 7, (now_us - 10,) * 7, (now_us - 5,) * 7))
     spool.flush()
     platform.loop.ingest()
+    platform.loop.publish_log()
     shop.spool = spool  # type: ignore[attr-defined]  # a gateway that goes on: its segment stays
 
 
@@ -113,7 +114,9 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("shop")
     (root / "project").mkdir()
     (root / "project" / "project.py").write_text(dedent(PROJECT))
-    shop = Shop(create_home(root / "home"))
+    create_home(root / "home")
+    (root / "home" / "settings.toml").write_text('publish = "delta://"\n')
+    shop = Shop(Home(root / "home"))
     shop.platform.projects.apply(root / "project", by="cleo")
     rows = [
         order(number, f"cust-{number % 9}", f"2025-12-{1 + number % 28:02d}T00:00:00Z") for number in range(100, 260)

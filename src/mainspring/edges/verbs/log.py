@@ -43,7 +43,19 @@ def log_retain(platform: Platform, asked: Retaining, by: str) -> Any:
     return platform.loop.retain(dry_run=asked.dry_run, by=by)
 
 
+def log_publish(platform: Platform, asked: Nothing, by: str) -> Any:
+    return platform.loop.publish_log()
+
+
 VERBS = (
+    Verb(
+        name="log publish",
+        group="Data",
+        summary="Bring the Delta tables that other engines read up to the log; the loop does so by itself",
+        call=log_publish,
+        permission="operate",
+        long_running=True,
+    ),
     Verb(
         name="erase",
         group="Data",
