@@ -77,7 +77,7 @@ SAID: dict[str, tuple[int, str]] = {
         1,
         "webhook_allow_plain: must be true or false (got 'perhaps'); change it in ",
     ),
-    "up with wrong settings": (1, "the control process did not start: settings.toml: is not TOML"),
+    "up with wrong settings": (1, "settings.toml: is not TOML in UTF-8"),
     "what nobody foresaw": (1, "mainspring failed: "),
 }
 

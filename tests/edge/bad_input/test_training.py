@@ -83,7 +83,6 @@ def test_an_estimator_that_does_not_fit_its_sample_is_refused_and_no_model_is_ma
         "sample: has too few rows to prove anything on (got 1); give at least 2",
         "sample: is not a DataFrame (got 'ndarray'); give some rows as a pandas or Polars DataFrame",
         "estimator: cannot predict (got 'str'); give a fitted scikit-learn estimator",
-        "sample.b: cannot be asked with (got \"Datetime(time_unit='us', time_zone=None)\"); turn it into a number, "
-        "a text or a truth value",
+        "sample.b: cannot be asked with (got 'datetime64[us]'); turn it into a number, a text or a truth value",
     ]
     assert list(tmp_path.iterdir()) == []

@@ -28,7 +28,7 @@ def test_the_policy_of_the_manual_is_written_as_a_list_and_kept_as_values() -> N
         ("alpha_promote", 0.6, "must be a number above 0 and below 0.5"),
         ("alpha_stop", -1, "must be a number above 0 and below 0.5"),
         ("deadline", "3d", "ends before the shadow does"),
-        ("minimum_units", 0, "must be at least 1"),
+        ("minimum_units", 0, "must be a whole number, at least 1"),
         ("on_deadline", "promote", "must be 'return' or 'hold'"),
         ("bound", -2.0, "must be a number above 0"),
     ],

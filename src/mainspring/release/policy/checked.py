@@ -44,7 +44,7 @@ def check_between(field: str, value: Any, low: float, high: float, *, closed: bo
 def check_count(field: str, value: Any) -> None:
     """Refuse what is not at least one."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidInput("must be at least 1", field=field, value=value)
+        raise InvalidInput("must be a whole number, at least 1", field=field, value=value)
 
 
 def check_word(field: str, value: Any, known: tuple[str, ...]) -> None:
