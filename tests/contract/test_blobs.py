@@ -55,6 +55,8 @@ class TestS3Blobs(BlobsContract):
         digest = blobs.put(b"a model")
         super().change(blobs, digest)
         assert blobs.get(digest) == b"a model"
+        super().change(blobs, digest)
+        assert opened(self.bucket, self.folder).path(digest).read_bytes() == b"a model"
 
     def test_what_was_read_once_is_read_again_while_the_bucket_is_away(self, blobs: S3Blobs, tmp_path: Path) -> None:
         digest = blobs.put(b"a model")

@@ -66,6 +66,12 @@ class TestS3Tables(TablesContract):
         assert path.is_relative_to(tmp_path / "third")
         assert pl.read_parquet(path).equals(FRAME)
 
+    def test_a_local_file_that_was_changed_is_fetched_anew_for_a_worker(self, tables: S3Tables) -> None:
+        part = tables.write("scored", FRAME)
+        super().change(tables, part)
+        (path,) = self.reopened(tables).paths([part])
+        assert pl.read_parquet(path).equals(FRAME)
+
     def test_the_local_files_stay_within_their_bound_and_come_back(self, tables: S3Tables) -> None:
         parts = [tables.write("scored", FRAME) for _ in range(5)]
         small = self.opened(self.root, limit_bytes=2 * parts[0].bytes)

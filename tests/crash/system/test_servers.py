@@ -57,3 +57,18 @@ def test_predictions_go_on_while_the_database_is_away_and_all_are_there_after(
     moved.stop()
     assert not moved.told.refused
     check(moved.home, moved.told)
+
+
+def test_gateways_load_from_the_bucket_and_start_again_while_it_is_away(
+    moved: Any, kill_process: Callable[[Any], None]
+) -> None:
+    (gateway,) = moved.up.gateways
+    for path in moved.home.blobs.glob("*/*"):
+        path.unlink()
+    for endpoint in (gateway._environment["MAINSPRING_S3_ENDPOINT"], "http://127.0.0.1:1"):
+        gateway._environment["MAINSPRING_S3_ENDPOINT"] = endpoint
+        kill_process(gateway)
+        moved.supervised_until(moved.ready)
+    moved.client(pause_s=0.01)
+    moved.answers_more()
+    assert any(moved.home.blobs.glob("*/*"))

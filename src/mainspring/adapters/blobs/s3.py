@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ class S3Blobs:
         self._bucket = bucket
         self._local = local
         self._cache = cache
+        self._verified: set[str] = set()
 
     def put(self, data: bytes) -> str:
         digest = self._local.put(data)
@@ -39,10 +41,12 @@ class S3Blobs:
         return self._local.get(digest)
 
     def path(self, digest: str) -> Path:
-        """Return a local file with the bytes, fetched first if it is not here."""
+        """Return a local file with the bytes, fetched first if it is not here or was changed."""
         path = self._local.path(digest)
-        if not self._local.has(digest):
-            self._fetch(digest)
+        if digest not in self._verified or not self._local.has(digest):
+            if not self._local.has(digest) or _digest_of(path) != digest:
+                self._fetch(digest)
+            self._verified.add(digest)
         self._cache.used(path)
         return path
 
@@ -62,6 +66,11 @@ class S3Blobs:
             raise NotFound(
                 "no such blob is stored", field="digest", value=digest, remedy="restore it from a backup"
             ) from None
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _key(digest: str) -> str:

@@ -35,6 +35,7 @@ class S3Tables(ParquetTables):
         self._bucket = bucket
         self._files = cache
         self._sweep_after_s = sweep_after_s
+        self._verified: set[str] = set()
 
     def write(self, table: str, frame: pl.DataFrame) -> PartRef:
         part = super().write(table, frame)
@@ -51,8 +52,8 @@ class S3Tables(ParquetTables):
     def paths(self, parts: Sequence[PartRef]) -> list[Path]:
         """Return local files with the parts' bytes, fetched and verified first where they are not here."""
         for part in parts:
-            if self._disk.size(self._path(part)) != part.bytes:
-                self._fetch(part)
+            if part.id not in self._verified or self._disk.size(self._path(part)) != part.bytes:
+                self._bytes(part)
             self._files.used(self._path(part))
         return super().paths(parts)
 
@@ -79,10 +80,12 @@ class S3Tables(ParquetTables):
             data = self._disk.read(self._path(part))
             if digest(data) == part.digest:
                 self._files.used(self._path(part))
+                self._verified.add(part.id)
                 return data
         except NotFound:
             pass
         self._fetch(part)
+        self._verified.add(part.id)
         return self._disk.read(self._path(part))
 
     def _fetch(self, part: PartRef) -> None:
