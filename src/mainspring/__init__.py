@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ChampionChallenger,
         Immediate,
         Shadow,
+        metrics,
     )
     from mainspring.training.spec import Retrain
 
@@ -61,6 +62,7 @@ __all__ = [
     "count",
     "last",
     "mean",
+    "metrics",
     "push",
     "register",
     "share",

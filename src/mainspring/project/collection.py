@@ -140,7 +140,11 @@ class GuardedModule:
             package = self._module.__package__ or ""
             if f"{package}.{name}" in sys.modules:
                 return sys.modules[f"{package}.{name}"]
-            fault("there is no such check", field=f"{self._word}.{name}", remedy=nearest(name, known))
+            fault(
+                f"there is no such {self._word.removesuffix('s')}",
+                field=f"{self._word}.{name}",
+                remedy=nearest(name, known),
+            )
             return Faulty()
         return guarded(getattr(self._module, name), f"{self._word}.{name}")
 

@@ -20,6 +20,7 @@ from mainspring.release.policy import (
     ChampionChallenger,
     Immediate,
     Shadow,
+    metrics,
 )
 from mainspring.training.spec import Retrain
 
@@ -33,6 +34,7 @@ def words() -> dict[str, Any]:
         **PUBLIC,
         **{spec.__name__: guarded(spec, spec.__name__) for spec in specs},
         "checks": GuardedModule(checks, "checks"),
+        "metrics": GuardedModule(metrics, "metrics"),
     }
 
 

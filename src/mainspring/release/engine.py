@@ -206,7 +206,7 @@ def _deadline(
 
 def _proven(terms: Terms, state: State, evidence: Evidence | None, facts: Facts) -> bool:
     found = [facts.of(one.version).evidence for one in state.contest] if state.contest else [evidence]
-    return terms.judged and any(one is not None and not unproven(terms, one) for one in found)
+    return terms.judged and any(one is not None and not unproven(terms, one, in_shadow=True) for one in found)
 
 
 def _missing(terms: Terms, state: State, evidence: Evidence | None, facts: Facts, now_us: int) -> Missing:
@@ -224,7 +224,7 @@ def _missing(terms: Terms, state: State, evidence: Evidence | None, facts: Facts
         missing.append(("few_requests", "the challenger has answered too few requests at this share"))
     if state.step == len(terms.steps):
         if terms.judged:
-            missing += _unready(terms, evidence, facts, now_us)
+            missing += _unready(terms, state, evidence, facts, now_us)
         missing += missing_approval(terms, state)
     return missing
 
@@ -234,7 +234,7 @@ def _missing_in_shadow(terms: Terms, state: State, evidence: Evidence | None, fa
     if terms.judged and terms.shadow_requests is None and (terms.estimator == "paired" or not terms.steps):
         if early(terms, state, now_us):
             missing.append(("early", "it has not been in shadow for the least time agreed"))
-        missing += _unready(terms, evidence, facts, now_us)
+        missing += _unready(terms, state, evidence, facts, now_us)
     elif facts.shadow_requests < (terms.minimum_units if terms.shadow_requests is None else terms.shadow_requests):
         missing.append(("few_requests", "the challenger has scored too few rows in shadow"))
     if terms.steps and facts.another_draws:
@@ -242,10 +242,11 @@ def _missing_in_shadow(terms: Terms, state: State, evidence: Evidence | None, fa
     return missing
 
 
-def _unready(terms: Terms, evidence: Evidence | None, facts: Facts, now_us: int) -> Missing:
+def _unready(terms: Terms, state: State, evidence: Evidence | None, facts: Facts, now_us: int) -> Missing:
     if evidence is None:
         return [("no_evidence", f"nothing was measured yet{facts.uncounted}")]
-    return unproven(terms, evidence, facts.uncounted) + unsound(terms, evidence, now_us)
+    lacking = unproven(terms, evidence, facts.uncounted, in_shadow=state.stage == "shadow")
+    return lacking + unsound(terms, evidence, now_us)
 
 
 def _precise(say: Say, terms: Terms, state: State, evidence: Evidence | None) -> Decision | None:

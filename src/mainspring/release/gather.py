@@ -207,7 +207,7 @@ def _count(books: Books, record: Record, drawn: _Drawn, assigned: pl.DataFrame) 
             rows, drawn.labelled, record.champion, record.challenger, terms.horizon_us,
             absent_is_negative=terms.absent_is_negative,
         )  # fmt: skip
-        books = count(books, terms, drawn_units(frame, terms.loss, terms.label_cut))
+        books = count(books, terms, drawn_units(frame, terms.loss, terms.label_cut, terms.judges))
     return _counted_until(books, drawn)
 
 

@@ -126,7 +126,7 @@ def terms_of(policy: Policy, spec: ModelSpec | None, past: Past, setting: Settin
         step_requests=plan.step_requests,
         coverage=plan.coverage,
         alpha_ratio=plan.alphas[1] * 0.1 / setting.contenders,
-        planned_requests=_planned(plan, past),
+        planned_requests=_planned(plan, past) * setting.contenders,  # the tripwires of all share one error
         label_cut=past.label_cut,
         challengers=setting.challengers,
         strategy=plan.strategy,
@@ -137,6 +137,7 @@ def terms_of(policy: Policy, spec: ModelSpec | None, past: Past, setting: Settin
         precision=plan.precision,
         approval=plan.approval,
         allocation=_allocation(policy, window_us) if isinstance(policy, Bandit) else None,
+        judges=(*plan.metrics, *plan.guards),
     )
 
 
@@ -183,6 +184,8 @@ def _gates(
         draws=bool(plan.steps) or plan.drawn,
         challengers=setting.challengers,
         shadows=not plan.drawn,
+        metrics=plan.metrics,
+        guards=plan.guards,
     )
 
 

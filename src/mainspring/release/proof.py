@@ -47,11 +47,14 @@ def stop_of(evidence: Evidence | None, *, young: bool) -> tuple[str, str] | None
     return None
 
 
-def unproven(terms: Terms, evidence: Evidence, uncounted: str = "") -> Missing:
-    """Return which metrics are not proven, and why not; ``uncounted`` tells what came and could not count."""
+def unproven(terms: Terms, evidence: Evidence, uncounted: str = "", *, in_shadow: bool = False) -> Missing:
+    """Return which metrics are not proven, and why not; ``uncounted`` tells what came and could not count.
+
+    In shadow only those can be that need no draw.
+    """
     missing: Missing = []
     for gate in terms.gates:
-        if gate.role != "metric":
+        if gate.role != "metric" or (in_shadow and gate.estimator == "drawn" and gate.name != QUALITY):
             continue
         one = evidence.of(gate.name)
         if one is None or one.matured < terms.minimum_units:

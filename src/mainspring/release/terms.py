@@ -10,6 +10,7 @@ from mainspring.kernel.ids import digest_of
 from mainspring.release.evidence.losses import Loss
 from mainspring.release.evidence.stream import Gate
 from mainspring.release.policy.approval import Approval
+from mainspring.release.policy.metrics import Judge
 from mainspring.release.policy.outline import Strategy
 
 QUALITY, ANCHOR = "quality", "quality_against_anchor"
@@ -70,6 +71,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     precision: float | None = None
     approval: Approval | None = None
     allocation: Allocation | None = None
+    judges: tuple[Judge, ...] = ()
 
     def gate(self, name: str) -> Gate | None:
         """Return the gate of that name."""
@@ -97,34 +99,39 @@ def gates(
     draws: bool,
     challengers: int = 1,
     shadows: bool = True,
+    metrics: tuple[Judge, ...] = (),
+    guards: tuple[Judge, ...] = (),
 ) -> tuple[Gate, ...]:
     """Return the gates of a release. ``alphas`` are (promote, stop), ``margins`` (failures, late answers).
 
-    Half of the stopping error goes to quality, three tenths to the guards together; the sample ratio and the tripwire
-    have a tenth each. Where the challenger is not shown in shadow first, only what is drawn guards.
+    Half of the stopping error goes to quality and all further ``metrics``, three tenths to the guards together; the
+    sample ratio and the tripwire have a tenth each. Where the challenger is not shown in shadow first, only what is
+    drawn guards.
     """
     promote, stop = alphas[0] / challengers, alphas[1]
     worse_by = margin if kind == "refresh" else 0.0
-    metrics = [_metric(QUALITY, estimator, loss, worse_by, promote, stop * 0.5)]
+    own = stop * 0.5 / (1 + len(metrics))
+    judged = [_metric(QUALITY, estimator, loss.bound, worse_by, promote, own)]
     if anchored:
-        metrics.append(_metric(ANCHOR, "paired", loss, margin, promote, None))
-    guards: list[Gate] = []
+        judged.append(_metric(ANCHOR, "paired", loss.bound, margin, promote, None))
+    judged += [_metric(one.name, "drawn", one.bound, one.margin, promote, own) for one in metrics]
+    stops = [Gate(one.name, "guard", "drawn", bound=one.bound, stop_margin=one.margin) for one in guards]
     if shadows:
-        guards += [
+        stops += [
             Gate(SHADOW_FAILED, "guard", "paired", stop_margin=margins[0]),
             Gate(SHADOW_LATE, "guard", "paired", stop_margin=margins[1]),
         ]
     if draws:
-        guards += [
+        stops += [
             Gate(FAILED, "guard", "drawn", stop_margin=margins[0]),
             Gate(LATE, "guard", "drawn", stop_margin=margins[1]),
         ]
         if estimator == "paired":
-            guards.append(Gate(LABEL, "guard", "drawn", stop_margin=0.0, two_sided=True))
+            stops.append(Gate(LABEL, "guard", "drawn", stop_margin=0.0, two_sided=True))
         else:
-            guards.append(Gate(LABELLED, "guard", "drawn", stop_margin=margins[0], two_sided=True))
-    spent = stop * 0.3 / len(guards)
-    return (*metrics, *(msgspec.structs.replace(guard, alpha_stop=spent) for guard in guards))
+            stops.append(Gate(LABELLED, "guard", "drawn", stop_margin=margins[0], two_sided=True))
+    spent = stop * 0.3 / len(stops)
+    return (*judged, *(msgspec.structs.replace(guard, alpha_stop=spent) for guard in stops))
 
 
 def kept_gates(*, loss: Loss | None, alpha_stop: float, margins: tuple[float, float]) -> tuple[Gate, ...]:
@@ -141,13 +148,13 @@ def kept_gates(*, loss: Loss | None, alpha_stop: float, margins: tuple[float, fl
 
 
 def _metric(
-    name: str, estimator: Literal["paired", "drawn"], loss: Loss, worse_by: float, promote: float, stop: float | None
+    name: str, estimator: Literal["paired", "drawn"], bound: float, worse_by: float, promote: float, stop: float | None
 ) -> Gate:
     return Gate(
         name,
         "metric",
         estimator,
-        bound=loss.bound,
+        bound=bound,
         promote_margin=worse_by,
         alpha_promote=promote,
         stop_margin=0.0 if stop is not None else None,

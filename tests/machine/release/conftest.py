@@ -73,6 +73,7 @@ class World:
         self.effects: dict[str, float] = {}  # by how much a version's answers move the chance of the outcome
         self.holdout: HoldoutRoute | None = None
         self.taken_out: set[str] = set()
+        self.latency_us: dict[str, int] = {}  # of a version's answers, where not a tenth of a millisecond
         self.sample = 1.0  # of the rows that shadows score
         self.customers = 0  # where set, units are so many customers who come back
         self.model = "mod_late"
@@ -153,7 +154,7 @@ class World:
                         "prediction_id": np.array(ids)[keep], "row": np.zeros(len(keep), dtype=int),
                         "model": self.model, "version": version, "role": np.where(served, "served", "shadow")[keep],
                         "status": np.where(failed, "failed", "ok")[keep], "output": output[keep],
-                        "decision_us": at[keep], "latency_us": 100, "generation": 1,
+                        "decision_us": at[keep], "latency_us": self.latency_us.get(version, 100), "generation": 1,
                         "release": drawing.id if drawing else "", "reason": "",
                     }
                 )

@@ -15,6 +15,8 @@ from mainspring.release.policy import (
     ChampionChallenger,
     Immediate,
     Shadow,
+    decode_policy,
+    metrics,
     policy_digest,
 )
 from mainspring.serving.routing import HoldoutRoute
@@ -383,3 +385,45 @@ def test_a_release_of_every_strategy_is_told_as_a_person_would(world, model) -> 
     assert "It answers a share of 0.5 of units until the test is over" in said[1]
     assert "every 1h by top-two, none below 0.05" in said[2]
     assert "Versions 5 were compared with it at once" in said[3]
+
+
+# further metrics and guards
+
+
+def test_a_share_of_slow_answers_is_a_guard_on_drawn_units(world, model) -> None:
+    policy = Canary(steps=[0.5], guards=[metrics.slower_than("50ms", margin=0.05)], **QUICK)
+    _, release = started(world, policy, model(0.35), model(0.3))
+    world.latency_us[release.challenger] = 80_000
+    world.play(8)
+    ended = world.releases.get(release.id)
+    assert (ended.status, ended.reason) == ("rolled_back", "slower_than_50ms")
+    assert ended.evidence[-3].name != "quality"
+    assert {one.name: one.estimate for one in ended.evidence}["slower_than_50ms"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_every_further_metric_must_be_proven_before_a_promotion(world, model) -> None:
+    judged = [metrics.slower_than("50ms", margin=0.005), metrics.failures(margin=0.05)]
+    policy = Canary(steps=[0.5], metrics=judged, **QUICK)
+    _, release = started(world, policy, model(0.35), model(0.3))
+    world.rows_a_day = 2_000
+    world.play(10)
+    ended = world.releases.get(release.id)
+    assert ended.status == "promoted"
+    proven = {one.name: one.good_enough for one in ended.decision.measured if one.role == "metric"}
+    assert proven == {"quality": True, "slower_than_50ms": True, "failures": True}
+    assert [gate.alpha_stop for gate in ended.terms.gates[:3]] == pytest.approx([0.005 / 3] * 3)
+    waited = {word for one in ended.history if one.stage == "canary" for word in one.waiting}
+    assert "not_proven" in waited
+
+
+def test_a_reward_beside_a_test_is_judged_within_its_bounds(world, model) -> None:
+    policy = ABTest(metrics=[metrics.failures()], guards=[metrics.slower_than("1s")], minimum_units=300, horizon="20d")
+    assert [gate.name for gate in started(world, policy, model(0.35), model(0.35))[1].terms.gates] == [
+        "quality", "failures", "slower_than_1s", "failed", "late", "labelled",
+    ]  # fmt: skip
+    with pytest.raises(InvalidInput, match="is judged twice"):
+        ABTest(metrics=[metrics.reward(margin=1.0, high=10.0)])
+    with pytest.raises(InvalidInput, match="must be a list of ms"):
+        Canary(guards=["failures"])
+    kept = Canary(metrics=[metrics.reward(margin=0.5, high=40.0)])
+    assert decode_policy(msgspec.json.encode(kept).decode()) == kept

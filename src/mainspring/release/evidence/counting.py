@@ -11,6 +11,7 @@ from mainspring.release.evidence.frames import Pairs, Units
 from mainspring.release.evidence.gathered import Books
 from mainspring.release.evidence.paired import paired_terms
 from mainspring.release.evidence.stream import Gate, Stream
+from mainspring.release.policy.metrics import Reward
 from mainspring.release.terms import ANCHOR, FAILED, LABEL, LABELLED, LATE, QUALITY, SHADOW_FAILED, SHADOW_LATE, Terms
 
 FAILURE_PRIOR, HALF_PRIOR = 0.01, 0.5
@@ -57,6 +58,9 @@ def count_drawn(books: Books, terms: Terms, units: Units) -> Books:
     """Add what needs no label: failures, late answers and the sample ratio at assignment."""
     for name, losses in ((FAILED, units.failed), (LATE, units.late)):
         books = _add_drawn(books, terms.gate(name), units, losses, FAILURE_PRIOR)
+    for judge in terms.judges:
+        if not isinstance(judge, Reward):
+            books = _add_drawn(books, terms.gate(judge.name), units, units.judged[judge.name], FAILURE_PRIOR)
     return msgspec.structs.replace(books, ratio=books.ratio.add(units.challenged, units.propensity))
 
 
@@ -64,6 +68,10 @@ def count_drawn_labels(books: Books, terms: Terms, units: Units) -> Books:
     """Add what waits for labels: the label's own difference, its share, quality where it is judged drawn, the ratio."""
     for name, losses in ((LABEL, units.label), (LABELLED, units.labelled)):
         books = _add_drawn(books, terms.gate(name), units, losses, HALF_PRIOR)
+    for judge in terms.judges:
+        if isinstance(judge, Reward):
+            losses, middle = units.judged[judge.name], judge.bound / 2.0
+            books = _add_drawn(books, terms.gate(judge.name), units, losses, middle)
     gate = terms.gate(QUALITY)
     if gate is not None and gate.estimator == "drawn":
         foreseen = tuple(np.clip(one, 0.0, gate.bound) for one in units.expected)

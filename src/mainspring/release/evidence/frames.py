@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mainspring.release.evidence.eprocess import Floats
-from mainspring.release.evidence.losses import CLASSIFYING, Loss
+from mainspring.release.evidence.losses import CLASSIFYING, Loss, rewarding
+from mainspring.release.policy.metrics import Failures, Judge, Slower
 
 ROW = ["prediction_id", "row"]
 ROLES = ("served", "shadow", "fallback")
@@ -42,6 +44,7 @@ class Units(msgspec.Struct, frozen=True):
 
     ``loss`` and ``label`` are 0 where no label came within H; ``labelled`` is the share of rows that have one.
     ``expected`` are losses of (stable, challenger) foreseen from both models' scores, NaN where a score is missing.
+    ``judged`` are the losses of further metrics by name.
     """
 
     challenged: NDArray[np.bool_]
@@ -53,6 +56,7 @@ class Units(msgspec.Struct, frozen=True):
     labelled: Floats
     expected: tuple[Floats, Floats]
     winsorised: int
+    judged: dict[str, Floats] = {}
 
 
 def answers(scored: pl.DataFrame, version: str) -> pl.DataFrame:
@@ -153,9 +157,12 @@ def drawn_rows(
     absent_is_negative: bool = False,
 ) -> pl.DataFrame:
     """Join what happened to each drawn row, in order of assignment; lost work counts as its arm's failure."""
-    ours = answers(labelled, stable).select(*ROW, s_ok="ok", s_late="late", s_out=pl.col("output").cast(pl.Float64))
+    took = pl.col("latency_us") if "latency_us" in labelled.columns else pl.lit(None, pl.Int64)
+    ours = answers(labelled, stable).select(
+        *ROW, s_ok="ok", s_late="late", s_out=pl.col("output").cast(pl.Float64), s_took=took
+    )
     theirs = answers(labelled, challenger).select(
-        *ROW, c_ok="ok", c_late="late", c_out=pl.col("output").cast(pl.Float64)
+        *ROW, c_ok="ok", c_late="late", c_out=pl.col("output").cast(pl.Float64), c_took=took
     )
     labels = labelled.unique(ROW, keep="first").select(*ROW, "value", "known_us")
     frame = rows.join(ours, on=ROW, how="left").join(theirs, on=ROW, how="left").join(labels, on=ROW, how="left")
@@ -168,6 +175,9 @@ def drawn_rows(
         done=pl.when(chosen).then(pl.col("c_ok")).otherwise(pl.col("s_ok")).fill_null(False),
         slow=pl.when(chosen).then(pl.col("c_late")).otherwise(pl.col("s_late")).fill_null(False),
         served=pl.when(chosen & pl.col("c_ok").fill_null(False)).then(pl.col("c_out")).otherwise(pl.col("s_out")),
+        took=pl.when(chosen & pl.col("c_ok").fill_null(False))
+        .then(pl.col("c_took"))
+        .otherwise(pl.when(chosen).then(pl.col("c_took").fill_null(0)).otherwise(0) + pl.col("s_took").fill_null(0)),
         labelled=by_horizon(horizon_us),
     ).sort(["first_us", "unit_hash", *ORDER])
 
@@ -210,7 +220,7 @@ def rewarded(
     )
 
 
-def drawn_units(frame: pl.DataFrame, loss: Loss, label_cut: float) -> Units:
+def drawn_units(frame: pl.DataFrame, loss: Loss, label_cut: float, judges: Sequence[Judge] = ()) -> Units:
     """Average rows of ``drawn_rows`` over each unit, which counts once."""
     starts = np.flatnonzero((frame["unit_hash"] != frame["unit_hash"].shift(1)).fill_null(True).to_numpy())
     sizes = np.diff(np.append(starts, frame.height)).astype(np.float64)
@@ -236,7 +246,20 @@ def drawn_units(frame: pl.DataFrame, loss: Loss, label_cut: float) -> Units:
         labelled=mean(frame["labelled"].to_numpy()),
         expected=(mean(loss.expected(stable, likely)), mean(loss.expected(challenger, likely))),
         winsorised=winsorised,
+        judged={one.name: mean(_judged(frame, one, ~done & ~slow.astype(bool))) for one in judges},
     )
+
+
+def _judged(frame: pl.DataFrame, judge: Judge, failed: NDArray[np.bool_]) -> Floats:
+    """Return one further metric's loss of each row; what is not labelled yet is no loss, as in every drawn metric."""
+    if isinstance(judge, Failures):
+        return failed.astype(np.float64)
+    if isinstance(judge, Slower):
+        return (_floats(frame["took"]) > judge.limit_us).astype(np.float64)
+    known = frame["labelled"].to_numpy().astype(bool)
+    value = np.where(known, _floats(frame["value"]), 0.0)
+    losses, _ = rewarding(judge.low, judge.high).of(np.zeros(frame.height), value)
+    return np.where(known, losses, 0.0)
 
 
 def _floats(series: pl.Series) -> Floats:

@@ -10,7 +10,8 @@ from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import InvalidInput
 from mainspring.release.policy.approval import Approval
 from mainspring.release.policy.checked import OnDeadline, check_between, check_bounds, check_count, check_spans
-from mainspring.release.policy.judged import check_errors
+from mainspring.release.policy.judged import check_errors, check_judges
+from mainspring.release.policy.metrics import Judge
 
 
 class ABTest(msgspec.Struct, frozen=True, tag="ab_test", forbid_unknown_fields=True):
@@ -20,6 +21,7 @@ class ABTest(msgspec.Struct, frozen=True, tag="ab_test", forbid_unknown_fields=T
     challenger is promoted once its mean reward is proven greater than the champion's (with a ``margin`` above 0: not
     smaller by that much), and stopped once it is proven smaller; the tests may be looked at at any time. Without either
     it ends at the ``horizon``, or as soon as the interval of the difference is at most ``precision`` to each side.
+    Beside the reward, ``metrics`` must be proven not worse, and ``guards`` stop the test (see ``ms.metrics``).
 
     >>> ABTest(share=0.5, low=0.0, high=40.0, horizon="28d", precision=0.5).high
     40.0
@@ -38,6 +40,8 @@ class ABTest(msgspec.Struct, frozen=True, tag="ab_test", forbid_unknown_fields=T
     alpha_stop: float = 0.01
     failure_margin: float = 0.01
     late_margin: float = 0.01
+    metrics: tuple[Judge, ...] = ()
+    guards: tuple[Judge, ...] = ()
     approval: Approval | None = None
     holdout: float = 0.0
 
@@ -51,5 +55,6 @@ class ABTest(msgspec.Struct, frozen=True, tag="ab_test", forbid_unknown_fields=T
             check_between("precision", self.precision, 0.0, self.high - self.low)
         check_count("minimum_units", self.minimum_units)
         check_errors(self)
+        check_judges(self, "reward")
         if parse_duration(self.horizon) < parse_duration(self.window):
             raise InvalidInput("ends before one unit's window does", field="horizon", value=self.horizon)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from mainspring.release.policy.checked import check_count, checked_steps
-from mainspring.release.policy.judged import Judged, check_judged
+from mainspring.release.policy.judged import Judged, check_judged, check_judges
+from mainspring.release.policy.metrics import Judge
 
 
 class Canary(Judged, frozen=True, tag="canary", forbid_unknown_fields=True):
@@ -15,7 +16,8 @@ class Canary(Judged, frozen=True, tag="canary", forbid_unknown_fields=True):
     keeps two odd days from deciding (failures stop it at any time). ``steps`` are the shares, ``hold`` the least time
     at each share and ``step_requests`` the least requests that the challenger must have answered there. ``deadline``
     bounds the whole release (default: the shadow and three times the holds); ``on_deadline`` says what happens then.
-    ``window`` is the time over which a unit that comes back is counted once.
+    ``window`` is the time over which a unit that comes back is counted once. Beside the loss, ``metrics`` must be
+    proven not worse on the units that were drawn, and ``guards`` stop the release (see ``ms.metrics``).
 
     >>> Canary(shadow="14d", steps=[0.05, 0.25, 0.5], metric="log_loss", margin=0.01).steps
     (0.05, 0.25, 0.5)
@@ -23,8 +25,11 @@ class Canary(Judged, frozen=True, tag="canary", forbid_unknown_fields=True):
 
     steps: tuple[float, ...] = (0.05, 0.25, 0.5)
     step_requests: int = 20
+    metrics: tuple[Judge, ...] = ()
+    guards: tuple[Judge, ...] = ()
 
     def __post_init__(self) -> None:
         check_judged(self)
         msgspec.structs.force_setattr(self, "steps", checked_steps(self.steps))
         check_count("step_requests", self.step_requests)
+        check_judges(self)

@@ -13,6 +13,7 @@ from mainspring.release.evidence.losses import Metric
 from mainspring.release.policy.approval import Approval
 from mainspring.release.policy.checked import OnDeadline, check_between, check_count, check_metric, check_spans
 from mainspring.release.policy.checked import check_word as _check_word
+from mainspring.release.policy.metrics import Failures, Reward, Slower
 
 
 class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,3 +70,17 @@ def check_errors(policy: Any) -> None:
         check_between(field, getattr(policy, field), 0.0, 0.5)
     check_between("holdout", policy.holdout, 0.0, 0.5, closed=True)
     _check_word("on_deadline", policy.on_deadline, ("return", "hold"))
+
+
+def check_judges(policy: Any, *taken: str) -> None:
+    """Take lists of further metrics and guards; refuse two of one name, and what is none."""
+    names = list(taken)
+    for field in ("metrics", "guards"):
+        given: Any = getattr(policy, field)
+        if isinstance(given, str) or not all(isinstance(one, Reward | Slower | Failures) for one in given):
+            raise InvalidInput("must be a list of ms.metrics.…", field=field, value=str(given))
+        msgspec.structs.force_setattr(policy, field, tuple(given))
+        names += [one.name for one in given]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput("is judged twice", field="metrics", value=name)

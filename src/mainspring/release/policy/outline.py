@@ -15,6 +15,7 @@ from mainspring.release.policy.blue_green import BlueGreen
 from mainspring.release.policy.canary import Canary
 from mainspring.release.policy.champion_challenger import ChampionChallenger
 from mainspring.release.policy.immediate import Immediate
+from mainspring.release.policy.metrics import Judge
 from mainspring.release.policy.shadow import Shadow
 
 Strategy = Literal["immediate", "blue_green", "shadow", "canary", "ab_test", "bandit", "champion_challenger"]
@@ -50,6 +51,8 @@ class Outline(msgspec.Struct, frozen=True):
     coverage: float = 0.8
     sample: float = 1.0
     precision: float | None = None
+    metrics: tuple[Judge, ...] = ()
+    guards: tuple[Judge, ...] = ()
     approval: Approval | None = None
     holdout: float = 0.0
 
@@ -98,6 +101,8 @@ def _judged(policy: Canary | ChampionChallenger | Shadow) -> Outline:
         margins=(policy.failure_margin, policy.late_margin),
         coverage=policy.coverage,
         sample=policy.sample if isinstance(policy, Shadow) else 1.0,
+        metrics=policy.metrics if isinstance(policy, Canary) else (),
+        guards=policy.guards if isinstance(policy, Canary) else (),
         approval=policy.approval,
         holdout=policy.holdout,
     )
@@ -142,6 +147,8 @@ def _ab_test(policy: ABTest) -> Outline:
         margins=(policy.failure_margin, policy.late_margin),
         coverage=0.0,
         precision=policy.precision,
+        metrics=policy.metrics,
+        guards=policy.guards,
         approval=policy.approval,
         holdout=policy.holdout,
     )

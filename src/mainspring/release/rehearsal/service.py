@@ -89,6 +89,11 @@ class RehearsalService:
                 "decides nothing on paired evidence, so there is nothing to rehearse", field="policy",
                 value=type(policy).__name__, remedy="rehearse a Shadow or a Canary",
             )  # fmt: skip
+        if isinstance(policy, Canary) and (policy.metrics or policy.guards):
+            raise Refused(
+                "judges what only real exposure shows, which a rehearsal cannot know", field="policy.metrics",
+                value=[one.name for one in (*policy.metrics, *policy.guards)], remedy="rehearse it without those",
+            )  # fmt: skip
         _check(model, challenger, champion, asked, until_us)
         terms, expected, anchor = self._releases.agreed(model, challenger, champion, policy, asked.from_us)
         versions = {"stable": champion, "challenger": challenger}
