@@ -29,7 +29,10 @@ from mainspring.kernel.errors import MainspringError
 
 BUSY = "failed: too many rows wait"
 READ_BYTES = 1 << 18
+_SHARE_OF_DEADLINE = 0.25  # for one batch: those that wait meanwhile must still be answered in time
 _decode = msgspec.msgpack.Decoder(Ask).decode
+
+_SHARE_OF_DEADLINE = 0.25  # of one batch: those that wait meanwhile must still be answered in time
 
 
 class Line:
@@ -135,6 +138,7 @@ class Server:
         if begun:
             reached("model_process.before_run")
             rows = [row for waiter in begun for row in waiter.ask.rows]
+            began_s = time.monotonic()
             found = self._scorer.score(rows, max(waiter.until_s for waiter in begun))
             start = 0
             for waiter in begun:
@@ -143,7 +147,9 @@ class Server:
                 values, latencies_us = tuple(found.values[start:end]), tuple(found.latencies_us[start:end])
                 waiter.line.send(Answer(waiter.ask.number, values, faults, latencies_us))
                 start = end
-            self._waiting.ended(len(rows), time.monotonic())
+            now_s = time.monotonic()
+            most_s = self._scorer.slow_us / 1e6 * _SHARE_OF_DEADLINE
+            self._waiting.ended(len(rows), now_s, spent_s=now_s - began_s, most_s=most_s)
         for line in {id(waiter.line): waiter.line for waiter in batch}.values():
             self._settle(line)
 

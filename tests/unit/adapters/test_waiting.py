@@ -82,3 +82,16 @@ def test_a_batching_out_of_bounds_is_refused(options: dict[str, Any], field: str
     with pytest.raises(InvalidInput) as told:
         Batching(**options)
     assert told.value.field == field
+
+
+def test_where_batches_take_long_a_batch_holds_fewer_and_more_again_once_they_do_not() -> None:
+    made = waiting(*(ask(number) for number in range(1, 41)), max_rows=256)
+    assert len(taken(made)) == 40
+    made.ended(40, now_s=4.0, spent_s=4.0, most_s=0.25)
+    for number in range(50, 70):
+        made.put(ask(number), "gateway", 4.0)
+    assert taken(made) == [50, 51]
+    made.ended(2, now_s=4.2, spent_s=0.2, most_s=0.25)
+    assert taken(made) == [52, 53, 54, 55]
+    made.ended(4, now_s=4.6, spent_s=0.4, most_s=0.25)
+    assert taken(made) == [56, 57]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -41,6 +42,7 @@ class Waiting(Generic[From]):
         self._rows = 0
         self._last_rows = 0
         self._ended_s = float("-inf")
+        self._fitting = math.inf
 
     def put(self, ask: Ask, line: From, now_s: float) -> bool:
         """Take an ask, or refuse it where too many rows wait."""
@@ -64,17 +66,25 @@ class Waiting(Generic[From]):
         return max(0.0, min(queue[0].since_s + most_s, queue[0].until_s) - now_s)
 
     def take(self) -> list[Waiter[From]]:
-        """Return the asks that make one batch: as many as come to ``max_rows`` rows, but always one."""
+        """Return the asks that make one batch: as many as come to ``max_rows`` rows, but always one.
+
+        Where batches have taken long, a batch holds fewer: rows that wait do not make each other late.
+        """
+        most = min(self.batching.max_rows, self._fitting)
         queue = self._callers or self._shadows
         batch = [queue.popleft()]
         count = len(batch[0].ask.rows)
-        while queue and count + len(queue[0].ask.rows) <= self.batching.max_rows:
+        while queue and count + len(queue[0].ask.rows) <= most:
             batch.append(queue.popleft())
             count += len(batch[-1].ask.rows)
         self._rows -= count
         return batch
 
-    def ended(self, rows: int, now_s: float) -> None:
-        """Note that a batch of so many rows was answered."""
+    def ended(self, rows: int, now_s: float, *, spent_s: float = 0.0, most_s: float = math.inf) -> None:
+        """Note that a batch of so many rows was answered, and took ``spent_s`` of the ``most_s`` that it should."""
+        if spent_s > most_s:
+            self._fitting = max(1, int(rows * most_s / spent_s))
+        elif rows >= self._fitting:
+            self._fitting *= 2
         self._last_rows = rows
         self._ended_s = now_s

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 VERSION = "x-mainspring-version"
 LATE = "late"
+WAIT_SHARE = 0.5  # of the deadline may go by in a model's queue: work comes in batches, and takes its time too
 INVALID = "invalid"
 AWAY = "failed: its process is away"
 BUSY = "failed: it has too many requests already"
@@ -167,7 +168,7 @@ def refuse_vain_work(stable: Arm, within_ms: int, began_ns: int) -> None:
     left_s = within_ms / 1e3 - (time.perf_counter_ns() - began_ns) / 1e9
     if left_s <= 0:
         raise Late("its deadline passed before work began", field="model", remedy="try again, or allow more time")
-    if stable.engine.wait_s > left_s:
+    if stable.engine.wait_s > left_s * WAIT_SHARE:
         raise _busy(stable.engine.wait_s)
 
 
