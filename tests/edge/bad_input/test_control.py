@@ -49,7 +49,11 @@ def test_another_host_is_not_answered(running: Any, host: str) -> None:
 
 BODIES = {
     "given twice": (b'{"model": "slow", "model": "x"}', "model", "model: is given twice; give each key once"),
-    "unknown argument": (ASKED[:-1] + b', "polcy": 1}', "polcy", "polcy: there is no such argument; did you mean 'policy'?"),
+    "unknown argument": (
+        ASKED[:-1] + b', "polcy": 1}',
+        "polcy",
+        "polcy: there is no such argument; did you mean 'policy'?",
+    ),
     "misspelt argument": (b'{"modle": "slow"}', "modle", "modle: there is no such argument; did you mean 'model'?"),
     "missing argument": (b'{"model": "slow", "reason": "x"}', "version", "version: is missing; give it a value"),
     "mistyped argument": (ASKED.replace(b'"2"', b"2"), "version", "version: must be text (got 2)"),
