@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from mainspring.ledger.queries import entries
+from mainspring.release.policy import Approval, Shadow
 
 WIDTHS = (1280, 390)
 
@@ -188,6 +189,18 @@ def test_a_release_can_be_started_from_a_models_page(look: Callable[..., Any], l
         tab.locator("button:text-is('start')").click()
     (started,) = [one for one in lived_in.platform.releases.running(lived_in.model) if one.asked == "back to the first"]
     lived_in.platform.releases.abort(started.id, by="ana", reason="only to see that it starts")
+
+
+def test_whoever_signs_a_release_off_sees_rows_with_both_answers(look: Callable[..., Any], lived_in: Any) -> None:
+    asks = Shadow(shadow="20d", approval=Approval(role="risk"))
+    version = lived_in.version(0.12)
+    release = lived_in.platform.releases.start(lived_in.model, version.id, asks, by="ana", reason="sign it off")
+    lived_in.play(1)
+    tab = look(f"/releases/{release.id}")
+    panel = tab.locator(".panel:has-text('Look before you approve')")
+    assert panel.locator("tbody tr").count() == 12
+    assert panel.locator("thead th").all_inner_texts()[0] == "Asked"
+    lived_in.platform.releases.abort(release.id, by="ana", reason="only to look")
 
 
 CONTRAST = """element => {

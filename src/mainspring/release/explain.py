@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
 from mainspring.kernel.clock import from_us
@@ -33,7 +33,7 @@ _NAMES = {
 
 def explain(release: Release, entries: Iterable[Entry] = ()) -> list[str]:
     """Return a release in sentences, oldest first; ``entries`` are those of the ledger about it."""
-    told = [*_asked(release), *_agreed(release), *_steps(release), _ends(release)]
+    told = [*_asked(release), *_agreed(release), *_steps(release), *_contenders(release), _ends(release)]
     numbers = [str(entry.seq) for entry in entries]
     if numbers:
         told.append(f"The ledger has it in entries {', '.join(numbers)}.")
@@ -53,70 +53,85 @@ def _asked(release: Release) -> Iterator[str]:
 
 def _agreed(release: Release) -> Iterator[str]:
     terms = release.terms
-    yield from _approval(release)
-    if not terms.judged:
-        yield _unjudged(release)
-        return
-    if release.contenders:
-        numbers = ", ".join(str(one.number) for one in release.contenders)
-        yield f"Versions {numbers} were compared with it at once, and share the error."
-    gate = terms.gate(QUALITY)
-    metric = terms.loss.metric.replace("_", " ")
-    if terms.loss.metric == "reward":
-        needed = "It had to be proven to earn " + (
-            f"not less by {terms.margin:g}" if terms.kind == "refresh" else "more"
-        )
-    elif terms.kind == "refresh":
-        needed = f"It is of the same recipe, so it had to be proven not worse by {terms.margin:g} in {metric}"
-    else:
-        needed = f"It is of another recipe, so it had to be proven better in {metric}"
-    error = "" if gate is None else f", erring in at most {gate.alpha_promote:.3g} of cases however often one looks"
-    yield f"{needed}{error}; {_ESTIMATORS[terms.estimator]}."
-    if gate is not None and gate.stop_margin is not None:
-        yield (
-            f"It would be stopped once proven worse (error {gate.alpha_stop:.3g}), or on any of "
-            f"{sum(one.role == 'guard' for one in terms.gates)} guards."
-        )
-    if terms.gate(ANCHOR) is not None:
-        yield "The margin had to hold against the anchor, too, so that small losses cannot add up over refreshes."
-    yield f"{_path(terms)} The time agreed was {_span(terms.deadline_us)}."
+    yield from _STRATEGIES.get(terms.strategy, _canary)(terms)
+    if terms.approval is not None:
+        role = f" who is {terms.approval.role}" if terms.approval.role else ""
+        yield f"Somebody{role} had to sign it off."
+    if terms.strategy != "immediate":
+        yield f"The time agreed was {_span(terms.deadline_us)}."
 
 
-def _approval(release: Release) -> Iterator[str]:
-    asked = release.terms.approval
-    if asked is None:
-        return
-    whose = f"somebody who is {asked.role}" if asked.role else "a person"
-    if release.approved is None:
-        yield f"It needs the approval of {whose}, which it does not have yet."
-    else:
-        given = release.approved
-        yield f"It needed the approval of {whose}: {given.by} gave it on {_moment(given.at_us)} ({given.reason})."
-
-
-def _unjudged(release: Release) -> str:
-    if release.terms.strategy == "immediate":
-        return "The policy asks for no evidence."
-    return (
-        f"It answers everything after one switch, and the version before it is kept warm for "
-        f"{_span(release.terms.hold_us)}, to which gross failure, a guard or a word gives everything back."
-    )
-
-
-def _path(terms: Terms) -> str:
-    if terms.allocation is not None:
-        rule = terms.allocation
-        return (
-            f"Shares follow what each version has earned, every {_span(rule.update_us)} by "
-            f"{rule.algorithm.replace('_', '-')}, none below {rule.floor:.3g}."
-        )
-    if terms.strategy == "ab_test":
-        return f"It answers a share of {terms.steps[0]:.3g} of units until the test is over."
+def _canary(terms: Terms) -> Iterator[str]:
+    yield from _needed(terms)
+    yield from _guarded(terms)
     if not terms.steps:
-        return f"It scored in shadow for at most {_span(terms.shadow_us)}."
+        yield f"It scored in shadow for at most {_span(terms.shadow_us)}."
+        return
     shares = ", ".join(f"{step:.3g}" for step in terms.steps)
     shadow = f"After its shadow (at most {_span(terms.shadow_us)})"
-    return f"{shadow} it answers shares of {shares} of units, each {_held(terms)}."
+    yield f"{shadow} it answers shares of {shares} of units, each {_held(terms)}."
+
+
+def _immediate(terms: Terms) -> Iterator[str]:
+    yield "The policy asks for no evidence."
+
+
+def _blue_green(terms: Terms) -> Iterator[str]:
+    yield f"It takes over in one switch, without evidence; the champion is kept warm for {_span(terms.hold_us)}."
+    yield from _guarded(terms)
+
+
+def _ab_test(terms: Terms) -> Iterator[str]:
+    yield f"It answers a share of {terms.steps[0]:.3g} of units, and what comes of the answers is compared."
+    yield from _needed(terms)
+    yield from _guarded(terms)
+    if terms.precision is not None:
+        yield f"It ends once the difference is known to {terms.precision:g} on each side."
+
+
+def _bandit(terms: Terms) -> Iterator[str]:
+    how = terms.allocation
+    if how is not None:
+        shares = f"{how.algorithm.replace('_', ' ')}, set anew every {_span(how.update_us)}, none below {how.floor:g}"
+        yield f"{terms.challengers} challengers and the champion share the units by what their answers earn ({shares})."
+    yield from _needed(terms)
+
+
+def _champion_challenger(terms: Terms) -> Iterator[str]:
+    yield f"{terms.challengers} challengers are compared with the champion on the same rows; the best one goes on."
+    yield from _canary(terms)
+
+
+_STRATEGIES: dict[str, Callable[[Terms], Iterator[str]]] = {
+    "immediate": _immediate,
+    "blue_green": _blue_green,
+    "ab_test": _ab_test,
+    "bandit": _bandit,
+    "champion_challenger": _champion_challenger,
+}
+
+
+def _needed(terms: Terms) -> Iterator[str]:
+    gate = terms.gate(QUALITY)
+    metric = terms.loss.metric.replace("_", " ")
+    needed = (
+        f"It is of the same recipe, so it had to be proven not worse by {terms.margin:g} in {metric}"
+        if terms.kind == "refresh" and terms.margin
+        else f"It had to be proven better in {metric}"
+    )
+    error = "" if gate is None else f", erring in at most {gate.alpha_promote:.3g} of cases however often one looks"
+    yield f"{needed}{error}; {_ESTIMATORS[terms.estimator]}."
+    if terms.gate(ANCHOR) is not None:
+        yield "The margin had to hold against the anchor, too, so that small losses cannot add up over refreshes."
+
+
+def _guarded(terms: Terms) -> Iterator[str]:
+    guards = sum(one.role == "guard" for one in terms.gates)
+    gate = terms.gate(QUALITY)
+    if gate is not None and gate.stop_margin is not None:
+        yield f"It would be stopped once proven worse (error {gate.alpha_stop:.3g}), or on any of {guards} guards."
+    elif guards:
+        yield f"It would be stopped on any of {guards} guards."
 
 
 def _held(terms: Terms) -> str:
@@ -131,6 +146,14 @@ def _steps(release: Release) -> Iterator[str]:
     if not release.over and last is not None and last.kind == "wait":
         waiting = f" (waits for {', '.join(word.replace('_', ' ') for word in last.waiting)})" if last.waiting else ""
         yield f"{_moment(last.at_us)}: {last.sentence}{waiting}.{_seen(last)}"
+
+
+def _contenders(release: Release) -> Iterator[str]:
+    for one in release.contenders:
+        why = f" ({one.reason})" if one.reason else ""
+        share = f", with a share of {one.share:.3g}" if one.share else ""
+        scores = "".join(f" {_measured(score)}" for score in one.scores if score.role == "metric")
+        yield f"Version {one.number}: {one.status.replace('_', ' ')}{share}{why}.{scores}"
 
 
 def _decided(decision: Decision) -> str:

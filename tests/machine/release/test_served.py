@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
+
 from mainspring.kernel.clock import to_us
 from mainspring.ledger.queries import entries
 from mainspring.release.explain import explain
-from mainspring.release.policy import Canary
+from mainspring.release.policy import ABTest, Approval, Bandit, BlueGreen, Canary, ChampionChallenger, Shadow
 from mainspring.release.served import served_at
 
 QUICK = Canary(shadow="14d", steps=[0.1, 0.5], margin=0.05, hold="12h", minimum_units=300)
@@ -82,3 +84,25 @@ def test_a_release_that_waits_says_for_what(world, model) -> None:
     told = explain(world.releases.get(release.id))
     assert any("waits for few units" in line for line in told)
     assert told[-1].startswith("It runs: shadow, share 0, until ")
+
+
+@pytest.mark.parametrize(
+    ("policy", "others", "words"),
+    [
+        (BlueGreen(keep="24h"), 0, "It takes over in one switch, without evidence; the champion is kept warm for 24h."),
+        (ABTest(share=0.3), 0, "It answers a share of 0.3 of units, and what comes of the answers is compared."),
+        (Bandit(floor=0.1), 1, "2 challengers and the champion share the units by what their answers earn (thompson"),
+        (ChampionChallenger(margin=0.05), 1, "2 challengers are compared with the champion on the same rows"),
+        (Shadow(margin=0.05, approval=Approval(role="risk")), 0, "Somebody who is risk had to sign it off."),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_strategy_is_explained_in_its_own_words(world, model, policy, others, words) -> None:
+    world.champion(model(0.35))
+    world.play(2)
+    first, *rest = [world.version(model(0.3)).id for _ in range(1 + others)]
+    release = world.releases.start(world.model, first, policy, by="ann", reason="try it", others=rest)
+    world.play(1)
+    told = explain(world.releases.get(release.id))
+    assert any(line.startswith(words) for line in told), told
+    assert sum(line.startswith("Version ") for line in told) == (1 + others if others else 0)

@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from mainspring.platform import Platform
     from mainspring.registry.service import ModelRow
     from mainspring.registry.version import Version
-    from mainspring.release.engine import Decision
+    from mainspring.release.comparison import Slice
+    from mainspring.release.engine import Contender, Decision
     from mainspring.release.evidence.stream import Measured
     from mainspring.release.release import Release
 
 _LEDGER_LINES = 15
 _PAST_RELEASES = 4
+_SAMPLE_ROWS = 12
+_MOST_SLICES = 20
 _MOST_RELEASES = 200
 _DAY_US = 86_400_000_000
 _GUARDS = {
@@ -150,7 +153,31 @@ def _release(platform: Platform, release: Release, *, whole: bool = False) -> vi
         shares=_shares(release),
         orders=_orders(platform, release) if whole else (),
         told=_told(platform, release) if whole else (),
+        contenders=tuple(_contender(one) for one in release.contenders),
+        sample=_sample(platform, release) if whole and not release.over else (),
+        slices=tuple(_slice(one) for one in release.disagreement[:_MOST_SLICES]),
+        approved=f"{release.approved.by}: {release.approved.reason}" if release.approved else "",
     )
+
+
+def _contender(one: Contender) -> views.Contender:
+    scores = {score.name: {"mean": score.estimate, "low": score.low, "high": score.high} for score in one.scores}
+    return views.Contender(f"v{one.number}", one.share, plain_words(one.status), one.reason, scores)
+
+
+def _sample(platform: Platform, release: Release) -> tuple[views.Row, ...]:
+    """Return rows for whoever has to sign a release off: the largest differences, and some by chance."""
+    if release.terms.approval is None or release.approved is not None:
+        return ()
+    return tuple(
+        views.Row(one.entity, one.asked, one.champion, one.challenger, one.difference, one.outcome)
+        for one in platform.releases.reports.sample(release, _SAMPLE_ROWS)
+    )
+
+
+def _slice(one: Slice) -> views.Slice:
+    name = f"{one.column} = {one.value}" if one.column else "all rows"
+    return views.Slice(name, one.rows, one.mean, one.mean_absolute, one.largest)
 
 
 def _shares(release: Release) -> tuple[views.Share, ...]:

@@ -69,6 +69,37 @@ class Share(msgspec.Struct, frozen=True):
     share: float
 
 
+class Contender(msgspec.Struct, frozen=True):
+    """One of several challengers, with its share and what became of it."""
+
+    name: str
+    share: float
+    status: str
+    reason: str
+    numbers: dict[str, Any] = {}
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row that both versions answered: what was asked, both answers, and what came true."""
+
+    entity: str
+    asked: dict[str, Any]
+    champion: float
+    challenger: float
+    difference: float
+    outcome: float | None
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """How far both versions' answers are apart on one part of the rows."""
+
+    name: str
+    rows: int
+    mean: float
+    mean_absolute: float
+    largest: float
+
+
 class Release(msgspec.Struct, frozen=True):
     """One release, running or ended. ``shares`` are its changes of share, oldest first; ``orders`` what may be said."""
 
@@ -92,6 +123,10 @@ class Release(msgspec.Struct, frozen=True):
     shares: tuple[Share, ...] = ()
     orders: tuple[Order, ...] = ()
     told: tuple[str, ...] = ()
+    contenders: tuple[Contender, ...] = ()
+    sample: tuple[Row, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    approved: str = ""
 
 
 class Monitor(msgspec.Struct, frozen=True):
