@@ -89,7 +89,7 @@ def test_a_release_that_waits_says_for_what(world, model) -> None:
 @pytest.mark.parametrize(
     ("policy", "others", "words"),
     [
-        (BlueGreen(keep="24h"), 0, "It takes over in one switch, without evidence; the champion is kept warm for 24h."),
+        (BlueGreen(keep="24h"), 0, "It takes over in one switch, without evidence; the champion is kept warm for 1d."),
         (ABTest(share=0.3), 0, "It answers a share of 0.3 of units, and what comes of the answers is compared."),
         (Bandit(floor=0.1), 1, "2 challengers and the champion share the units by what their answers earn (thompson"),
         (ChampionChallenger(margin=0.05), 1, "2 challengers are compared with the champion on the same rows"),
