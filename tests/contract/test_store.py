@@ -134,6 +134,14 @@ def test_one_that_stands_by_takes_over_when_the_first_gives_up(postgres_url):
         tx.record("a.change", "x", "taken over")
 
 
+def test_one_that_stands_by_outlasts_a_database_that_is_away(postgres_url):
+    first = open_as(postgres_url, HERE, lease_s=30.0)
+    threading.Timer(0.5, end_sessions, [postgres_url]).start()
+    threading.Timer(1.0, first.close).start()
+    with closing(open_as(postgres_url, THERE, wait_s=60.0)) as second, second.begin("second") as tx:
+        tx.record("a.change", "x", "taken over")
+
+
 def test_the_successor_at_the_same_place_does_not_wait(postgres_url):
     first = open_as(postgres_url, HERE, lease_s=600.0)
     second = open_as(postgres_url, HERE, lease_s=600.0)

@@ -74,7 +74,7 @@ class Lease:
         """Take the lease, waiting for up to ``wait_s``; raises ``Conflict`` with the name of who holds it."""
         until_s = time.monotonic() + self._wait_s
         told = ""
-        while held_by := self._try():
+        while held_by := self._try_if_it_answers(last=time.monotonic() >= until_s):
             if time.monotonic() >= until_s:
                 raise Conflict(
                     f"the home is in use by {held_by}", field="home", value=self._holder.home,
@@ -108,6 +108,15 @@ class Lease:
                     connection.execute(text(_RELEASE), {"epoch": self.epoch})
             except DBAPIError:
                 log.warning("the lease could not be given up: it runs out by itself")
+
+    def _try_if_it_answers(self, *, last: bool) -> str:
+        """Try, and take a database that is away for one that is held, unless this is the ``last`` time."""
+        try:
+            return self._try()
+        except DBAPIError as error:
+            if last or not is_away(error):
+                raise
+            return "a database that does not answer"
 
     def _try(self) -> str:
         """Take the lease if it is free and return nothing; else return who holds it."""
@@ -145,6 +154,12 @@ class Lease:
             if self.lost:
                 log.error("another control has taken over this home")
                 return
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Say whether an error means that the server, or the connection to it, is gone."""
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or state is None or state[:2] in {"08", "57"}
 
 
 def prepare(connection: Connection, home: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError
 
-from mainspring.adapters.stores.lease import APPLICATION, WRITER_LOCK, Holder, Lease, home_in
+from mainspring.adapters.stores.lease import APPLICATION, WRITER_LOCK, Holder, Lease, home_in, is_away
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Conflict, Damaged, InvalidInput, MainspringError, Refused, Unavailable
@@ -111,7 +111,7 @@ class PostgresStore:
             try:
                 transaction.commit()
             except DBAPIError as error:
-                if not _is_away(error):
+                if not is_away(error):
                     raise
                 self._settle(str(number), error)
 
@@ -139,7 +139,7 @@ class PostgresStore:
                         text("SELECT pg_xact_status(CAST(CAST(:number AS text) AS xid8))"), {"number": number}
                     )
             except DBAPIError as again:
-                if not _is_away(again):
+                if not is_away(again):
                     raise
                 time.sleep(0.2)
                 continue
@@ -229,13 +229,8 @@ def _roll_back(transaction: Any) -> None:
     try:
         transaction.rollback()
     except DBAPIError as error:  # the session is gone, and its transaction with it
-        if not _is_away(error):
+        if not is_away(error):
             raise
-
-
-def _is_away(error: DBAPIError) -> bool:
-    state = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or state is None or state[:2] in {"08", "57"}
 
 
 def _plain(error: DBAPIError, shown: str) -> MainspringError | None:
@@ -258,7 +253,7 @@ def _plain(error: DBAPIError, shown: str) -> MainspringError | None:
             return Damaged("the metadata store is damaged", field="store", value=shown, remedy="restore a backup")
     if isinstance(error, DataError):
         return InvalidInput(f"cannot be stored: {said}", field="value")
-    if _is_away(error):
+    if is_away(error):
         remedy = "it is tried again by itself; look at the server if it lasts"
         return Unavailable(f"the metadata store does not answer: {said}", field="store", value=shown, remedy=remedy)
     return None
