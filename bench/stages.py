@@ -23,8 +23,10 @@ from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home
 from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.edges.gateway.app import Gateway
+from mainspring.edges.gateway.journal import Journal
 from mainspring.edges.gateway.snapshot import Loader
 from mainspring.serving.limits import Limits
+from mainspring.training.conversion.pack import pack
 
 ROUNDS = 9
 CALLS = 1_500
@@ -62,7 +64,7 @@ async def opened(home: Home) -> Gateway:
     disk = LocalDisk()
     loader = Loader(home.run, FileBlobs(home.blobs, disk).get, 512)
     latest = LmdbLatest(home.latest, read_only=True)
-    gateway = Gateway(home, disk, home.clock(), "bench", loader, lambda: latest, Limits())
+    gateway = Gateway(home, disk, home.clock(), "bench", loader, lambda: latest, Limits(), journal=Journal("bench"))
     gateway.__rsgi_init__(asyncio.get_running_loop())
     while gateway.generation == 0:
         await asyncio.sleep(0.01)
@@ -103,7 +105,8 @@ async def compare(
 async def main(graph: Path | None, profile: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         site = flights.prepare(Path(folder), graph)
-        gateway = await opened(Home(flights.home(site, "home")))
+        packed = pack(Path(site.graph).read_bytes())
+        gateway = await opened(Home(flights.home(site, "home", packed=packed)))
         answer = floor.answerer(site.graph)
         await compare(gateway, answer, site.own, site.bare, "one row")
         await compare(gateway, answer, site.own_lists, site.bare_lists, "100 rows")
