@@ -1,151 +1,293 @@
-"""The gateway against a bare handler: same server, same graph, one input a column; no routing, look-up or log.
+"""The gateway against its floor and the usual choice, as ratios of one run: ``python bench/gateway.py [--seconds S]``.
 
-Run: python bench/gateway.py [seconds]. Prints requests per second of both and their ratio, measured in turns.
+Servers run on one core, the load on the other. What is compared is measured in turns, and the medians of several short
+rounds are told: of requests a second, and of processor time a request, which a busy machine spoils less. The load is
+``wrk`` (on Debian: ``apt-get install wrk``); without it a client of our own, which is slower, takes its place.
+
+``bare`` is the floor: the same graph behind the same server, without routing, features or log; see ``bench/floor.py``.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
-import polars as pl
+import flights
+import msgspec
 
-from mainspring.adapters.blobs.files import FileBlobs
-from mainspring.adapters.disk import LocalDisk
-from mainspring.adapters.home import create_home
-from mainspring.adapters.latest.lmdb import LmdbLatest
-from mainspring.adapters.routing import RoutingFile
-from mainspring.features.spec import Feature, PushReader, SourceSpec, ViewSpec
-from mainspring.kernel.schema import Column
-from mainspring.serving.routing import ViewRoute
-from mainspring.testing.models import COLUMNS, linear_onnx, model_route, onnx_version, routing
 from mainspring.testing.traffic import Traffic
+from mainspring.training.conversion.pack import pack
 
-NUMBERS = [f"x{number}" for number in range(12)]
-ROUNDS = 3
-
-
-def graph() -> bytes:
-    """Return a graph with fifteen inputs of two kinds, as small as one can be."""
-    return linear_onnx(dict.fromkeys([*NUMBERS, "temp", "flights"], 0.01), texts={"carrier": {"UA": 0.1, "DL": -0.1}})
-
-
-async def bare(port: int, model: str) -> None:
-    """Serve the floor: parse, feed, run, answer."""
-    import numpy as np
-    import onnxruntime
-    from granian.constants import Interfaces
-    from granian.log import LogLevels
-    from granian.server.embed import Server
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options)
-    names = [*NUMBERS, "temp", "flights"]
-
-    async def app(scope: Any, proto: Any) -> None:
-        rows = json.loads(await proto())["rows"]
-        feed = {"carrier": np.array([[row["carrier"]] for row in rows], dtype=object)}
-        for name in names:
-            feed[name] = np.array([[row[name]] for row in rows], dtype=np.float32)
-        answer = json.dumps({"p": session.run(None, feed)[0][:, 0].tolist()}).encode()
-        proto.response_bytes(200, [("content-type", "application/json")], answer)
-
-    options = {"interface": Interfaces.RSGI, "websockets": False, "log_level": LogLevels.error}
-    await Server(app, address="127.0.0.1", port=port, **options).serve()
+HERE = Path(__file__).parent
+SCRIPT = """
+local bodies, i = {}, 0
+for line in io.lines(os.getenv("BODY_FILE")) do bodies[#bodies + 1] = line end
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+function request() i = i % #bodies + 1 return wrk.format(nil, nil, nil, bodies[i]) end
+function done(s, lat, _)
+  local bad = s.errors.status + s.errors.connect + s.errors.read + s.errors.write + s.errors.timeout
+  io.write(string.format('{"duration_s": %.6f, "p99_ms": %.4f, "answered": %d, "errors": %d}\\n',
+    s.duration / 1e6, lat:percentile(99) / 1e3, s.requests, bad))
+end
+"""
 
 
-def home(root: Path) -> None:
-    """Make a home with one champion, two views fed with some keys, and a routing."""
-    made = create_home(root)
-    disk = LocalDisk()
-    blobs = FileBlobs(made.blobs, disk)
-    columns = (*COLUMNS, *(Column(name, "float") for name in NUMBERS))
-    source = SourceSpec(
-        "weather", PushReader(), "at", ("carrier",), known_after_us=0,
-        columns=(Column("carrier", "str"), Column("at", "time"), Column("temp", "float", True)),
-    )  # fmt: skip
-    views = [
-        ViewSpec("last", "weather", ("carrier",), (Feature("temp", "last", "temp"),), 10**12),
-        ViewSpec("recent", "weather", ("carrier",), (Feature("flights", "count", over_us=10**12),)),
-    ]
-    rows = pl.DataFrame({"carrier": ["UA", "DL"], "temp": [1.0, 2.0]}).with_columns(
-        pl.lit(time.time_ns() // 1_000 - 10**9).cast(pl.Datetime("us", "UTC")).alias("at")
-    )
-    latest = LmdbLatest(made.latest)
-    for view in views:
-        latest.put(view.digest(source), view, source, rows)
-    inputs = [*(Column(name, "float") for name in NUMBERS), Column("temp", "float", True), Column("flights", "int")]
-    champion = onnx_version(
-        blobs, "ver_1", 1, graph(), [*inputs, Column("carrier", "str")],
-        views=tuple(view.digest(source) for view in views),
-        features={"temp": "last.temp", "flights": "recent.flights"},
-    )  # fmt: skip
-    routes = tuple(ViewRoute(view.digest(source), "prj_1", view, "src_1") for view in views)
-    model = model_route(champion, columns=columns)
-    RoutingFile(made.routing, disk).write(routing(1, model, [champion], views=routes))
+class Target(msgspec.Struct):
+    """A server that is measured: its process, and what it is asked."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    url: str
+    bodies: list[str]
+    lists: list[str]
+
+    def cpu_s(self) -> float:
+        """Return the processor time of all its threads."""
+        folder = Path(f"/proc/{self.process.pid}/task")
+        return sum(int((one / "schedstat").read_text().split()[0]) for one in folder.iterdir()) / 1e9
+
+    def rss_mb(self) -> float:
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1_024 for line in lines if line.startswith("VmRSS"))
 
 
-def cpu_s(pid: int) -> float:
-    """Return the processor time of a process: on a busy machine it tells more than the wall clock (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+class Rate(msgspec.Struct):
+    """What a target did in one round."""
+
+    rate: float
+    cpu_us: float
+    p99_ms: float
 
 
-async def measure(pid: int, port: int, path: str, body: bytes, seconds: float) -> tuple[float, float]:
-    """Return requests per second over 16 connections, and requests per second of processor time."""
-    async with Traffic("127.0.0.1", port, connections=16) as traffic:
-        await traffic.post(path, [body] * 500)
-        began, spent_before_s = time.perf_counter(), cpu_s(pid)
-        while time.perf_counter() - began < seconds:
-            await traffic.post(path, [body] * 1_000)
-        spent = time.perf_counter() - began
-        if traffic.failed:
-            raise RuntimeError(f"{traffic.failed} requests failed")
-        count = traffic.answered - 500
-        return count / spent, count / (cpu_s(pid) - spent_before_s)
+class Load:
+    """Asks a target as fast as it answers, from a core of its own."""
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self.wrk = shutil.which("wrk")
+        self._folder = folder
+        self._seconds = seconds
+        (folder / "post.lua").write_text(SCRIPT)
+        if self.wrk is None:
+            print("wrk is not installed (Debian: apt-get install wrk); our own, slower client asks instead")
+
+    def round(self, target: Target, connections: int, bodies: list[str], core: str = "1") -> Rate | None:
+        """Return one round's rate; None where the machine was so busy that nothing was answered."""
+        before_s = target.cpu_s()
+        if self.wrk:
+            said = self._wrk(target.url, connections, bodies, core)
+        else:
+            said = asyncio.run(self._own(target.url, connections, bodies))
+        spent_s = target.cpu_s() - before_s
+        if said["errors"]:
+            raise RuntimeError(f"{target.name}: {said['errors']} of {said['answered']} requests failed")
+        if said["answered"] < connections:
+            return None
+        return Rate(said["answered"] / said["duration_s"], spent_s / said["answered"] * 1e6, said["p99_ms"])
+
+    def _wrk(self, url: str, connections: int, bodies: list[str], core: str) -> dict[str, float]:
+        file = self._folder / "bodies.txt"
+        file.write_text("\n".join(bodies) + "\n")
+        command = [self.wrk or "", "-t1", f"-c{connections}", f"-d{self._seconds:.0f}s", "-s", "post.lua", url]
+        done = subprocess.run(
+            _pinned(command, core), cwd=self._folder, env={**os.environ, "BODY_FILE": str(file)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        said: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+        return said
+
+    async def _own(self, url: str, connections: int, bodies: list[str]) -> dict[str, float]:
+        asked_of = urlsplit(url)
+        port, path = asked_of.port or 80, asked_of.path
+        asked = [body.encode() for body in bodies] * 5
+        async with Traffic("127.0.0.1", port, connections) as traffic:
+            began_s = time.perf_counter()
+            while time.perf_counter() - began_s < self._seconds:
+                await traffic.post(path, asked)
+            spent_s = time.perf_counter() - began_s
+        return {"duration_s": spent_s, "p99_ms": 0.0, "answered": traffic.answered, "errors": traffic.failed}
 
 
-async def main(seconds: float) -> None:
-    numbers = {name: float(place) for place, name in enumerate(NUMBERS)}
-    row = {"id": "f1", "carrier": "UA", **numbers}
-    with tempfile.TemporaryDirectory() as folder:
-        home(Path(folder) / "home")
-        model = Path(folder) / "model.onnx"
-        model.write_bytes(graph())
-        gateway = [sys.executable, "-m", "mainspring.edges.gateway", "--home", f"{folder}/home", "--port", "18431"]
-        floor = [sys.executable, __file__, "bare", "18432", str(model)]
-        processes = [subprocess.Popen(_pinned(command)) for command in (gateway, floor)]
+class Bench:
+    """The servers of one run, and what is told of them."""
+
+    def __init__(self, folder: Path, site: flights.Site, seconds: float, rounds: int) -> None:
+        self.folder = folder
+        self.site = site
+        self.rounds = rounds
+        self.load = Load(folder, seconds)
+        self._port = 18_430
+
+    @contextmanager
+    def serving(self, *kinds: str) -> Iterator[list[Target]]:
+        """Run some servers; kinds are homes (``gateway:NAME``) or handlers of ``bench/floor.py``."""
+        targets: list[Target] = []
         try:
-            await Traffic("127.0.0.1", 18431).wait_until_ready()
-            ours, theirs = [], []
-            for _ in range(ROUNDS):
-                own = json.dumps({**row, "distance": 1.0}).encode()
-                bare_row = json.dumps({"rows": [{**row, "temp": 1.0, "flights": 1.0}]}).encode()
-                ours.append(await measure(processes[0].pid, 18431, "/predict/late", own, seconds))
-                theirs.append(await measure(processes[1].pid, 18432, "/", bare_row, seconds))
-            for place, unit in enumerate(("s", "s of processor time")):
-                best, bare_best = max(one[place] for one in ours), max(one[place] for one in theirs)
-                print(f"gateway {best:.0f}, bare handler {bare_best:.0f} requests a {unit}: {best / bare_best:.2f}")
+            for kind in kinds:
+                targets.append(self._start(kind))
+            for target in targets:
+                wait_for(target.url, target.bodies[0])
+            yield targets
         finally:
-            for process in processes:
-                process.terminate()
-                process.wait()
+            for target in targets:
+                target.process.terminate()
+            for target in targets:
+                target.process.wait()
+
+    def _start(self, kind: str) -> Target:
+        self._port += 1
+        if kind.startswith("gateway:"):
+            command = [sys.executable, "-m", "mainspring.edges.gateway", "--port", str(self._port)]
+            command += ["--home", str(self.folder / kind.removeprefix("gateway:"))]
+            url, own, lists = f"http://127.0.0.1:{self._port}/predict/late", self.site.own, self.site.own_lists
+        else:
+            model = self.site.estimator if kind == "fastapi" else self.site.graph
+            command = [sys.executable, str(HERE / "floor.py"), kind, str(self._port), model]
+            url, own, lists = f"http://127.0.0.1:{self._port}/", self.site.bare, self.site.bare_lists
+        process = subprocess.Popen(
+            _pinned(command, "0"), env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL
+        )
+        return Target(kind, process, url, own, lists)
+
+    def compare(self, what: str, targets: Sequence[Target], connections: int, *, lists: bool = False) -> None:
+        """Measure targets in turns and print each one's ratio to the last, which is the one compared with."""
+        found: dict[str, list[Rate]] = {target.name: [] for target in targets}
+        for _ in range(self.rounds):
+            for target in targets:
+                rate = self.load.round(target, connections, target.lists if lists else target.bodies)
+                if rate is not None:
+                    found[target.name].append(rate)
+        if not all(found.values()):
+            print(f"{what}: the machine was too busy, nothing was answered")
+            return
+        last = _median(found[targets[-1].name])
+        for target in targets:
+            own = _median(found[target.name])
+            print(
+                f"{what:24} {target.name:18} {own.rate:8.0f}/s × {own.rate / last.rate:5.2f}   "
+                f"{own.cpu_us:8.1f} µs × {last.cpu_us / own.cpu_us:5.2f}   p99 {own.p99_ms - last.p99_ms:+.3f} ms",
+                flush=True,
+            )
 
 
-def _pinned(command: list[str]) -> list[str]:
-    return ["taskset", "-c", "0", *command] if sys.platform == "linux" and (os.cpu_count() or 1) > 1 else command
+def _median(rates: Sequence[Rate]) -> Rate:
+    return Rate(*(statistics.median(getattr(one, name) for one in rates) for name in ("rate", "cpu_us", "p99_ms")))
+
+
+def wait_for(url: str, body: str, timeout_s: float = 60.0) -> None:
+    """Ask until there is an answer."""
+    until_s = time.monotonic() + timeout_s
+    while True:
+        request = urllib.request.Request(url, body.encode(), {"content-type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=5):
+                return
+        except OSError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.005)
+
+
+def cold_start(bench: Bench, home: str) -> None:
+    """Print how long it takes from the start of a process to its first answer, beside a bare handler's."""
+    spent: dict[str, list[float]] = {f"gateway:{home}": [], "bare": []}
+    for _ in range(3):
+        for kind, taken in spent.items():
+            began_s = time.perf_counter()
+            with bench.serving(kind):
+                taken.append(time.perf_counter() - began_s)
+    ours, bare = (min(taken) for taken in spent.values())
+    print(f"start to first answer: {ours:.2f} s; bare handler {bare:.2f} s")
+
+
+def two_workers(bench: Bench, home: str) -> None:
+    """Print what a second worker adds, where load and workers share two cores."""
+    port = 18_429
+    command = [
+        sys.executable,
+        "-m",
+        "mainspring.edges.gateway",
+        "--home",
+        str(bench.folder / home),
+        "--port",
+        str(port),
+    ]
+    url, rates = f"http://127.0.0.1:{port}/predict/late", []
+    for count in (1, 2):
+        workers = [
+            subprocess.Popen([*command, "--workers", "2", "--worker", str(number)], stderr=subprocess.DEVNULL)
+            for number in range(count)
+        ]
+        try:
+            wait_for(url, bench.site.own[0])
+            time.sleep(2.0)
+            target = Target("worker", workers[0], url, bench.site.own, bench.site.own_lists)
+            found = [bench.load.round(target, 64, bench.site.own, "0,1") for _ in range(bench.rounds)]
+            rates.append(statistics.median(one.rate for one in found if one is not None))
+        finally:
+            for worker in workers:
+                worker.terminate()
+            for worker in workers:
+                worker.wait()
+    print(
+        f"two workers: {rates[1]:.0f}/s, one: {rates[0]:.0f}/s, × {rates[1] / rates[0]:.2f}; the load shares the cores"
+    )
+
+
+def _pinned(command: list[str], core: str) -> list[str]:
+    return ["taskset", "-c", core, *command] if shutil.which("taskset") and (os.cpu_count() or 1) > 1 else command
+
+
+def main(seconds: float, rounds: int, graph: Path | None) -> None:
+    began_load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        site = flights.prepare(folder, graph)
+        packed = pack(Path(site.graph).read_bytes())
+        flights.home(site, "columns")
+        flights.home(site, "packed", packed=packed)
+        flights.home(site, "durable", "durable")
+        flights.home(site, "twenty", packed=packed, others=18)
+        bench = Bench(folder, site, seconds, rounds)
+        print(f"load of the machine before: {began_load:.1f}")
+        print("ratios (×) of requests a second, and of processor time a request, to the last of each group; added p99")
+        with bench.serving("gateway:packed", "gateway:columns", "bare") as targets:
+            for connections in (1, 16, 64):
+                bench.compare(f"one row, {connections} connections", targets, connections)
+            bench.compare("100 rows, 16", targets, 16, lists=True)
+            packed_one, columns, bare = (target.rss_mb() for target in targets)
+            print(
+                f"memory: packed {packed_one:.0f} MB, columns {columns:.0f} MB, bare {bare:.0f} MB, "
+                f"× {packed_one / bare:.2f}"
+            )
+        with bench.serving("gateway:packed", "fastapi") as targets:
+            bench.compare("one row, 16", targets, 16)
+        with bench.serving("gateway:durable", "synced") as targets:
+            bench.compare("durable, 64", targets, 64)
+        with bench.serving("gateway:twenty", "gateway:packed") as targets:
+            bench.compare("20 versions loaded, 16", targets, 16)
+        two_workers(bench, "packed")
+        cold_start(bench, "packed")
+        print(f"load of the machine after: {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["bare"]:
-        asyncio.run(bare(int(sys.argv[2]), sys.argv[3]))
-    else:
-        asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else 3.0))
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    options.add_argument("--seconds", type=float, default=2.0, help="of each round")
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--graph", type=Path, help="another ONNX graph with the same inputs")
+    given = options.parse_args()
+    main(given.seconds, given.rounds, given.graph)

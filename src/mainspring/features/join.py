@@ -10,7 +10,7 @@ import polars as pl
 from mainspring.features.order import NOWHERE, at_or_before
 from mainspring.features.rows import KNOWN, timed
 from mainspring.features.spec import SourceSpec, ViewSpec
-from mainspring.features.windows import AT, GROUP, LAST_TIME, entries, horizon_us, merged, numbered, steps
+from mainspring.features.windows import AT, GROUP, LAST_TIME, entries, merged, numbered, steps
 from mainspring.kernel.errors import InvalidInput, nearest
 
 
@@ -55,7 +55,7 @@ def resolve(view: ViewSpec, found: pl.DataFrame, at: str) -> pl.DataFrame:
         elif feature.kind == "last" and view.ttl_us is not None:
             value = pl.when(pl.col(at) - pl.col(LAST_TIME) <= view.ttl_us).then(value)
         columns.append(value.alias(f"{view.name}.{feature.name}"))
-    known, reach_us = pl.col(KNOWN), horizon_us(view)
+    known, reach_us = pl.col(KNOWN), view.horizon_us()
     if reach_us is not None:
         known = pl.when(pl.col(at) - known <= reach_us).then(known)
     return found.select(*columns, known.alias(f"{view.name}.known_at_us"))

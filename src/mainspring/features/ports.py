@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Protocol, Self
 
 import msgspec
-from polars import DataFrame
 
 from mainspring.features.spec import SourceSpec, ViewSpec
+
+if TYPE_CHECKING:  # a gateway reads features and needs no frames, which take 40 MB
+    from polars import DataFrame
 
 FeatureValue = float | int | bool | str | None
 

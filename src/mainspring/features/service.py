@@ -17,7 +17,6 @@ from mainspring.features.ports import Latest, SourceReader
 from mainspring.features.rows import KNOWN, TIME, distinct, timed
 from mainspring.features.spec import PushReader, SourceSpec, ViewSpec
 from mainspring.features.tables import sources, views
-from mainspring.features.windows import horizon_us
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, unknown
@@ -283,7 +282,7 @@ class FeatureService:
         """Build a view from what is stored: all of it, or as far back as it can matter."""
         with self._store.read() as connection:
             _, newest_us = _stored(connection, view.source)
-        reach_us = horizon_us(view.spec)
+        reach_us = view.spec.horizon_us()
         since_us = None if reach_us is None or _by_time(view.spec) else newest_us - reach_us - _SLACK_US
         rows = self._log.source(view.source, since_us=since_us)
         if rows.width <= 1:

@@ -107,3 +107,12 @@ class ViewSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the version of this view: a digest over its definition, its source's times, and which source it is."""
         times = (source.time, source.known_at, source.known_after_us)
         return digest_of([msgspec.to_builtins(self), times, *([source_id] if source_id else [])])
+
+    def horizon_us(self) -> int | None:
+        """Return how far back rows can matter: the widest window or the time to live; None if for ever."""
+        spans = [feature.over_us for feature in self.features if feature.over_us is not None]
+        if any(feature.kind == "last" for feature in self.features):
+            if self.ttl_us is None:
+                return None
+            spans.append(self.ttl_us)
+        return max(spans, default=0)

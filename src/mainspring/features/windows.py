@@ -96,16 +96,6 @@ def steps(view: ViewSpec, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def horizon_us(view: ViewSpec) -> int | None:
-    """Return how far back rows can matter: the widest window or the time to live; None if for ever."""
-    spans = [feature.over_us for feature in view.features if feature.over_us is not None]
-    if any(feature.kind == "last" for feature in view.features):
-        if view.ttl_us is None:
-            return None
-        spans.append(view.ttl_us)
-    return max(spans, default=0)
-
-
 def taken_name(place: int) -> str:
     """Return the name of the column that holds what the feature at ``place`` takes of a row."""
     return f"_f{place}"

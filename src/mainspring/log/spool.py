@@ -9,7 +9,10 @@ are appended together are in the log together or not at all. How much a crash ma
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+import traceback
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -31,7 +34,9 @@ RETRY_S = 0.1
 MOST_WAITING_BYTES = 64 * 1_024 * 1_024
 
 
-Set = tuple[bytes, int]  # records that stay together, encoded, and how many they are
+Make = Callable[[], Sequence[Record]]
+Waiting = tuple[bytes | Make, int, int]  # records that stay together, encoded or to be made; how many; about how long
+Set = tuple[bytes, int, int]
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -71,7 +76,7 @@ class SpoolWriter:
         self._acknowledgement = acknowledgement
         self._batch_s = batch_ms / 1_000
         self._rotate_bytes = rotate_bytes
-        self._waiting: list[Set] = []
+        self._waiting: list[Waiting] = []
         self._waiting_bytes = 0
         self._unwritten: list[Set] = []
         self._appended = self._written = self._kept = 0  # sets, of all that were ever appended
@@ -111,6 +116,18 @@ class SpoolWriter:
 
     def append(self, *records: Record) -> None:
         """Take records to be written together; raises ``Unavailable`` while the disk is full, and then takes none."""
+        data = encode_set(records)
+        self._take(data, len(records), len(data))
+
+    def append_later(self, make: Make, about_bytes: int) -> None:
+        """Take records as ``append`` does, but let the writing thread make them.
+
+        What they are made of may not change any more. Many made one after the other cost a fraction of what each costs
+        in the middle of a request, which finds nothing of it in the processor's caches.
+        """
+        self._take(make, 0, about_bytes)
+
+    def _take(self, what: bytes | Make, count: int, about_bytes: int) -> None:
         if self._failure is not None:
             self._refused += 1
             raise self._failure
@@ -118,11 +135,10 @@ class SpoolWriter:
             raise Unavailable("the spool is closed", field="spool")
         if self._waiting_bytes > MOST_WAITING_BYTES:
             raise Unavailable("the disk is slower than the requests", field="spool", remedy="try again in a second")
-        data = encode_set(records)
         with self._turn:
-            self._waiting_bytes += len(data)
+            self._waiting_bytes += about_bytes
             self._appended += 1
-            self._waiting.append((data, len(records)))
+            self._waiting.append((what, count, about_bytes))
         if not self._work.is_set():
             self._work.set()
 
@@ -180,8 +196,8 @@ class SpoolWriter:
 
     def _write_waiting(self) -> None:
         with self._turn:
-            self._unwritten.extend(self._waiting)
-            self._waiting.clear()
+            waiting, self._waiting = self._waiting, []
+        self._unwritten.extend([_made(one) for one in waiting])
         try:
             while self._unwritten:
                 self._write_group(self._unwritten[: _fitting(self._unwritten)])
@@ -198,11 +214,11 @@ class SpoolWriter:
         if self._segment.size >= self._rotate_bytes:
             self._rotate()
         reached("spool.before_write")
-        self._segment.write(encode_group([data for data, _ in sets], sum(count for _, count in sets)))
+        self._segment.write(encode_group([one[0] for one in sets], sum(one[1] for one in sets)))
         del self._unwritten[: len(sets)]  # written: a failing fsync must not write it twice
         self._written += len(sets)
         with self._turn:
-            self._waiting_bytes -= sum(len(data) for data, _ in sets)
+            self._waiting_bytes -= sum(one[2] for one in sets)
         reached("spool.after_write")
 
     def _keep(self) -> None:
@@ -219,7 +235,7 @@ class SpoolWriter:
         with self._turn:
             self._waiting_bytes += len(data)
             self._appended += 1
-            self._waiting.append((data, 1))
+            self._waiting.append((data, 1, len(data)))
         self._work.set()
 
     def _rotate(self) -> None:
@@ -266,13 +282,25 @@ def _lock(hidden: Path, boot: str, disk: Disk) -> Lock:
 def _fitting(sets: list[Set]) -> int:
     """Return how many of the sets go into the next group: at least one."""
     fitting = records = size = 0
-    for data, count in sets:
+    for data, count, _ in sets:
         size += len(data)
         records += count
         if fitting and (records > MOST_RECORDS or size > MOST_BYTES):
             break
         fitting += 1
     return fitting
+
+
+def _made(waiting: Waiting) -> Set:
+    what, count, about_bytes = waiting
+    if isinstance(what, bytes):
+        return what, count, about_bytes
+    try:
+        records = what()
+        return encode_set(records), len(records), about_bytes
+    except Exception:  # one that cannot be made must not stop the others; that it is missing is said aloud
+        traceback.print_exc(file=sys.stderr)
+        return b"", 0, about_bytes
 
 
 def _settle(future: asyncio.Future[None], failure: MainspringError | None) -> None:

@@ -26,14 +26,14 @@ from mainspring.edges.gateway.snapshot import Arm, Local, Model
 from mainspring.edges.gateway.told import Told, read_trace
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Unavailable, unknown
-from mainspring.log.records import Assignment, Request, Role, Scored, Status
+from mainspring.log.records import Assignment, Record, Request, Role, Scored, Status
 from mainspring.log.spool import SpoolWriter
 from mainspring.serving.assemble import Looked
 from mainspring.serving.columnar import ColumnRows, column_of
 from mainspring.serving.decode import Malformed
 from mainspring.serving.draw import HELD_OUT, Drawn, assign, probabilities
 from mainspring.serving.ports import Row
-from mainspring.serving.routing import ReleaseRoute
+from mainspring.serving.routing import HoldoutRoute, ReleaseRoute
 
 if TYPE_CHECKING:
     from mainspring.edges.gateway.app import Gateway
@@ -45,6 +45,7 @@ INVALID = "invalid"
 AWAY = "failed: its process is away"
 BUSY = "failed: it has too many requests already"
 _NO_FAULTS: dict[int, str] = {}
+_ABOUT_BYTES = 700  # of the records of one row, without its body
 
 
 class Asked(msgspec.Struct, gc=False):
@@ -214,31 +215,55 @@ def _spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, hea
         ]
     else:
         drawn = [assign(release, stable, unit, holdout=holdout, out=out) for unit in units]
-    request = Request(
-        prediction_id=asked.id,
-        project=route.project,
-        model=route.model,
-        decision_us=asked.decision_us,
-        receipt_us=now_us,
-        body=body,
-        entities=entities,
-        units=units,
-        subjects=_texts(rows, model.subject) if model.subject is not None else (),
-        caller=gateway.guard.caller(headers),
-        idempotency_key=headers.get("idempotency-key", "")[:200],
-    )
-    everyone = range(len(drawn))
-    if holdout is None:
-        assignments = [_assignment(asked, release, everyone, drawn, out)]
-    else:  # who is held out is logged under a draw of its own, not as drawn by the release
+    subjects = _texts(rows, model.subject) if model.subject is not None else ()
+    who = (gateway.guard.caller(headers), headers.get("idempotency-key", "")[:200])
+    opened = _Opened(asked, body, now_us, entities, units, subjects, who, release, holdout, drawn, out)
+    gateway.spool.append_later(opened.records, len(body) + _ABOUT_BYTES * len(rows))
+    return drawn
+
+
+class _Opened(msgspec.Struct, gc=False):
+    """What a request asked and drew. Together or not at all: no request is without its draw."""
+
+    asked: Asked
+    body: bytes
+    now_us: int
+    entities: tuple[str, ...]
+    units: tuple[str, ...]
+    subjects: tuple[str, ...]
+    who: tuple[str, str]
+    release: ReleaseRoute | None
+    holdout: HoldoutRoute | None
+    drawn: Sequence[Drawn]
+    out: Collection[str]
+
+    def records(self) -> Sequence[Record]:
+        """Return them as they are logged."""
+        asked, drawn = self.asked, self.drawn
+        caller, idempotency_key = self.who
+        request = Request(
+            prediction_id=asked.id,
+            project=asked.model.route.project,
+            model=asked.model.route.model,
+            decision_us=asked.decision_us,
+            receipt_us=self.now_us,
+            body=self.body,
+            entities=self.entities,
+            units=self.units,
+            subjects=self.subjects,
+            caller=caller,
+            idempotency_key=idempotency_key,
+        )
+        everyone = range(len(drawn))
+        if self.holdout is None:
+            return request, _assignment(asked, self.release, everyone, drawn, self.out)
+        # who is held out is logged under a draw of its own, not as drawn by the release
         halves = {held: [place for place in everyone if drawn[place].held_out is held] for held in (False, True)}
-        assignments = [
-            _assignment(asked, None if held else release, places, drawn, out)
+        return request, *(
+            _assignment(asked, None if held else self.release, places, drawn, self.out)
             for held, places in halves.items()
             if places
-        ]
-    gateway.spool.append(request, *assignments)  # together or not at all: no request is without its draw
-    return drawn
+        )
 
 
 def _assignment(
@@ -445,20 +470,34 @@ def spool_scored(spool: SpoolWriter, part: Part, ran: Ran) -> None:
     meter = part.arm.engine.meters[part.role]
     if not ran.faults:
         meter.took.add(ran.latency_us)
-        spool.append(_record(part, part.places, ran.values, ran.latency_us))
-        return
-    groups: dict[str, list[int]] = {}
-    for at in range(len(part.places)):
-        groups.setdefault(ran.faults.get(at, ""), []).append(at)
-    for fault, members in groups.items():
-        if fault:
-            meter.failed(_status(fault), len(members))
-        values = [None if fault else ran.values[at] for at in members]
-        spool.append(_record(part, [part.places[at] for at in members], values, ran.latency_us, fault))
+    for fault in ran.faults.values():
+        meter.failed(_status(fault), 1)
+    spool.append_later(_Scores(part, ran).records, _ABOUT_BYTES * len(part.places))
 
 
 def _status(fault: str) -> Status:
     return "ok" if not fault else "late" if fault == LATE else "invalid" if fault == INVALID else "failed"
+
+
+class _Scores(msgspec.Struct, gc=False):
+    """What a version answered for some rows of a request."""
+
+    part: Part
+    ran: Ran
+
+    def records(self) -> Sequence[Record]:
+        """Return it as it is logged."""
+        part, ran = self.part, self.ran
+        if not ran.faults:
+            return (_record(part, part.places, ran.values, ran.latency_us),)
+        groups: dict[str, list[int]] = {}
+        for at in range(len(part.places)):
+            groups.setdefault(ran.faults.get(at, ""), []).append(at)
+        records = []
+        for fault, members in groups.items():
+            values = [None if fault else ran.values[at] for at in members]
+            records.append(_record(part, [part.places[at] for at in members], values, ran.latency_us, fault))
+        return records
 
 
 def _record(

@@ -19,7 +19,9 @@ class Tripwires:
 
     def tripped(self, release: ReleaseRoute | None) -> bool:
         """Return whether every challenger of the release was taken out."""
-        return release is not None and all(version in self.disabled for version in release.challengers)
+        if release is None or not self.disabled:
+            return False
+        return all(version in self.disabled for version in release.challengers)
 
     def stable_answered(self, release: ReleaseRoute, failed: bool) -> None:
         """Count an answer of the stable version beside a running release."""
@@ -31,7 +33,8 @@ class Tripwires:
         wire = self._of(release)[version]
         if wire.challenger_answered(failed, time.monotonic()) and version not in self.disabled:
             last = f", the last one: {fault}" if fault else ""
-            self.disabled[version] = f"{wire.failures} of {wire.requests} requests failed{last}"
+            reason = f"{wire.failures} of {wire.requests} requests failed{last}"
+            self.disabled = {**self.disabled, version: reason}  # a new one: requests under way keep what they drew by
             self._tell()
 
     def keep(self, releases: set[str], versions: set[str]) -> None:
@@ -40,6 +43,9 @@ class Tripwires:
         self.disabled = {id: reason for id, reason in self.disabled.items() if id in versions}
 
     def _of(self, release: ReleaseRoute) -> dict[str, Tripwire]:
+        wires = self._wires.get(release.id)
+        if wires is not None and len(wires) == 1 + len(release.others):
+            return wires
         wires = self._wires.setdefault(release.id, {})
         for version in release.challengers:
             if version not in wires:
