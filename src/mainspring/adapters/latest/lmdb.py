@@ -6,27 +6,26 @@ process loses nothing, and after a restart of the machine the folder is emptied,
 
 from __future__ import annotations
 
-import io
 import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lmdb
 import msgspec
-import polars as pl
 
 from mainspring.adapters.latest.commits import newest_commit
-from mainspring.adapters.latest.tile import Layout, Span, codes_of
+from mainspring.adapters.latest.layout import Layout, Span
 from mainspring.features.keys import encode_key
 from mainspring.features.ports import FeatureRow
-from mainspring.features.rows import KNOWN, TIME, timed
 from mainspring.features.spec import SourceSpec, ViewSpec
-from mainspring.features.windows import UNTIL, entries, merged, numbered, steps
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Damaged, Unavailable
 from mainspring.kernel.ids import digest
+
+if TYPE_CHECKING:
+    import polars as pl
 
 FORMAT = 2  # of what lies in the folder; the folder of another one is built again
 KEEP_US = 25 * 3_600_000_000  # the oldest decision time that a gateway takes is a day ago; an hour is slack
@@ -123,19 +122,21 @@ class LmdbLatest:
             return found
 
     def put(self, view_digest: str, spec: ViewSpec, source: SourceSpec, rows: pl.DataFrame) -> None:
+        from mainspring.adapters.latest import feeding
+
         with self._turn, self._env.begin(write=True) as writing:
             view = self._view(writing, view_digest) or _View(spec, "")
             before = self._kept(writing, view_digest)
-            brought = entries(spec, source, timed(source, rows))
-            whole = merged(spec, source, brought if before is None else pl.concat([before, brought]))
-            newest_us = max(view.newest_us, _greatest(brought))
+            brought = feeding.brought_by(spec, source, rows)
+            whole = feeding.with_before(spec, source, before, brought)
+            newest_us = max(view.newest_us, feeding.greatest(brought))
             cut_us = newest_us - self._keep_us
             codes = self._write_tiles(writing, view_digest, spec, whole, brought, cut_us) or view.codes
             trimmed_us = view.trimmed_us
             if cut_us - trimmed_us > self._keep_us // 2:
                 whole, trimmed_us = self._trim(writing, view_digest, spec, whole, cut_us), cut_us
-            kept = whole.drop(UNTIL)
-            writing.put(_prefix(b"r", view_digest), _to_bytes(kept))
+            kept = feeding.without_ends(whole)
+            writing.put(_prefix(b"r", view_digest), feeding.to_bytes(kept))
             put = _View(spec, codes, view.position, newest_us, trimmed_us)
             writing.put(_prefix(b"v", view_digest), msgspec.msgpack.encode(put))
             reached("latest.before_commit")
@@ -231,27 +232,28 @@ class LmdbLatest:
             data = reading.get(_prefix(b"r", view_digest))
             if data is None:
                 return None
-            self._rows[view_digest] = pl.read_ipc_stream(io.BytesIO(bytes(data)))
+            from mainspring.adapters.latest import feeding
+
+            self._rows[view_digest] = feeding.from_bytes(bytes(data))
         return self._rows[view_digest]
 
     def _write_tiles(
         self, writing: Any, view_digest: str, spec: ViewSpec, whole: pl.DataFrame, brought: pl.DataFrame, cut_us: int
     ) -> str:
         """Write the tiles of keys that changed; return how their values are written."""
-        touched, groups = numbered(spec, whole, _changed(spec, whole, brought))
-        if touched.is_empty():
-            return ""
-        changes = steps(spec, touched)
-        codes = codes_of(spec, changes.schema)
+        from mainspring.adapters.latest import feeding
+
         prefix = _prefix(b"t", view_digest)
-        keys = groups.select(spec.key).rows()
-        for group, tile in Layout(spec, codes).pack(spec, changes, cut_us):
-            writing.put(prefix + _short(encode_key(keys[group])), tile)
+        codes, tiles = feeding.tiles(spec, whole, brought, cut_us)
+        for key, tile in tiles:
+            writing.put(prefix + _short(encode_key(key)), tile)
         return codes
 
     def _trim(self, writing: Any, view_digest: str, spec: ViewSpec, whole: pl.DataFrame, cut_us: int) -> pl.DataFrame:
         """Let go of rows that no moment after the cut can see, and of the tiles of keys that have no other."""
-        kept = _needed(spec, whole, cut_us)
+        from mainspring.adapters.latest import feeding
+
+        kept = feeding.needed_after(spec, whole, cut_us)
         gone = whole.select(spec.key).unique().join(kept.select(spec.key).unique(), on=spec.key, how="anti")
         for key in gone.iter_rows():
             writing.delete(_prefix(b"t", view_digest) + _short(encode_key(key)))
@@ -296,40 +298,3 @@ def _short(key: str) -> bytes:
     """Return a key that LMDB takes: long ones by digest, behind a byte that no text begins with."""
     data = key.encode()
     return data if len(data) <= _LONGEST_KEY_BYTES else b"\xff" + digest(data).encode()
-
-
-def _greatest(brought: pl.DataFrame) -> int:
-    greatest = brought.get_column(KNOWN).max()
-    return greatest if isinstance(greatest, int) else 0
-
-
-def _changed(spec: ViewSpec, whole: pl.DataFrame, brought: pl.DataFrame) -> pl.DataFrame:
-    """Return rows that hold the keys that changed: those of the new rows, and of rows that the new ones revise."""
-    if whole.get_column(UNTIL).null_count() == whole.height:
-        return brought
-    identity = [name for name in whole.columns if name.startswith("_row")]
-    return whole.join(brought.select(identity).unique(), on=identity, how="semi")
-
-
-def _needed(spec: ViewSpec, rows: pl.DataFrame, cut_us: int) -> pl.DataFrame:
-    """Return the rows that some moment after the cut may still see."""
-    needed = pl.col(KNOWN) > cut_us
-    for feature in spec.features:
-        if feature.kind != "last":
-            entered = pl.col(TIME if feature.by == "time" else KNOWN)
-            needed = needed | (entered + (feature.over_us or 0) > cut_us)
-    if any(feature.kind == "last" for feature in spec.features):
-        age = [TIME, KNOWN, *(name for name in rows.columns if name.startswith("_row"))]
-        old = rows.with_row_index("_place").filter(pl.col(KNOWN) <= cut_us).sort(age)
-        newest = old.unique(subset=spec.key, keep="last").get_column("_place")
-        alive = pl.lit(value=True) if spec.ttl_us is None else pl.col(TIME) + spec.ttl_us > cut_us
-        needed = needed | (alive & pl.int_range(pl.len(), dtype=pl.UInt32).is_in(newest.implode()))
-    if rows.get_column(UNTIL).null_count() < rows.height:
-        needed = needed.any().over([name for name in rows.columns if name.startswith("_row")])
-    return rows.filter(needed)
-
-
-def _to_bytes(rows: pl.DataFrame) -> bytes:
-    data = io.BytesIO()
-    rows.write_ipc_stream(data)
-    return data.getvalue()

@@ -6,7 +6,6 @@ import io
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from mainspring.edges.gateway.limits import check_rows
 from mainspring.edges.gateway.protocols.answers import told
@@ -38,6 +37,8 @@ class ArrowStream:
         return Decoded(ColumnRows(count, columns), body)
 
     def encode(self, asked: Decoded, id: str, given: Given) -> tuple[Headers, bytes]:
+        import polars as pl  # 40 MB that only a worker needs which is asked for Arrow
+
         answer: dict[str, Any] = {
             "value": np.array([value for _, value in given]),
             "version": np.array([arm.number for arm, _ in given], dtype=np.int64),
