@@ -255,6 +255,14 @@ def test_a_bandit_moves_traffic_to_the_version_that_earns_more_and_promotes_it(w
     assert [one.status for one in ended.contenders] == ["won", "archived"]
 
 
+def test_a_bandit_of_one_challenger_promotes_it_too(world, model) -> None:
+    _, release = started(world, Bandit(**RULE), model(0.35), model(0.35))
+    world.rows_a_day = 2_000
+    world.effects = {release.challenger: 0.12}
+    world.play(12)
+    assert (world.releases.get(release.id).status, champion(world)) == ("promoted", 2)
+
+
 def test_shares_and_rewards_of_a_bandit_can_be_rebuilt_from_the_log(world, model) -> None:
     from mainspring.release.evidence.gathered import Books
     from mainspring.release.gather import Gathered, gather, no_units

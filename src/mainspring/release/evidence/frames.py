@@ -185,7 +185,8 @@ def drawn_rows(
 def between(assigned: pl.DataFrame, champion: str, challenger: str) -> pl.DataFrame:
     """Return the rows that drew one of two versions among several, with the propensity of each given that it did.
 
-    ``actions`` says how probable each version was. Given one of the two, the draw between them is as fair as any.
+    ``actions`` says how probable each version was; it is empty where there was only one challenger to draw. Given one of
+    the two, the draw between them is as fair as any.
     """
     told = assigned["actions"].unique()
     known = {text: msgspec.json.decode(text) for text in told if text}
@@ -197,10 +198,12 @@ def between(assigned: pl.DataFrame, champion: str, challenger: str) -> pl.DataFr
         },
         schema={"actions": pl.String, "stable_p": pl.Float64, "challenger_p": pl.Float64},
     )
-    rows = assigned.join(either, on="actions", how="inner")
-    rows = rows.filter(pl.col("arm").is_in([champion, challenger]) & (pl.col("challenger_p") > 0))
+    rows = assigned.join(either, on="actions", how="left", maintain_order="left")
+    alone = pl.col("actions").fill_null("") == ""
+    rows = rows.filter(pl.col("arm").is_in([champion, challenger]) & (alone | (pl.col("challenger_p") > 0)))
     own = pl.when(pl.col("arm") == challenger).then(pl.col("challenger_p")).otherwise(pl.col("stable_p"))
-    return rows.with_columns(propensity=own / (pl.col("stable_p") + pl.col("challenger_p")))
+    given = own / (pl.col("stable_p") + pl.col("challenger_p"))
+    return rows.with_columns(propensity=pl.when(alone).then(pl.col("propensity")).otherwise(given))
 
 
 def rewarded(
