@@ -22,12 +22,31 @@ takes `--by NAME` (else `MAINSPRING_ACTOR`, else the user's name). When control 
 the home's lock and opens the home itself: the same verbs, the same results. Errors are one sentence on the standard
 error; the exit code is 1, or 2 for a wrong use."""
 DOOR = """\
-Control answers on loopback only. Address and token stand in `run/control.json` of the home, readable by its owner; the
+Control answers on loopback, or where `--control-host` says: then by
+[keys](../howto/run-it-on-a-network.md) and encrypted. Address and token stand in `run/control.json` of the home, readable by its owner; the
 token is new at each start. Every verb needs `Authorization: Bearer TOKEN`. A `POST` also needs
 `X-Mainspring-Request: 1`, `X-Mainspring-Actor: NAME` (percent-encoded) and a JSON object as its body; a `GET` takes its
 arguments from the query. Errors are `{code, message, field, remedy}`. The full description is at
 `GET /api/openapi.json`. The page at `/`, `/models/PROJECT/MODEL` and `/releases/ID` is read-only and needs no token, as
 does `GET /live`."""
+LIMITS_NOTE = "<!-- written by docs/reference/generate.py from mainspring.serving.limits; do not edit -->"
+LIMITS = """\
+Each can be set under `[limits]` in the home's `settings.toml`, or by a variable such as `MAINSPRING_LIMITS_ROWS`;
+`mainspring config` shows what holds and where it came from. A gateway takes up what changed when it starts again. What is
+refused for the moment carries `Retry-After`."""
+FIXED = """\
+These are not set but follow from what a request is. A body is a JSON object or a list of them whose values are plain, so it
+nests two deep at most; a protocol that nests deeper is read by a decoder of its own shape. Compressed bodies are refused
+unread (415). A request has the model's deadline; `x-mainspring-deadline-ms` may shorten it and never lengthens it; work that
+could only be late is refused before it begins, and half of the deadline may go by in a model's queue. Heads that leave a
+body's length unclear are refused; where RFC 9112 says which of two lengths counts, the request is answered by that one; and
+the connection is closed."""
+METRICS_NOTE = "<!-- written by docs/reference/generate.py from mainspring.edges.gateway.metrics; do not edit -->"
+METRICS_TEXT = """\
+`GET /metrics` tells them, as Prometheus text or as OpenMetrics by what the scraper accepts. Beyond this machine it needs a
+key with the role `read`. Every series also has the label `worker`: workers share one port, so that a scrape reaches one of
+them, which tells what the others have left in `run/` too, at most two seconds old. Series of a version live as long as the
+gateway holds it, so that their number is bounded by what is loaded."""
 WORDS = {
     "read": "changes nothing",
     "operate": "changes state",
@@ -94,6 +113,36 @@ def http() -> str:
     )
 
 
+def limits() -> str:
+    """Return the page of limits."""
+    from mainspring.serving.limits import Limits
+
+    found = msgspec.inspect.type_info(Limits)
+    assert isinstance(found, msgspec.inspect.StructType)
+    rows = [f"| `{field.name}` | {field.default:,} | {_description(field)} |" for field in found.fields]
+    return (
+        "\n\n".join([LIMITS_NOTE, "# Limits of a gateway worker", LIMITS, _table("limit", "default", rows), FIXED])
+        + "\n"
+    )
+
+
+def metrics() -> str:
+    """Return the page of metrics."""
+    from mainspring.edges.gateway.metrics import BOUNDS_S, METRICS
+
+    rows = [
+        f"| `{one.name}` | {one.kind} | {', '.join(f'`{label}`' for label in one.labels)} | {one.about} |"
+        for one in METRICS
+    ]
+    table = "\n".join(["| metric | kind | labels | |", "| --- | --- | --- | --- |", *rows])
+    bounds = f"Histograms have the bounds {', '.join(str(bound) for bound in BOUNDS_S)} seconds."
+    return "\n\n".join([METRICS_NOTE, "# Metrics of gateways", METRICS_TEXT, table, bounds]) + "\n"
+
+
+def _table(name: str, value: str, rows: list[str]) -> str:
+    return "\n".join([f"| {name} | {value} | |", "| --- | ---: | --- |", *rows])
+
+
 def _statuses() -> dict[str, int]:
     from mainspring.edges.api.errors import STATUS
 
@@ -110,7 +159,7 @@ def _description(field: msgspec.inspect.Field) -> str:
     return str((extra or {}).get("description", ""))
 
 
-PAGES = {"commands.md": commands, "http.md": http}
+PAGES = {"commands.md": commands, "http.md": http, "limits.md": limits, "metrics.md": metrics}
 
 
 def main() -> int:
