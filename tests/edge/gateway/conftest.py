@@ -111,7 +111,7 @@ def _body(data: bytes) -> Any:
     try:
         return msgspec.json.decode(data)
     except msgspec.DecodeError:
-        return data.decode()
+        return data.decode(errors="replace")
 
 
 @pytest.fixture(scope="session")
