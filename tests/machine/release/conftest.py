@@ -212,6 +212,21 @@ def noisy(sd: float, bias: float = 0.0, failing: float = 0.0) -> Answer:
 
 
 @pytest.fixture
+def new_world() -> Iterator[Callable[[Path], World]]:
+    """Make a world in a folder of its own."""
+    made: list[World] = []
+
+    def make(folder: Path) -> World:
+        folder.mkdir()
+        made.append(World(folder))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.store.close()
+
+
+@pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made

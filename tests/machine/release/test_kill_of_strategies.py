@@ -5,12 +5,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
 from mainspring.ledger.queries import verify_chain
-from mainspring.release.policy import Approval, Bandit, BlueGreen, Canary, ChampionChallenger, Immediate
+from mainspring.release.policy import Bandit, BlueGreen, Canary, ChampionChallenger
 
 ACT = """
 import sys
@@ -33,23 +34,15 @@ log = PredictionLog(store, ParquetTables(home / "parts", LocalDisk()))
 service = ReleaseService(store=store, registry=registry, log=log, clock=clock)
 found = service.get(release)
 match sys.argv[3]:
-    case "approve":
-        service.approve(release, by="bob", reason="looks right")
     case "change":
         service.change(release, msgspec.structs.replace(found.policy, hold="9d"), by="bob", reason="slower")
     case "drop":
         service.step(release, disabled={found.contenders[0].version: "gross"})
-    case "back":
-        service.roll_back(release, by="bob", reason="customers complain")
     case "step":
         service.step(release)
 """
 
 MOMENTS = [("store.before_commit", False), ("release.before_commit", False), ("store.after_commit", True)]
-
-
-def approving(world, model):
-    return begun(world, Immediate(approval=Approval()), model(0.3))
 
 
 def changing(world, model):
@@ -60,13 +53,6 @@ def dropping(world, model):
     release = begun(world, Bandit(per="request", minimum_units=100), model(0.3), model(0.3))
     world.play(0.5)
     assert world.releases.get(release.id).stage == "bandit"
-    return release
-
-
-def switching_back(world, model):
-    release = begun(world, BlueGreen(), model(0.3))
-    world.play(0.4)
-    assert world.releases.get(release.id).share == 1.0
     return release
 
 
@@ -97,12 +83,13 @@ def until_next(world, release):
         begun_us = world.clock.now_us()
         world.clock.advance(world.clock.now() + timedelta(hours=8))
         world.traffic(begun_us, world.clock.now_us(), world.releases.running(world.model))
-        if would_advance(world, release):
+        if next_decision(world, release) == "advance":
             return release
     raise AssertionError("it never advances")
 
 
-def would_advance(world, release) -> bool:
+def next_decision(world, release) -> str:
+    """Return what the next step will decide, without taking it."""
     from mainspring.release.engine import decide
     from mainspring.release.gather import gather
     from mainspring.release.service import _shows
@@ -113,14 +100,12 @@ def would_advance(world, release) -> bool:
     newest_us = world.log.last_outcome_us(record.model)
     found = None if record.state.contest else _shows(record.terms, books, newest_us)
     facts = world.releases._facts(record, books, {}, newest_us)
-    return decide(record.terms, record.state, found, facts, now_us).kind == "advance"
+    return decide(record.terms, record.state, found, facts, now_us).kind
 
 
 ORDERS: dict[str, tuple[Callable, str, str]] = {
-    "approve": (approving, "approve", "release.approved"),
     "change": (changing, "change", "release.changed"),
     "drop": (dropping, "drop", "release.dropped"),
-    "back": (switching_back, "back", "release.rolled_back"),
     "switch": (switching, "step", "release.advanced"),
     "win": (winning, "step", "release.advanced"),
 }
@@ -141,6 +126,46 @@ def test_what_is_decided_is_whole_or_never_was(world, model, tmp_path: Path, ord
         )) == done  # fmt: skip
     with world.store.read() as connection:
         assert verify_chain(connection).verified
+
+
+def contested(world, model, act):
+    """Play a contest to its end; ``act`` is called before each step that will decide."""
+    policy = ChampionChallenger(margin=0.05, minimum_units=300, steps=[0.5], hold="12h")
+    release = begun(world, policy, model(0.3), model(0.6), model(0.1, bias=3.0))
+    for _ in range(40):
+        begun_us = world.clock.now_us()
+        world.clock.advance(world.clock.now() + timedelta(hours=12))
+        world.traffic(begun_us, world.clock.now_us(), world.releases.running(world.model))
+        if next_decision(world, release) != "wait":
+            act(release.id)
+        world.releases.step(release.id)
+        if world.releases.get(release.id).over:
+            return world.releases.get(release.id)
+    raise AssertionError("it is never over")
+
+
+def test_a_release_whose_control_dies_at_every_decision_comes_to_the_same_end(new_world, model, tmp_path: Path) -> None:
+    calm = contested(new_world(tmp_path / "calm"), model, lambda id: None)
+    moments = cycle(["store.before_commit", "release.before_commit", "store.after_commit"])
+    killed = []
+
+    def kill(id: str) -> None:
+        killed.append(run(tmp_path / "killed", id, "step", next(moments)))
+
+    shaken = contested(new_world(tmp_path / "killed"), model, kill)
+    assert killed == [-9] * 3
+    assert told(shaken) == told(calm)
+    assert [one.kind for one in calm.history if one.kind != "wait"] == ["drop", "advance", "promote"]
+
+
+def told(release):
+    """Return every decision without the ids of versions, which are random."""
+    return [
+        (one.kind, one.reason, one.at_us, one.step, one.share, one.measured, one.immature,
+         [(each.number, each.status, each.scores) for each in one.contenders])
+        for one in release.history
+        if one.kind != "wait"
+    ]  # fmt: skip
 
 
 def run(folder: Path, release: str, order: str, moment: str) -> int:

@@ -42,7 +42,7 @@ from mainspring.release.policy.outline import outline
 from mainspring.release.terms import Terms
 
 DAY = 86_400_000_000
-DAYS = 7
+DAYS = 6
 COMMON = {"shadow": "2d", "hold": "1d", "deadline": "5d", "minimum_units": 100}
 REWARDED = {"horizon": "4d", "window": "0s", "minimum_units": 100}
 POLICIES: dict[str, Policy] = {
@@ -125,7 +125,7 @@ def key(state: State, day: int) -> tuple[object, ...]:
 
 @cache
 def explore(name: str) -> dict[tuple[object, ...], State]:
-    """Return every state reached within seven days, checking every edge on the way."""
+    """Return every state reached within six days, checking every edge on the way."""
     policy = POLICIES[name]
     terms = agreed(policy)
     found: dict[tuple[object, ...], State] = {}

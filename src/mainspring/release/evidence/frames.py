@@ -185,8 +185,8 @@ def drawn_rows(
 def between(assigned: pl.DataFrame, champion: str, challenger: str) -> pl.DataFrame:
     """Return the rows that drew one of two versions among several, with the propensity of each given that it did.
 
-    ``actions`` says how probable each version was; it is empty where there was only one challenger to draw. Given one of
-    the two, the draw between them is as fair as any.
+    ``actions`` says how probable each version was; it is empty where there was only one challenger to draw. Given one
+    of the two, the draw between them is as fair as any.
     """
     told = assigned["actions"].unique()
     known = {text: msgspec.json.decode(text) for text in told if text}
