@@ -3,12 +3,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import pytest
 
+from mainspring.adapters.runtimes.package import load_onnx
 from mainspring.kernel.schema import Column
 from mainspring.log.records import Assignment, Request, Scored
+from mainspring.serving import packing
 from mainspring.serving.routing import ReleaseRoute, ShadowRoute
-from mainspring.testing.models import linear_onnx, model_route, onnx_version, routing, rule_version
+from mainspring.testing.models import COLUMNS, linear_onnx, model_route, onnx_version, routing, rule_version
+from mainspring.training.conversion.pack import pack
 
 DISTANCE = (Column("distance", "float"),)
 ROW = {"id": "f1", "distance": 100.0, "carrier": "UA"}
@@ -124,3 +128,55 @@ def test_a_shadow_scores_after_the_answer_and_only_the_row_at_fault_is_blamed(si
     _, good, bad = sorted(site.records(Scored), key=lambda record: (record.role == "shadow", len(record.reason)))
     assert (good.role, good.release, good.rows, good.outputs) == ("shadow", "rel_1", (0, 2), (0.5, 0.5))
     assert (bad.status, bad.rows, bad.reason) == ("failed", (1,), "failed: ValueError: negative")
+
+
+def test_a_packed_graph_answers_and_is_logged_as_the_one_with_a_column_each(site: Any) -> None:
+    inputs = (Column("distance", "float"), Column("carrier", "str", nullable=True))
+    graph = linear_onnx({"distance": 0.01}, texts={"carrier": {"UA": 0.25, "DL": -1.0}})
+    plain = onnx_version(site.blobs, "ver_1", 1, graph, inputs)
+    packed = pack(graph)
+    files = {
+        **plain.package.files,
+        packing.GRAPH: site.blobs.put(packed.graph),
+        packing.FILE: site.blobs.put(msgspec.json.encode(packed.packing)),
+    }
+    fast = msgspec.structs.replace(
+        plain, id="ver_2", number=2, package=msgspec.structs.replace(plain.package, files=files)
+    )
+    columns = (COLUMNS[0], COLUMNS[1], Column("carrier", "str", nullable=True))
+    site.publish(routing(1, model_route(fast, columns=columns, pinned=("ver_1",)), [plain, fast]))
+    site.gateway()
+    site.ready()
+    rows = [{**ROW, "carrier": carrier} for carrier in ("UA", "DL", "never seen", "", None)]
+    for row in rows:
+        status, said = site.predict(row)
+        assert status == 200
+        assert said["version"] == 2
+        assert said["value"] == site.ask("/predict/late?version=1", row)[1]["value"]
+    _, listed = site.predict(rows)
+    assert [one["value"] for one in listed["predictions"]] == [site.predict(row)[1]["value"] for row in rows]
+    site.wait(lambda: len([one for one in site.records(Scored) if one.role == "served"]) == 11)
+    served = [one for one in site.records(Scored) if one.role == "served"]
+    assert {one.version for one in served} == {"ver_2"}
+    again = load_onnx(fast, site.blobs.get)
+    for one, row in zip(served[:5], rows, strict=True):
+        assert one.outputs == (again.run([(row["distance"], row["carrier"])])[0],)
+
+
+def test_a_shadow_that_does_not_keep_up_is_passed_by_and_the_rows_are_counted(site: Any) -> None:
+    champion = onnx_version(site.blobs, "ver_1", 1, linear_onnx({"distance": 0.01}), DISTANCE)
+    shadow = rule_version(site.blobs, "ver_2", 2, SLEEPS, DISTANCE)
+    site.publish(routing(1, model_route(champion, shadows=(ShadowRoute("ver_2", "rel_1"),)), [champion, shadow]))
+    site.models()
+    site.gateway(MAINSPRING_LIMITS_SHADOW_ROWS="3")
+    site.ready()
+    assert [site.predict(ROW)[0] for _ in range(10)] == [200] * 10
+    said = site.ask("/drained")[1]
+    assert said["dropped"] > 0
+    assert said["queued"] + said["dropped"] == 10
+    assert said["waiting"] <= 3
+    lines = [line for line in site.ask("/metrics")[1].splitlines() if line.startswith("mainspring_shadow_rows_dropped")]
+    assert [float(line.rpartition(" ")[2]) for line in lines] == [said["dropped"]]
+    site.wait(lambda: site.ask("/drained")[1]["waiting"] == 0)
+    site.wait(lambda: len(site.records(Scored)) == 10 + said["queued"])
+    assert [record.role for record in site.records(Scored)].count("served") == 10

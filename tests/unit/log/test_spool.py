@@ -132,3 +132,42 @@ def test_a_boot_says_under_which_policy_it_acknowledges(tmp_path, policy):
         policy.encode()
     )
     writer.close()
+
+
+def test_records_that_are_made_later_stand_in_the_order_in_which_they_were_taken(tmp_path):
+    disk = LocalDisk()
+    writer = SpoolWriter(tmp_path, "b_1", disk)
+    for number in range(0, 100, 2):
+        writer.append_later(lambda number=number: [outcome(f"e{number}", 1.0, 1)], 100)
+        writer.append(outcome(f"e{number + 1}", 1.0, 1))
+    writer.close()
+    assert entities(tmp_path, disk) == [f"e{number}" for number in range(100)]
+    assert writer.waiting_bytes == 0
+
+
+def test_a_record_that_cannot_be_made_is_told_and_takes_no_other_with_it(tmp_path, capfd):
+    disk = LocalDisk()
+    writer = SpoolWriter(tmp_path, "b_1", disk, "durable")
+
+    async def wait():
+        writer.append(outcome("before", 1.0, 1))
+        writer.append_later(lambda: [outcome("\ud800", 1.0, 1)], 100)
+        writer.append_later(lambda: [outcome("after", 1.0, 1)], 100)
+        await writer.durable()
+
+    asyncio.run(wait())
+    writer.close()
+    assert entities(tmp_path, disk) == ["before", "after"]
+    assert "UnicodeEncodeError" in capfd.readouterr().err
+
+
+def test_what_waits_to_be_made_counts_towards_what_may_wait(tmp_path):
+    disk = FaultyDisk(LocalDisk())
+    writer = SpoolWriter(tmp_path, "b_1", disk)
+    with disk.full():
+        writer.append_later(lambda: [outcome("a", 1.0, 1)], 65 << 20)
+        wait_until(lambda: writer.failing_s > 0)
+        assert writer.waiting_bytes >= 65 << 20
+    wait_until(lambda: _takes(writer, "b"))
+    writer.close()
+    assert entities(tmp_path, disk) == ["a", "b"]
