@@ -26,6 +26,7 @@ from mainspring.adapters.stores.opening import open_store
 from mainspring.adapters.tables.delta import DeltaPublication
 from mainspring.adapters.tables.shapes import StoredPersonalFields, StoredSourceShapes
 from mainspring.adapters.traces import traces_of
+from mainspring.adapters.trackers.mlflow import MlflowTracker
 from mainspring.checks.service import CheckService
 from mainspring.features.service import FeatureService
 from mainspring.kernel.duration import parse_duration
@@ -37,6 +38,7 @@ from mainspring.log.queries import PredictionLog
 from mainspring.log.retention import Retention
 from mainspring.loop.act import Acknowledged, Loop
 from mainspring.loop.erasing import Erasure
+from mainspring.loop.mirror import Mirror, Tracker
 from mainspring.loop.publish import Publisher
 from mainspring.loop.retaining import Keeping
 from mainspring.monitoring.ports import Notifier
@@ -113,6 +115,7 @@ class Platform:
         self.environments = EnvironmentBuilder(folder=home.environments, blobs=self.blobs, jobs=self.jobs)
         self.publisher = self._publisher()
         self.publication = self._publication()
+        self.mirror = Mirror(registry=self.registry, tracker=tracker_of(self.settings, home.file.id))
         self.loop = self._loop()
 
     def _releases(self) -> ReleaseService:
@@ -260,6 +263,13 @@ class Platform:
 
 def _span_us(text: str) -> int | None:
     return parse_duration(text) // timedelta(microseconds=1) if text else None
+
+
+def tracker_of(settings: Settings, home: str) -> Tracker | None:
+    """Return where versions and aliases are mirrored by these settings."""
+    if not settings.mlflow:
+        return None
+    return MlflowTracker(settings.mlflow, home=home, token=settings.mlflow_token)
 
 
 def notifiers_of(settings: Settings) -> tuple[Notifier, ...]:

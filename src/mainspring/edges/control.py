@@ -19,6 +19,8 @@ log = logging.getLogger("mainspring.control")
 
 _INGEST_EVERY_S = 0.1
 _STEP_EVERY_S = 5.0
+_MIRROR_EVERY_S = 1.0
+_MIRROR_ENDS_S = 15.0
 _LOST_EVERY_S = 0.5
 _OTHERS_END_S = 10.0  # a command that holds the home, or the control of a supervisor that was killed
 
@@ -67,6 +69,26 @@ class LoopThread(threading.Thread):
         self.join(30)
 
 
+class MirrorThread(threading.Thread):
+    """Tells a tracker what is, beside everything else: nothing waits for it."""
+
+    def __init__(self, platform: Platform) -> None:
+        super().__init__(name="mirror", daemon=True)
+        self._platform = platform
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(_MIRROR_EVERY_S):
+            try:
+                self._platform.mirror.step()
+            except Exception as error:  # the next turn starts from what is stored
+                log.error("mirror: a turn failed", exc_info=error)
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join(_MIRROR_ENDS_S)
+
+
 def serve(home: Home, port: int, *, host: str = "127.0.0.1", standby: bool = False) -> None:
     """Run control until SIGTERM or SIGINT; with ``standby`` wait for the home for as long as another has it."""
     from mainspring.edges.api.server import ControlServer
@@ -80,14 +102,17 @@ def serve(home: Home, port: int, *, host: str = "127.0.0.1", standby: bool = Fal
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
         platform.loop.recover()
-        turning = LoopThread(platform)
+        turning, mirroring = LoopThread(platform), MirrorThread(platform)
         with ControlServer(platform, host=host, port=port):
             if not home.simulated:
                 turning.start()
+                mirroring.start()
             while not stopping.wait(_LOST_EVERY_S):
                 if platform.lost:
                     raise Conflict("another control has taken over this home", field="home", value=str(home.root))
             platform.stop_jobs()  # a command that waits for one gets its answer before the listener closes
+        if mirroring.is_alive():
+            mirroring.stop()
         if turning.is_alive():
             turning.stop()
             platform.loop.ingest()  # gateways have ended by now: what they answered goes into the log

@@ -177,6 +177,13 @@ class Registry:
             target = _target(connection, model_id, alias, at_us)
         return self.version(target) if target else None
 
+    def aliases(self, model_id: str) -> dict[str, Version]:
+        """Return every alias of a model that points somewhere, with its version."""
+        with self._store.read() as connection:
+            names = connection.scalars(select(aliases.c.alias).where(aliases.c.model == model_id).distinct()).all()
+            found = {name: _target(connection, model_id, name) for name in names}
+        return {name: self.version(target) for name, target in found.items() if target}
+
     def point(
         self,
         tx: Transaction,

@@ -68,7 +68,7 @@ class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     model: str
     number: int
-    runtime: Literal["onnx", "python", "rule"]
+    runtime: Literal["onnx", "python", "rule", "mlflow"]
     files: dict[str, str]
     signature: Signature
     environment: Environment

@@ -23,7 +23,7 @@ class Package(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The files of a version: name in the package to digest of the blob."""
 
     files: dict[str, str]
-    runtime: Literal["onnx", "python", "rule"]
+    runtime: Literal["onnx", "python", "rule", "mlflow"]
     in_gateway: bool = False
 
 

@@ -18,7 +18,7 @@ from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Conflict, Damaged, InvalidInput, MainspringError, NotFound, unknown
 from mainspring.kernel.ids import digest_of, new_id
-from mainspring.kernel.schema import Signature, Task
+from mainspring.kernel.schema import Column, Signature, Task
 from mainspring.ledger.ports import Store
 from mainspring.ledger.transaction import Transaction
 from mainspring.log.ports import Blobs
@@ -26,7 +26,7 @@ from mainspring.log.queries import PredictionLog
 from mainspring.registry.environment import capture
 from mainspring.registry.model import ModelSpec, Recipe
 from mainspring.registry.service import ModelRow, Registry
-from mainspring.registry.version import Lineage, Version
+from mainspring.registry.version import Environment, Lineage, Version
 from mainspring.training.backtest import BacktestResult, Origin, judge
 from mainspring.training.graphs import GraphFound, signature_for
 from mainspring.training.inputs import BoundSpec, signature_of
@@ -244,6 +244,38 @@ class TrainingService:
             definitions=definitions,
             plain_graph=found.plain_graph,
             p999_ms=found.p999_ms,
+            threshold=threshold if row.spec is None else row.spec.threshold,
+        )
+        with self._store.begin(by) as tx:
+            self._features.demand_fed(tx.connection, version.views)
+            return self._registry.register(tx, version, reason)
+
+    def register_function(
+        self,
+        model_id: str,
+        inputs: tuple[Column, ...],
+        files: dict[str, str],
+        environment: Environment,
+        *,
+        by: str,
+        reason: str,
+        task: Task = "binary",
+        threshold: float | None = None,
+    ) -> Version:
+        """Register an MLflow function whose files are blobs already; it runs in a model process, and only there."""
+        row = self._registry.model(None, model_id)
+        signature, views, definitions = self._signature(row, GraphFound(inputs, plain_graph=False, p999_ms=None), task)
+        version = Version(
+            id="",
+            model=row.id,
+            number=0,
+            runtime="mlflow",
+            files=files,
+            signature=signature,
+            environment=environment,
+            lineage=Lineage(recipe="mlflow", source_digest=digest_of(files)),
+            views=views,
+            definitions=definitions,
             threshold=threshold if row.spec is None else row.spec.threshold,
         )
         with self._store.begin(by) as tx:

@@ -30,18 +30,22 @@ class Outbound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         """Send ``body`` and return the status; raise ``Refused`` where it may not, ``Unavailable`` where it cannot."""
+        return self.ask("POST", url, body, headers)[0]
+
+    def ask(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Send a request and return status and body, which is cut where it is longer than may be."""
         target = self.check(url)
         host, port = str(target.hostname), target.port or (443 if target.scheme == "https" else 80)
         address = self._resolve(host, port)
         deadline_s = time.monotonic() + self.timeout_s
         connection = _Pinned(host, port, address, self.timeout_s, tls=target.scheme == "https")
         try:
-            connection.request("POST", _path(target), body=body, headers=dict(headers))
+            connection.request(method, _path(target), body=body or None, headers=dict(headers))
             answer = connection.getresponse()
-            answer.read(self.most_answer_bytes)
+            said = answer.read(self.most_answer_bytes)
             if time.monotonic() > deadline_s:
                 raise Unavailable("answered too late", field="host", value=host)
-            return answer.status
+            return answer.status, said
         except (OSError, HTTPException) as error:
             raise Unavailable(f"did not answer: {error}", field="host", value=host) from error
         finally:

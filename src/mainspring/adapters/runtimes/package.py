@@ -38,6 +38,10 @@ def load(version: VersionRoute, get: Get, folder: Path) -> Runtime:
 
     check_environment(version.environment)
     files = version.package.files
+    if version.package.runtime == "mlflow":
+        from mainspring.adapters.runtimes.pyfunc import PyfuncRuntime, write_folder
+
+        return PyfuncRuntime(write_folder(files, get, folder), version.signature)
     importable({name.removeprefix("code/"): get(d) for name, d in files.items() if name.startswith("code/")}, folder)
     if version.package.runtime == "rule":
         return RuleRuntime(msgspec.json.decode(get(files["rule.json"]), type=RuleFile), version.signature)

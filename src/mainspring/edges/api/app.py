@@ -14,8 +14,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mainspring.edges.api.errors import answer_error, answer_fault, json_response
+from mainspring.edges.api import mlflow
+from mainspring.edges.api.errors import STATUS, answer_error, answer_fault, json_response
 from mainspring.edges.api.guard import Door, Locks, read_actor, read_body, require_intent
+from mainspring.edges.api.mlflow import ARTIFACTS, CALLS
 from mainspring.edges.api.openapi import describe
 from mainspring.edges.api.strict_json import read_object
 from mainspring.edges.verbs import VERBS
@@ -57,6 +59,8 @@ def route_table(platform: Platform, locks: Locks) -> tuple[Entry, ...]:
     return (
         *(_verb_entry(platform, verb, locks) for verb in VERBS),
         *(_page_entry(platform, page, locks) for page in PAGES),
+        *(_mlflow_entry(platform, call, locks) for call in CALLS),
+        Entry(ARTIFACTS + "/{path:path}", "GET", "read", _artifact_handler(platform, locks)),
         Entry("/live", "GET", "open", _live),
         Entry("/api/openapi.json", "GET", "read", _guarded(lambda request: json_response(document), locks)),
     )
@@ -118,6 +122,32 @@ def _page_entry(platform: Platform, page: Page, locks: Locks) -> Entry:
         return Response(body, 200, media_type=page.media_type)
 
     return Entry(page.path, "GET", "open", handle)
+
+
+def _mlflow_entry(platform: Platform, call: str, locks: Locks) -> Entry:
+    async def handle(request: Request) -> Response:
+        try:
+            locks.require(request, "read")
+            asked = dict(request.query_params)
+            body = await anyio.to_thread.run_sync(lambda: mlflow.answer(platform, call, asked))
+        except MainspringError as error:
+            return json_response(mlflow.as_mlflow_says(error), STATUS.get(error.code, 400))
+        return json_response(body)
+
+    return Entry(call, "GET", "read", handle)
+
+
+def _artifact_handler(platform: Platform, locks: Locks) -> Handler:
+    async def handle(request: Request) -> Response:
+        try:
+            locks.require(request, "read")
+            path = request.path_params["path"]
+            body = await anyio.to_thread.run_sync(lambda: mlflow.artifact(platform, path))
+        except MainspringError as error:
+            return json_response(mlflow.as_mlflow_says(error), STATUS.get(error.code, 400))
+        return Response(body, 200, {"content-disposition": "attachment"}, "application/octet-stream")
+
+    return handle
 
 
 def _guarded(answer: Callable[[Request], Response], locks: Locks) -> Handler:

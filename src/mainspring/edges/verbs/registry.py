@@ -54,29 +54,39 @@ class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(description="why, in a few words; kept in the ledger")] = "registered from a file"
 
 
+class Naming(msgspec.Struct, frozen=True):
+    """Which model a version is registered for, and whether it is made where there is none."""
+
+    model: str
+    new: bool
+    reason: str
+
+
 def register(platform: Platform, asked: Register, by: str) -> Any:
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
     _refuse_code(asked.file)
-    _refuse_unknown(platform, asked)
+    naming = Naming(asked.model, asked.new, asked.reason)
+    refuse_unknown(platform, naming)
     with TemporaryDirectory(dir=platform.home.staging) as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(asked.file)
         graph = platform.training.read_graph(path)
-    model = _model_for(platform, asked, by)
+    model = model_for(platform, naming, by)
     return platform.training.register_graph(
         model, graph, by=by, reason=asked.reason, task=asked.task, threshold=asked.threshold
     )
 
 
-def _refuse_unknown(platform: Platform, asked: Register) -> None:
+def refuse_unknown(platform: Platform, asked: Naming) -> None:
     """Refuse a model that there is not before its file is looked at; a new one is made after its file proved good."""
     if not asked.new:
         find_model(platform, asked.model)
 
 
-def _model_for(platform: Platform, asked: Register, by: str) -> str:
+def model_for(platform: Platform, asked: Naming, by: str) -> str:
+    """Return the id of the model, which is made if that was asked for."""
     try:
         return str(find_model(platform, asked.model).id)
     except NotFound:

@@ -1,0 +1,1 @@
+"""Where others look for models: versions and aliases are mirrored there."""
