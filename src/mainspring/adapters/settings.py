@@ -27,22 +27,21 @@ _PLACES = ("store", "blobs", "tables")
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What can be set.
 
-        ``acknowledgement`` says when a prediction is answered: once it is on disk (``durable``), within milliseconds of
-        being so (``batched``), or whenever (``best_effort``).
-        ``invocations_model`` (``project/name``, or a name) answers ``/invocations``, where callers name no model; one model
-        alone needs no setting. ``webhook_url`` gets alarms, signed with ``webhook_secret``;
-        only ``webhook_hosts`` are reached; private addresses and plain HTTP must be allowed on purpose. Monitors are looked
-        at ``watch_every`` so often. Predictions and outcomes are kept for ``keep_predictions`` (for ever if not said; a
-        model may say otherwise), and an outcome of something that nobody asked about waits for ``park_outcomes`` (twice its
-        model's ``matures_after`` if not said). ``publish`` is where the log is published as Delta tables, ``publish_every``
-        so often: ``delta://`` in the home, ``delta:///data/log`` elsewhere. ``limits`` is what a gateway worker takes.
-        ``roles`` says who has which role, for releases that ask somebody for approval.
+    ``acknowledgement`` says when a prediction is answered: once it is on disk (``durable``), within milliseconds of
+    being so (``batched``), or whenever (``best_effort``).
+    ``invocations_model`` (``project/name``, or a name) answers ``/invocations``, where callers name no model; one model
+    alone needs no setting. ``webhook_url`` gets alarms, signed with ``webhook_secret``;
+    only ``webhook_hosts`` are reached; private addresses and plain HTTP must be allowed on purpose. Monitors are looked
+    at ``watch_every`` so often. Predictions and outcomes are kept for ``keep_predictions`` (for ever if not said; a
+    model may say otherwise), and an outcome of something that nobody asked about waits for ``park_outcomes`` (twice its
+    model's ``matures_after`` if not said). ``publish`` is where the log is published as Delta tables, ``publish_every``
+    so often: ``delta://`` in the home, ``delta:///data/log`` elsewhere. ``limits`` is what a gateway worker takes.
+    ``roles`` says who has which role, for releases that ask somebody for approval.
 
-        ``ledger_heads`` is a file, best on another disk, that gets the ledger's newest head after each turn of the loop.
+    ``ledger_heads`` is a file, best on another disk, that gets the ledger's newest head after each turn of the loop.
 
-        ``store`` is the URL of a PostgreSQL database that takes the place of ``meta.db``; a control that was not heard of
-        for ``store_lease`` gives way to one that stands by. A model process that holds more than ``model_memory_mb`` is
-        for ``store_lease`` gives way to one that stands by. ``blobs`` and ``tables`` are places in buckets,
+    ``store`` is the URL of a PostgreSQL database that takes the place of ``meta.db``; a control that was not heard of
+    for ``store_lease`` gives way to one that stands by. ``blobs`` and ``tables`` are places in buckets,
     ``s3://bucket/prefix``; ``s3_endpoint`` names a server other than Amazon's; at most ``s3_cache_mb`` of each stay in
     the home's folder.
 
@@ -50,14 +49,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     MLflow server that aliases and their versions are mirrored to.
 
     On another address than loopback, keys are required (``require_keys`` asks for them on loopback too), and either
-        ``tls_cert`` and ``tls_key`` are named or ``behind_proxy`` states that a proxy ends TLS. ``hosts`` are the names by
-        which the page and the API of control may be asked then, such as ``mainspring.example:8081``.
+    ``tls_cert`` and ``tls_key`` are named or ``behind_proxy`` states that a proxy ends TLS. ``hosts`` are the names by
+    which the page and the API of control may be asked then, such as ``mainspring.example:8081``.
 
-        Gateways log ``log_requests`` of the answers, between 0 and 1, and all refusals; with the extra ``otel`` they send
-        spans to the collector at ``otlp_endpoint``: those that callers sample, and ``trace_share`` of the others.
+    Gateways log ``log_requests`` of the answers, between 0 and 1, and all refusals; with the extra ``otel`` they send
+    spans to the collector at ``otlp_endpoint``: those that callers sample, and ``trace_share`` of the others.
 
-        >>> Settings(acknowledgement="durable").read_sources_every
-        '15m'
+    >>> Settings(acknowledgement="durable").read_sources_every
+    '15m'
     """
 
     acknowledgement: Literal["durable", "batched", "best_effort"] = "batched"
