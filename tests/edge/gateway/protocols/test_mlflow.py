@@ -41,13 +41,14 @@ def values(said: Any) -> list[float]:
 
 def test_the_client_finds_it_ready_and_scores_a_frame(client: ScoringServerClient, served: Any) -> None:
     client.wait_server_ready(timeout=10)
-    answer = client.invoke(FRAME)
+    answer = client.invoke(FRAME.assign(id=["mlflow-1", "mlflow-2"]))
     assert isinstance(answer, PredictionsResponse)
     predictions = answer.get_predictions()
     assert predictions["value"].tolist() == pytest.approx(EXPECTED, abs=1e-6)
     assert predictions["decision"].tolist() == [True, False]
-    served.wait(lambda: served.records(Request))
-    logged = json.loads(served.records(Request)[-1].body)
+    mine = ("mlflow-1", "mlflow-2")
+    served.wait(lambda: any(one.entities == mine for one in served.records(Request)))
+    logged = json.loads(next(one.body for one in served.records(Request) if one.entities == mine))
     assert (logged[0]["wind"], logged[1]["wind"], logged[1]["carrier"]) == (None, 3.5, None)
 
 
