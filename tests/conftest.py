@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from mainspring.kernel.ids import new_id
+from mainspring.testing.broker import binary, broker
+
 
 class Postgres:
     """A running PostgreSQL; ``fresh`` gives the URL of a new, empty database."""
@@ -159,3 +162,18 @@ def _free_ports(count):
         if len(found) == count:
             return found
     raise AssertionError("no free ports")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory):
+    """Give the address of a Kafka-protocol broker."""
+    if binary() is None:
+        pytest.skip("the package noida-db is not installed")
+    with broker(tmp_path_factory.mktemp("broker")) as address:
+        yield address
+
+
+@pytest.fixture
+def new_topic(kafka):
+    """Give the URL of a topic that there was not before."""
+    return f"kafka://{kafka}/{new_id('t')}"

@@ -22,6 +22,7 @@ from mainspring.adapters.routing import RoutingFile
 from mainspring.adapters.runtimes.recompute import WorkerRecompute
 from mainspring.adapters.settings import Settings, read_settings
 from mainspring.adapters.sources import readers
+from mainspring.adapters.spools import spool_opener, spool_reader
 from mainspring.adapters.stores.opening import open_store
 from mainspring.adapters.tables.delta import DeltaPublication
 from mainspring.adapters.tables.shapes import StoredPersonalFields, StoredSourceShapes
@@ -166,7 +167,9 @@ class Platform:
             shapes=shapes,
             personal=self.personal,
             fields=StoredPersonalFields(self.store),
+            reader=spool_reader(self.settings.spool, self.home.spool, self.disk),
         )
+        self.new_spool = spool_opener(self.settings.spool, self.home.spool, self.disk)
 
     def _publication(self) -> DeltaPublication | None:
         """Return where the log is published, if it is."""
@@ -257,6 +260,7 @@ class Platform:
         """End jobs, and let go of files and connections."""
         self.stop_jobs()
         self.loop.close()
+        self.ingest.close()
         self.latest.close()
         self.store.close()
 

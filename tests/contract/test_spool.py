@@ -3,13 +3,42 @@ from pathlib import Path
 import pytest
 
 from mainspring.adapters.disk import LocalDisk
-from mainspring.testing.contracts.spool import SpoolContract
+from mainspring.adapters.spools import spool_opener, spool_reader
+from mainspring.log.ports import Disk, Spool, SpoolReader
+from mainspring.log.spool import Acknowledgement
+from mainspring.testing.contracts.spool import SegmentsContract, SpoolContract
 from mainspring.testing.disk import FaultyDisk
 
 
-class TestSpoolOnTheLocalDisk(SpoolContract):
+class Place:
+    """A spool by its URL, or a folder where that is empty."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._open = spool_opener(url, folder, LocalDisk())
+        self._url, self._folder = url, folder
+
+    def writer(self, boot: str, policy: Acknowledgement) -> Spool:
+        return self._open(boot, policy)
+
+    def reader(self) -> SpoolReader:
+        return spool_reader(self._url, self._folder, LocalDisk())
+
+
+class TestSpoolInAFolder(SpoolContract):
     @pytest.fixture
-    def disk(self) -> LocalDisk:
+    def place(self, tmp_path: Path) -> Place:
+        return Place("", tmp_path / "spool")
+
+
+class TestSpoolInAKafkaTopic(SpoolContract):
+    @pytest.fixture
+    def place(self, new_topic: str, tmp_path: Path) -> Place:
+        return Place(new_topic, tmp_path / "spool")
+
+
+class TestSegmentsOnTheLocalDisk(SegmentsContract):
+    @pytest.fixture
+    def disk(self) -> Disk:
         return LocalDisk()
 
     @pytest.fixture
@@ -17,9 +46,9 @@ class TestSpoolOnTheLocalDisk(SpoolContract):
         return tmp_path / "spool"
 
 
-class TestSpoolOnTheFaultyDisk(SpoolContract):
+class TestSegmentsOnTheFaultyDisk(SegmentsContract):
     @pytest.fixture
-    def disk(self) -> FaultyDisk:
+    def disk(self) -> Disk:
         return FaultyDisk(LocalDisk())
 
     @pytest.fixture

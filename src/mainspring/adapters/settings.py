@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model may say otherwise), and an outcome of something that nobody asked about waits for ``park_outcomes`` (twice its
     model's ``matures_after`` if not said). ``publish`` is where the log is published as Delta tables, ``publish_every``
     so often: ``delta://`` in the home, ``delta:///data/log`` elsewhere. ``limits`` is what a gateway worker takes.
+    ``spool`` is a topic in the place of the folder where records wait for control: ``kafka://host:port/topic``.
     ``roles`` says who has which role, for releases that ask somebody for approval.
 
     ``ledger_heads`` is a file, best on another disk, that gets the ledger's newest head after each turn of the loop.
@@ -65,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     watch_every: str = "5m"
     keep_predictions: str = ""
     park_outcomes: str = ""
+    spool: str = ""
     publish: str = ""
     publish_every: str = "1m"
     webhook_url: str = ""

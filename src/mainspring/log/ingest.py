@@ -24,20 +24,11 @@ from mainspring.ledger.transaction import Transaction
 from mainspring.log.frame import encode_group, encode_set
 from mainspring.log.parts import list_parts, listed, merge_one, span_of
 from mainspring.log.personal import Personal
-from mainspring.log.ports import Disk, PartRef, PersonalFields, SourceShapes, Tables
+from mainspring.log.ports import Disk, PartRef, PersonalFields, SourceShapes, SpoolReader, Tables
 from mainspring.log.pushed import frame_of
 from mainspring.log.records import Record, SourceRows, Stopped
 from mainspring.log.rows import rows_of
-from mainspring.log.segments import (
-    QUARANTINE,
-    Damage,
-    Position,
-    Reading,
-    boots,
-    read_boot,
-    remove_spent,
-    segment_path,
-)
+from mainspring.log.segments import QUARANTINE, Damage, FolderReader, Position, Reading
 from mainspring.log.tables import boots as known_boots
 from mainspring.log.tables import positions, tallies
 from mainspring.log.tally import Tally, add_tallies, tallies_of, under_policies
@@ -89,7 +80,9 @@ class Ingest:
         personal: Personal | None = None,
         fields: PersonalFields | None = None,
         most_records: int = MOST_RECORDS,
+        reader: SpoolReader | None = None,
     ) -> None:
+        self._reader = reader or FolderReader(disk, spool)
         self._store = store
         self._tables = tables
         self._disk = disk
@@ -119,7 +112,7 @@ class Ingest:
         if self._positions is None:
             self._positions = self._recover()
         if self._batch is None:
-            self._batch = self._convert(self._read(self._positions))
+            self._batch = self._convert(self._reader.read(self._positions, self._most_records))
         batch = self._batch
         self._write(batch)
         reached("ingest.after_parts")
@@ -141,14 +134,6 @@ class Ingest:
             known = listed(connection)
         self._tables.sweep(part.id for part in known)
         return stored
-
-    def _read(self, at: dict[str, Position]) -> list[Reading]:
-        readings: list[Reading] = []
-        left = self._most_records
-        for boot in boots(self._disk, self._spool):
-            readings.append(read_boot(self._disk, self._spool, boot, at, left))
-            left = max(0, left - len(readings[-1].records))
-        return readings
 
     def _convert(self, readings: list[Reading]) -> Batch:
         records = [record for reading in readings for record in reading.records]
@@ -187,6 +172,10 @@ class Ingest:
                 )
         return stored
 
+    def close(self) -> None:
+        """Let go of what records are read from."""
+        self._reader.close()
+
     def positions(self) -> dict[str, Position]:
         """Return up to where each boot's segments were taken in."""
         return dict(self._positions or {})
@@ -209,9 +198,8 @@ class Ingest:
     def _quarantine(self, damage: Iterable[Damage]) -> list[str]:
         """Keep a copy of each damaged segment; its whole groups are read all the same."""
         names = []
-        for boot, segment in dict.fromkeys((found.boot, found.segment) for found in damage):
-            data = self._disk.read(segment_path(self._spool, boot, segment))
-            names.append(self._keep(f"{boot}-{segment:06d}.seg", data))
+        for found in {(one.boot, one.segment): one for one in damage}.values():
+            names.append(self._keep(f"{found.boot}-{found.segment:06d}.seg", self._reader.raw(found)))
         return names
 
     def _set_aside(self, refused: Sequence[Record]) -> list[str]:
@@ -278,7 +266,11 @@ class Ingest:
         if self._policies is None:
             stored = connection.execute(select(known_boots.c.boot, known_boots.c.acknowledgement))
             self._policies = {row.boot: row.acknowledgement for row in stored}
-        fresh = {reading.boot: reading.policy for reading in readings if reading.boot not in self._policies}
+        fresh = {
+            reading.boot: reading.policy
+            for reading in readings
+            if reading.boot not in self._policies and reading.policy is not None
+        }
         if fresh:
             connection.execute(
                 insert(known_boots),
@@ -303,8 +295,7 @@ class Ingest:
             self._merge_not_before_s = monotonic() + _MERGE_AGAIN_S
 
     def _clean(self, readings: Sequence[Reading]) -> None:
-        for reading in readings:
-            remove_spent(self._disk, self._spool, reading)
+        self._reader.clean(readings)
         reached("ingest.after_remove")
         gone = [reading.boot for reading in readings if reading.ended]
         if gone:

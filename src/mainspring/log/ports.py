@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -13,6 +13,9 @@ from mainspring.kernel.schema import Column
 
 if TYPE_CHECKING:  # a model process in an environment of its own has no Polars
     from polars import DataFrame, LazyFrame
+
+    from mainspring.log.records import Record
+    from mainspring.log.segments import Damage, Position, Reading
 
 
 class AppendFile(Protocol):
@@ -85,6 +88,61 @@ class Disk(Protocol):
 
     def lock(self, path: Path) -> Lock | None:
         """Take the lock at ``path``; None while another holds it."""
+        ...
+
+
+class Spool(Protocol):
+    """Where a gateway puts records. Satisfied by segments in a folder and by a Kafka topic."""
+
+    @property
+    def acknowledgement(self) -> Literal["durable", "batched", "best_effort"]:
+        """Return the stated policy."""
+        ...
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Return the bytes that were taken and are not kept yet."""
+        ...
+
+    @property
+    def failing_s(self) -> float:
+        """Return for how many seconds nothing could be kept; 0 while all is well."""
+        ...
+
+    def append(self, *records: Record) -> None:
+        """Take records to be kept together or not at all; raises ``Unavailable``, and takes none, where it cannot."""
+        ...
+
+    async def durable(self) -> None:
+        """Wait until what was appended is kept, under ``durable``; the other policies do not wait."""
+        ...
+
+    def flush(self, timeout_s: float = 30.0) -> None:
+        """Wait until everything appended so far is kept."""
+        ...
+
+    def close(self) -> None:
+        """Keep what is waiting and end; raises ``Unavailable`` where something is lost."""
+        ...
+
+
+class SpoolReader(Protocol):
+    """Where control takes records from. Satisfied by segments in a folder and by a Kafka topic."""
+
+    def read(self, at: Mapping[str, Position], most_records: int) -> list[Reading]:
+        """Return what came after the stored positions, each record once, in the order of its boot."""
+        ...
+
+    def raw(self, damage: Damage) -> bytes:
+        """Return the bytes in which damage was found, to be kept in quarantine."""
+        ...
+
+    def clean(self, readings: Sequence[Reading]) -> None:
+        """Let go of what is committed."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
         ...
 
 

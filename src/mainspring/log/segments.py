@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -47,7 +47,7 @@ class Reading(msgspec.Struct, frozen=True):
     damage: tuple[Damage, ...] = ()
     torn_bytes: int = 0
     left_bytes: int = 0
-    policy: Policy = Policy("batched", 0)
+    policy: Policy | None = None  # None where nothing is said of it here
 
 
 def boots(disk: Disk, spool: Path) -> list[str]:
@@ -110,6 +110,35 @@ def remove_spent(disk: Disk, spool: Path, reading: Reading) -> None:
         disk.remove(spool / reading.boot / POLICY)
         disk.remove(spool / reading.boot / LOCK)
         disk.remove(spool / reading.boot)
+
+
+class FolderReader:
+    """The reading side of a folder of segments."""
+
+    def __init__(self, disk: Disk, folder: Path) -> None:
+        self._disk = disk
+        self._folder = folder
+
+    def read(self, at: Mapping[str, Position], most_records: int) -> list[Reading]:
+        """Return what each boot's segments hold after ``at``."""
+        readings: list[Reading] = []
+        left = most_records
+        for boot in boots(self._disk, self._folder):
+            readings.append(read_boot(self._disk, self._folder, boot, at, left))
+            left = max(0, left - len(readings[-1].records))
+        return readings
+
+    def raw(self, damage: Damage) -> bytes:
+        """Return the whole segment in which damage was found."""
+        return self._disk.read(segment_path(self._folder, damage.boot, damage.segment))
+
+    def clean(self, readings: Sequence[Reading]) -> None:
+        """Remove segments whose rows are committed."""
+        for reading in readings:
+            remove_spent(self._disk, self._folder, reading)
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
 
 
 def _policy(disk: Disk, folder: Path) -> Policy:

@@ -12,7 +12,7 @@ from mainspring.kernel.metadata import metadata
 from mainspring.kernel.schema import Column
 from mainspring.ledger.tables import ledger_entries
 from mainspring.log.ingest import MOST_RECORDS, Ingest
-from mainspring.log.ports import SourceShape
+from mainspring.log.ports import SourceShape, SpoolReader
 from mainspring.log.queries import PredictionLog
 from mainspring.log.records import Assignment, Outcomes, Record, Request, Role, Scored
 from mainspring.log.spool import Acknowledgement, SpoolWriter
@@ -45,7 +45,7 @@ class LogBench:
         self.writers: dict[str, SpoolWriter] = {}
         self.policies: dict[str, Acknowledgement] = {}  # of boots that are to acknowledge otherwise than batched
 
-    def new_ingest(self, *, most_records: int = MOST_RECORDS) -> Ingest:
+    def new_ingest(self, *, most_records: int = MOST_RECORDS, reader: SpoolReader | None = None) -> Ingest:
         """Return another consumer of the same spool, as after a restart."""
         return Ingest(
             store=self.store,
@@ -55,6 +55,7 @@ class LogBench:
             clock=SystemClock(),
             shapes=Shapes(),
             most_records=most_records,
+            reader=reader,
         )
 
     def write(self, *records: Record, boot: str = "b_1") -> None:

@@ -22,6 +22,7 @@ from mainspring.adapters.home import Home
 from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.adapters.places import open_blobs
 from mainspring.adapters.settings import Settings, read_settings
+from mainspring.adapters.spools import spool_opener
 from mainspring.edges.gateway.app import Gateway
 from mainspring.edges.gateway.journal import Journal
 from mainspring.edges.gateway.snapshot import Loader
@@ -76,6 +77,7 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
     witnesses = _witnesses(settings, journal, worker)
     gateway = Gateway(
         home, disk, home.clock(), worker, loader, latest, limits,
+        new_spool=spool_opener(settings.spool, home.spool, disk),
         journal=journal, witnesses=witnesses, closed=keys_needed, workers=workers,
     )  # fmt: skip
     server = Server(

@@ -34,8 +34,8 @@ from mainspring.features.ports import Latest
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.errors import MainspringError, Unavailable
 from mainspring.kernel.ids import PredictionIds
-from mainspring.log.ports import Disk
-from mainspring.log.spool import Acknowledgement, SpoolWriter
+from mainspring.log.ports import Disk, Spool
+from mainspring.log.spool import Acknowledgement
 from mainspring.serving.limits import Limits
 from mainspring.serving.routing import Routing
 
@@ -62,6 +62,7 @@ class Gateway:
         latest: Callable[[], Latest],
         limits: Limits,
         *,
+        new_spool: Callable[[str, Acknowledgement], Spool],
         journal: Journal,
         witnesses: Sequence[Witness] = (),
         closed: bool = False,
@@ -85,9 +86,10 @@ class Gateway:
         self.worker = worker
         self._routing = RoutingFile(home.routing, disk)
         self._loader = loader
+        self._new_spool = new_spool
         self._open_latest = latest
         self._snapshot: Snapshot | None = None
-        self._spool: SpoolWriter | None = None
+        self._spool: Spool | None = None
         self._trouble = ""
         self._stale_since_s = 0.0
         self.draining = False
@@ -99,7 +101,7 @@ class Gateway:
         self._sharer: asyncio.Task[None] | None = None
 
     @property
-    def spool(self) -> SpoolWriter:
+    def spool(self) -> Spool:
         if self._spool is None:
             raise Unavailable("the gateway is starting", field="spool", remedy="try again in a second")
         return self._spool
@@ -286,7 +288,7 @@ class Gateway:
     def _renew_spool(self, acknowledgement: Acknowledgement) -> None:
         old = self._spool
         ids = PredictionIds()
-        self._spool = SpoolWriter(self.home.spool, ids.boot, self._disk, acknowledgement)
+        self._spool = self._new_spool(ids.boot, acknowledgement)
         self.ids = ids
         if old is not None:
             asyncio.get_running_loop().call_later(10.0, old.close)

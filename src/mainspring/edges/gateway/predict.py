@@ -26,8 +26,8 @@ from mainspring.edges.gateway.snapshot import Arm, Local, Model
 from mainspring.edges.gateway.told import Told, read_trace
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Unavailable, unknown
+from mainspring.log.ports import Spool
 from mainspring.log.records import Assignment, Record, Request, Role, Scored, Status
-from mainspring.log.spool import SpoolWriter
 from mainspring.serving.assemble import Looked
 from mainspring.serving.columnar import ColumnRows, column_of
 from mainspring.serving.decode import Malformed
@@ -467,7 +467,7 @@ def _all(fault: str, count: int, latency_us: int) -> Ran:
     return Ran((None,) * count, dict.fromkeys(range(count), fault), latency_us)
 
 
-def spool_scored(spool: SpoolWriter, part: Part, ran: Ran) -> None:
+def spool_scored(spool: Spool, part: Part, ran: Ran) -> None:
     """Spool what a version answered: one record for the rows that went well, and one for each kind of fault."""
     meter = part.arm.engine.meters[part.role]
     if not ran.faults:

@@ -17,8 +17,8 @@ from mainspring.kernel.clock import from_us, show_time
 from mainspring.kernel.errors import InvalidInput, nearest, unknown
 from mainspring.kernel.ids import PredictionIds, new_id
 from mainspring.kernel.schema import Column
+from mainspring.log.ports import Spool
 from mainspring.log.records import Assignment, Request, Scored
-from mainspring.log.spool import SpoolWriter
 from mainspring.registry.model import ModelSpec
 from mainspring.registry.version import Version
 from mainspring.serving.assemble import Looked
@@ -73,7 +73,7 @@ def score(
         scorer = _Scorer(platform, row, chosen, run, ids, by)
         scorer.warm()
         chunks = [scorer.read(chunk) for chunk in frame.iter_slices(CHUNK_ROWS)]
-        spool = SpoolWriter(platform.home.spool, ids.boot, platform.disk, "durable")
+        spool = platform.new_spool(ids.boot, "durable")
         try:
             pieces = [scorer.score(chunk, moment_us, spool) for chunk in chunks]
             spool.flush()
@@ -126,7 +126,7 @@ class _Scorer:
         body = msgspec.json.encode(list(frame.select(self._decoder.names).iter_rows(named=True)))
         return _Chunk(frame, body, self._decoder.decode(body)[0])
 
-    def score(self, chunk: _Chunk, at_us: int, spool: SpoolWriter) -> pl.DataFrame:
+    def score(self, chunk: _Chunk, at_us: int, spool: Spool) -> pl.DataFrame:
         """Return the chunk with its answers, and spool them."""
         rows = chunk.rows
         id = self._ids.next()

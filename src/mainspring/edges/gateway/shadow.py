@@ -11,7 +11,7 @@ from mainspring.adapters.runtimes.frames import Answer
 from mainspring.edges.gateway.predict import AWAY, INVALID, LATE, Asked, Part, Ran, spool_scored
 from mainspring.edges.gateway.snapshot import Arm, Local
 from mainspring.kernel.errors import Unavailable
-from mainspring.log.spool import SpoolWriter
+from mainspring.log.ports import Spool
 from mainspring.serving.draw import draw
 from mainspring.serving.ports import Row, Runtime
 
@@ -27,7 +27,7 @@ Job = tuple[Asked, Arm, str, list[int]]
 class Shadows:
     """One queue and one batcher a version. Rows: ``queued`` in all, ``done``, ``dropped`` because a queue was full."""
 
-    def __init__(self, spool: Callable[[], SpoolWriter], most_rows: int) -> None:
+    def __init__(self, spool: Callable[[], Spool], most_rows: int) -> None:
         self._spool = spool
         self._most_rows = most_rows
         self._queues: dict[str, deque[Job]] = {}
