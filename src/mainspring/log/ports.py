@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -111,6 +111,10 @@ class Spool(Protocol):
 
     def append(self, *records: Record) -> None:
         """Take records to be kept together or not at all; raises ``Unavailable``, and takes none, where it cannot."""
+        ...
+
+    def append_later(self, make: Callable[[], Sequence[Record]], about_bytes: int) -> None:
+        """Take records as ``append`` does; they may be made later, so what they are made of may not change any more."""
         ...
 
     async def durable(self) -> None:

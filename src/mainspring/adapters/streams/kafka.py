@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, NamedTuple
@@ -117,6 +117,9 @@ class KafkaSpool:
         if self._waiting_bytes > MOST_WAITING_BYTES:
             raise Unavailable("the broker is slower than the requests", field="spool", remedy="try again in a second")
         self._produce(records)
+
+    def append_later(self, make: Callable[[], Sequence[Record]], about_bytes: int) -> None:
+        self.append(*make())
 
     def _produce(self, records: Sequence[Record]) -> None:
         data = encode_group([encode_set(records)], len(records))

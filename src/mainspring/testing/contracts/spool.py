@@ -84,7 +84,10 @@ class SpoolContract:
     def test_records_of_one_append_come_together(self, place: Spools) -> None:
         writer = place.writer("b_1", "batched")
         for number in range(20):
-            writer.append(outcome(number), outcome(1_000 + number))
+            if number % 2:
+                writer.append(outcome(number), outcome(1_000 + number))
+            else:
+                writer.append_later(lambda number=number: (outcome(number), outcome(1_000 + number)), 100)
         writer.close()
         found = self.read(place, {}, 40)
         assert found == [outcome(n) for number in range(20) for n in (number, 1_000 + number)]
