@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Protocol
@@ -35,6 +36,10 @@ class Spools(Protocol):
 def outcome(number: int) -> Record:
     """Return a small record that tells its number."""
     return Outcomes("prj_1", "mod_1", (str(number),), (1.0,), (number,), (number,))
+
+
+def _two(number: int) -> tuple[Record, Record]:
+    return outcome(number), outcome(1_000 + number)
 
 
 class SpoolContract:
@@ -87,7 +92,7 @@ class SpoolContract:
             if number % 2:
                 writer.append(outcome(number), outcome(1_000 + number))
             else:
-                writer.append_later(lambda number=number: (outcome(number), outcome(1_000 + number)), 100)
+                writer.append_later(partial(_two, number), 100)
         writer.close()
         found = self.read(place, {}, 40)
         assert found == [outcome(n) for number in range(20) for n in (number, 1_000 + number)]
