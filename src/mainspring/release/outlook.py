@@ -33,6 +33,10 @@ NO_EVIDENCE = {
     "immediate": "an immediate release needs no evidence",
     "blue_green": "a switch needs no evidence; guards may take it back while the old version is kept",
 }
+NO_PAIRS = (
+    "its metric compares both versions on rows whose outcome the new one has brought about; "
+    "leave the metric out, or declare the outcome affected_by_answer=False"
+)
 NEVER_IN_SHADOW = (
     "a shadow sees only what the champion's answers brought about; "
     "draw units by a Canary, or declare the outcome affected_by_answer=False"
@@ -214,10 +218,11 @@ def forecast(policy: Policy, past: Past, *, affected: bool, window_us: int = 0, 
     plan = outline(policy)
     limit = plan.limit_us(window_us) / DAY_US
     if not plan.judged:
-        return Forecast(0, 0.0, 0.0, limit, True, NO_EVIDENCE[plan.strategy])
+        sound = not affected or plan.metric is None
+        return Forecast(0, 0.0, 0.0, limit, sound, NO_EVIDENCE[plan.strategy] if sound else NO_PAIRS)
     if plan.rewards is not None:
         return _of_rewards(plan, past, limit, challengers)
-    if affected and not plan.steps:
+    if affected and (not plan.steps or plan.strategy == "champion_challenger"):
         return Forecast(None, None, None, limit, False, NEVER_IN_SHADOW)
     if past.rows_per_day is None or past.difference_variance is None or past.loss_variance is None:
         return Forecast(None, None, None, limit, None, "no labelled answers yet to judge by")

@@ -25,6 +25,7 @@ class ReleaseThen(msgspec.Struct, frozen=True):
     share: float
     since_us: int
     reason: str
+    shares: dict[str, float] = {}  # of each challenger, where there were several
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -93,6 +94,7 @@ def _then(connection: Connection, row: Any, at_us: int) -> ReleaseThen:
     if body is None:
         return ReleaseThen(row.id, record.challenger_number, "shadow", 0.0, record.state.started_us, record.reason)
     decision = msgspec.json.decode(body, type=Decision)
+    shares = {f"v{one.number}": one.share for one in decision.contenders if one.status == "running"}
     return ReleaseThen(
-        row.id, record.challenger_number, decision.stage, decision.share, decision.at_us, decision.sentence
+        row.id, record.challenger_number, decision.stage, decision.share, decision.at_us, decision.sentence, shares
     )

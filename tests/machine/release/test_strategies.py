@@ -435,3 +435,40 @@ def test_a_reward_beside_a_test_is_judged_within_its_bounds(world, model) -> Non
         Canary(guards=["failures"])
     kept = Canary(metrics=[metrics.reward(margin=0.5, high=40.0)])
     assert decode_policy(msgspec.json.encode(kept).decode()) == kept
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (ChampionChallenger(), "a shadow sees only what the champion's answers brought about"),
+        (Shadow(), "a shadow sees only what the champion's answers brought about"),
+        (BlueGreen(metric="log_loss"), "rows whose outcome the new one has brought about"),
+    ],
+)
+def test_pairs_are_refused_where_answers_change_outcomes(affecting, model, policy, said) -> None:
+    affecting.champion(model(0.35))
+    affecting.play(1)
+    version = affecting.version(model(0.3))
+    with pytest.raises(Refused, match=said):
+        affecting.releases.start(affecting.model, version.id, policy, by="ann", reason="go")
+    assert affecting.releases.forecast(affecting.model, BlueGreen()).decidable is True
+
+
+def test_policies_for_rewards_forecast_how_narrow_their_interval_will_be(affecting, model) -> None:
+    affecting.champion(model(0.35))
+    affecting.play(3)
+    found = affecting.releases.forecast(affecting.model, ABTest(horizon="28d"))
+    assert (found.decidable, found.days) == (True, 28.0)
+    assert "matured units an arm by the horizon of 28d leave an interval of ±0.0" in found.reason
+    assert affecting.releases.forecast(affecting.model, ABTest(horizon="1d", window="0s")).decidable is False
+    assert affecting.releases.forecast(affecting.model, Bandit(horizon="28d")).decidable is True
+
+
+def test_what_answered_at_a_moment_names_the_shares_of_several(world, model) -> None:
+    from mainspring.release.served import served_at
+
+    started(world, Bandit(**RULE), model(0.35), model(0.35), model(0.35))
+    world.play(0.5)
+    with world.store.read() as connection:
+        (served,) = served_at(connection, world.clock.now_us())
+    assert served.releases[0].shares == {"v2": 0.333333, "v3": 0.333333}

@@ -2,7 +2,21 @@ import msgspec
 import pytest
 
 from mainspring.kernel.errors import InvalidInput
-from mainspring.release.policy import Canary, Immediate, Shadow, deadline_of, decode_policy
+from mainspring.release.policy import (
+    ABTest,
+    Approval,
+    Bandit,
+    BlueGreen,
+    Canary,
+    ChampionChallenger,
+    Immediate,
+    Shadow,
+    deadline_of,
+    decode_policy,
+    policy_digest,
+    read_policy,
+    steps_of,
+)
 
 
 def test_the_policy_of_the_manual_is_written_as_a_list_and_kept_as_values() -> None:
@@ -49,3 +63,68 @@ def test_steps_are_growing_shares(steps: object) -> None:
 def test_an_unknown_key_is_refused() -> None:
     with pytest.raises(TypeError, match="shadwo"):
         Canary(shadwo="14d")
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "said"),
+    [
+        (BlueGreen, "keep", "0s", "must be longer than nothing"),
+        (BlueGreen, "metric", "gini", "is not a metric that a release can test"),
+        (BlueGreen, "alpha_stop", 0.9, "must be a number above 0 and below 0.5"),
+        (ABTest, "share", 1.0, "must be a number above 0 and below 1"),
+        (ABTest, "high", 0.0, "must be a number above 0"),
+        (ABTest, "precision", 2.0, "must be a number above 0 and below 1"),
+        (ABTest, "horizon", "2d", "ends before one unit's window does"),
+        (ABTest, "margin", -0.1, "must be a number 0 or more"),
+        (Bandit, "algorithm", "epsilon", "must be 'thompson' or 'top_two'"),
+        (Bandit, "per", "user", "must be 'request' or 'episode'"),
+        (Bandit, "floor", 0.5, "must be a number above 0 and below 0.5"),
+        (Bandit, "half_life", "soon", "is not a duration"),
+        (Bandit, "horizon", "30m", "ends before the first update"),
+        (Bandit, "confidence", 0.4, "must be a number above 0.5 and below 1"),
+        (Shadow, "sample", 0.0, "must be a number above 0"),
+        (Shadow, "slices", "dest", "must be a list of columns"),
+        (Canary, "holdout", 0.6, "must be a number 0 or more and below 0.5"),
+        (Immediate, "deadline", "0s", "must be longer than nothing"),
+        (ChampionChallenger, "steps", [0.5, 0.1], "must grow from step to step"),
+    ],
+)
+def test_every_strategy_names_its_wrong_value(kind: type, field: str, value: object, said: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        kind(**{field: value})
+    assert said in str(raised.value)
+    assert str(raised.value).startswith(f"{field}: ")
+
+
+POLICIES = [
+    Immediate(approval=Approval(role="risk")), BlueGreen(metric="brier"), Canary(),
+    Shadow(sample=0.5, slices=("dest",)), ABTest(high=40.0, precision=0.5), Bandit(half_life="7d", algorithm="top_two"),
+    ChampionChallenger(holdout=0.01),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda one: type(one).__name__)
+def test_a_policy_is_data_that_is_written_and_read_again(policy) -> None:
+    text = msgspec.json.encode(policy).decode()
+    assert decode_policy(text) == policy
+    assert read_policy(msgspec.json.decode(text)) == policy
+    assert policy_digest(decode_policy(text)) == policy_digest(policy)
+    assert deadline_of(policy).days >= 1
+    assert all(0.0 < step <= 1.0 for step in steps_of(policy))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"type": "canari"}, "policy.type: is not a strategy (got 'canari'); did you mean 'canary'?"),
+        ({}, "policy.type: is not a strategy"),
+        (["canary"], "policy: must be a table of values"),
+        ({"type": "canary", "margn": 1}, "policy.margn: is not a field of this strategy; did you mean 'margin'?"),
+        ({"type": "canary", "steps": [0.5, 0.2]}, "steps: must grow from step to step"),
+        ({"type": "canary", "margin": "small"}, "margin: must be"),
+    ],
+)
+def test_a_policy_that_somebody_wrote_wrongly_is_told_where(given, said: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        read_policy(given)
+    assert said in str(raised.value)

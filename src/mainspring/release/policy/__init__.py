@@ -51,6 +51,9 @@ def read_policy(values: Any) -> Policy:
             "is not a strategy", field="policy.type", value=values.get("type"),
             remedy=nearest(str(values.get("type", "")), known),
         )  # fmt: skip
+    for key in values.keys() - {"type", *kind.__struct_fields__}:
+        remedy = nearest(str(key), kind.__struct_fields__)
+        raise InvalidInput("is not a field of this strategy", field=f"policy.{key}", remedy=remedy)
     try:
         read: Policy = msgspec.convert(values, kind)
         return read
