@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from mainspring.adapters.runtimes.words import WORDS, tail
 from mainspring.kernel.errors import Unavailable
 
 _FIRST_WAIT_S = 0.2
@@ -18,11 +19,13 @@ _LONGEST_WAIT_S = 5.0
 _STEADY_S = 10.0  # a process that lived this long starts again at once
 READY_S = 60.0
 _DATABASE = ("MAINSPRING_STORE", "PGPASSWORD", "PGPASSFILE")
-_LOG_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 class Process:
-    """One supervised process. It is restarted with back-off whenever it ends, until it is told to stop."""
+    """One supervised process. It is restarted with back-off whenever it ends, until it is told to stop.
+
+    What it prints stands in ``<folder>/<name>.log``, the newest megabytes of it, however much that is.
+    """
 
     def __init__(
         self, name: str, module: str, arguments: Sequence[str], folder: Path, environment: dict[str, str]
@@ -46,16 +49,18 @@ class Process:
         return None if self._child is None else self._child.poll()
 
     def start(self) -> None:
-        if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT_BYTES:
-            self._log.replace(self._log.with_suffix(".log.1"))
-        with self._log.open("ab") as log:
+        words, pipe = os.pipe()
+        try:
             self._child = subprocess.Popen(
                 self._arguments,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=pipe,
+                stderr=pipe,
                 env=self._environment,
             )
+        finally:
+            os.close(pipe)
+        WORDS.keep(words, self._log)
         self._started_s = time.monotonic()
 
     def watch(self) -> None:
@@ -86,10 +91,12 @@ class Process:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
+        WORDS.wait_for(self._log, 1.0)
 
     def last_words(self) -> str:
         """Return the last line that the process wrote, and where the others are."""
-        text = self._log.read_text(errors="replace") if self._log.exists() else ""
+        WORDS.wait_for(self._log, 1.0)
+        text = tail(self._log)
         said = [line.strip() for line in text.splitlines() if line.strip()]
         return f"{said[-1] if said else 'it said nothing'}; its log is {self._log}"
 

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from mainspring.edges.gateway.told import Refusal, Told, Trace
 
 MOST_WAITING = 10_000
 MOST_REFUSALS_A_S = 50
+MOST_FAULTS_A_S = 5  # with their tracebacks; each is also told as a refusal
 _WRITE_EVERY_S = 0.05
 Level = Literal["info", "warning", "error"]
 
@@ -35,6 +37,7 @@ class Journal:
         self._lines: deque[tuple[float, Level, str, dict[str, Any]]] = deque()
         self._dropped = 0
         self._second, self._refusals, self._suppressed = 0, 0, 0
+        self._fault_second, self._faults = 0, 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -69,7 +72,12 @@ class Journal:
 
     def failed(self, error: BaseException) -> None:
         """Log a fault of ours with its traceback; callers are told no more than that it happened."""
-        self.event("fault", "error", traceback="".join(traceback.format_exception(error, limit=-20))[-8_000:])
+        second = int(time.monotonic())
+        if second != self._fault_second:
+            self._fault_second, self._faults = second, 0
+        self._faults += 1
+        if self._faults <= MOST_FAULTS_A_S:
+            self.event("fault", "error", traceback="".join(traceback.format_exception(error, limit=-20))[-8_000:])
 
     def close(self, timeout_s: float) -> None:
         """Write what is left."""
@@ -89,7 +97,8 @@ class Journal:
             dropped, self._dropped = self._dropped, 0
             lines.append(self._line(time.time(), "warning", "dropped", {"lines": dropped}))
         if lines:
-            self._write("".join(lines))
+            with suppress(OSError):  # nobody reads any more: the supervisor is gone, and this worker ends with it
+                self._write("".join(lines))
 
     def _line(self, at_s: float, level: Level, event: str, fields: dict[str, Any]) -> str:
         at = datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds")
