@@ -124,6 +124,7 @@ def test_whole_numbers_that_pandas_made_floats_are_whole_numbers(served: Any) ->
         (b'{"inputs": [[1e400]]}', None),
         (b'{"inputs": [[' + b"9" * 5_000 + b"]]}", None),
         (b'{"inputs": "\xff"}', None),
+        (b'{"inputs": [NaN, "' + b'\\"' * 1_000_000, "the body is not JSON"),  # read in one go, not from every quote on
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_said_in_mlflows_words(served: Any, body: bytes, message: str | None) -> None:

@@ -15,7 +15,7 @@ from mainspring.serving.decode import Malformed
 
 _SHAPE = "send an object with exactly one of dataframe_split, dataframe_records, inputs and instances"
 _SPLIT = "send columns and data, as DataFrame.to_dict(orient='split') gives them"
-_NAN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|\bNaN\b')
+_NAN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|\bNaN\b')  # a text without an end is one, too: it is never read twice
 _encode = msgspec.json.Encoder().encode
 
 
