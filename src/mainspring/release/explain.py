@@ -174,6 +174,9 @@ def _measured(one: Measured) -> str:
     if one.n == 0:
         return f"{name}: nothing was mature yet."
     span = f"{one.estimate:+.4g} [{one.low:+.4g}, {one.high:+.4g}] on {one.n} matured"
+    if one.by_days is not None:
+        low, high, days = one.by_days
+        span += f" (of days like these {days}: [{low:+.4g}, {high:+.4g}], which decides nothing)"
     if one.stops:
         return f"{name}: {span}; e = {_e(one.e_stop)} reached the {_e(one.stop_at)} at which it stops."
     if one.e_promote is None or one.promote_at is None:

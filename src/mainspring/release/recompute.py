@@ -80,4 +80,6 @@ def first_difference(stored: Sequence[Measured], again: Sequence[Measured]) -> s
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=NEARLY, abs_tol=1e-12)
+    if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
+        return all(_same(*both) for both in zip(one, other, strict=True))
     return bool(one == other)

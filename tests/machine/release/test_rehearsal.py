@@ -46,6 +46,8 @@ def compared(world, release):
 
 
 def same(one, other) -> bool:
+    if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
+        return all(same(*both) for both in zip(one, other, strict=True))
     return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12) if isinstance(one, float) else one == other
 
 

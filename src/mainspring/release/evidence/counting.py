@@ -29,7 +29,8 @@ def count_pairs(books: Books, terms: Terms, name: str, counted: Pairs) -> Books:
             challenger = np.clip(challenger + counted.charge, 0.0, terms.loss.bound)
         stream = books.streams.get(name, Stream())
         books = books.with_stream(
-            gate, stream.add(gate, *paired_terms(challenger, stable), winsorised=above + also_above)
+            gate,
+            stream.add(gate, *paired_terms(challenger, stable), winsorised=above + also_above, at_us=counted.at_us),
         )
     if name == ANCHOR:
         return books
@@ -103,5 +104,5 @@ def _add_drawn(
         both = np.isfinite(foreseen[0]) & np.isfinite(foreseen[1])
         means = (np.where(both, foreseen[0], means[0]), np.where(both, foreseen[1], means[1]))
     w, x, v = drawn_terms(units.challenged, units.propensity, losses, means)
-    stream = msgspec.structs.replace(stream.add(gate, w, x, v, winsorised=winsorised), arms=arms)
+    stream = msgspec.structs.replace(stream.add(gate, w, x, v, winsorised=winsorised, at_us=units.at_us), arms=arms)
     return books.with_stream(gate, stream)

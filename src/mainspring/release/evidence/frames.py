@@ -37,6 +37,7 @@ class Pairs(msgspec.Struct, frozen=True):
     labelled: int
     newest_label_us: int | None
     charge: float = 0.0
+    at_us: NDArray[np.int64] | None = None
 
 
 class Units(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ class Units(msgspec.Struct, frozen=True):
     expected: tuple[Floats, Floats]
     winsorised: int
     judged: dict[str, Floats] = {}
+    at_us: NDArray[np.int64] | None = None
 
 
 def answers(scored: pl.DataFrame, version: str) -> pl.DataFrame:
@@ -105,6 +107,7 @@ def pairs(
         paired=met.height,
         labelled=rows.filter(by_horizon(horizon_us)).height,
         newest_label_us=newest_us,
+        at_us=known["decision_us"].to_numpy().astype(np.int64),
     )
 
 
@@ -250,6 +253,7 @@ def drawn_units(frame: pl.DataFrame, loss: Loss, label_cut: float, judges: Seque
         expected=(mean(loss.expected(stable, likely)), mean(loss.expected(challenger, likely))),
         winsorised=winsorised,
         judged={one.name: mean(_judged(frame, one, ~done & ~slow.astype(bool))) for one in judges},
+        at_us=frame["first_us"].to_numpy().astype(np.int64)[starts],
     )
 
 

@@ -7,9 +7,12 @@ from typing import Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from mainspring.release.evidence.days import Day, by_days, days_of
 from mainspring.release.evidence.eprocess import Floats, interval, peak
 
+Ints = NDArray[np.int64]
 LARGEST_SHOWN = 1e12
 
 
@@ -35,6 +38,7 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Sums over the units seen: ``n``, ``w`` = Σw, ``x`` = ΣX, ``v`` = V, and the peaks of ln E of each test.
 
     ``arms`` holds n and Σloss of the stable arm and of the challenger's (drawn comparisons estimate means from them).
+    ``days`` holds Σw and ΣX of each day, for what is claimed of days like these; of metrics alone.
     """
 
     n: int = 0
@@ -45,9 +49,15 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peak_stop: float = 0.0
     winsorised: int = 0
     arms: tuple[int, float, int, float] = (0, 0.0, 0, 0.0)
+    days: dict[int, Day] = {}
 
-    def add(self, gate: Gate, w: Floats, x: Floats, v: Floats, *, winsorised: int = 0) -> Stream:
-        """Return the stream after units in their order of assignment, with E looked at after each of them."""
+    def add(
+        self, gate: Gate, w: Floats, x: Floats, v: Floats, *, winsorised: int = 0, at_us: Ints | None = None
+    ) -> Stream:
+        """Return the stream after units in their order of assignment, with E looked at after each of them.
+
+        ``at_us`` is when each was assigned.
+        """
         if len(x) == 0:
             return self
         sums_w, sums_x, sums_v = self.w + np.cumsum(w), self.x + np.cumsum(x), self.v + np.cumsum(v)
@@ -67,6 +77,7 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             peak_stop=stop,
             winsorised=self.winsorised + winsorised,
             arms=self.arms,
+            days=self.days if at_us is None or gate.role != "metric" else days_of(self.days, at_us, w, x),
         )
 
     def measured(self, gate: Gate, *, intervals: bool = True) -> Measured | None:
@@ -80,6 +91,7 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if intervals:
             low, high = interval(self.w, self.x, self.v, gate.bound, gate.alpha_promote)
         sides = 2.0 if gate.two_sided else 1.0
+        claim = by_days(self.days, gate.alpha_promote) if intervals else None
         return Measured(
             name=gate.name,
             role=gate.role,
@@ -96,13 +108,15 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             stop_at=sides / gate.alpha_stop if gate.stop_margin is not None else None,
             winsorised=self.winsorised,
             smallest_arm=min(self.arms[0], self.arms[2]) if gate.estimator == "drawn" else None,
+            by_days=claim,
         )
 
 
 class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One comparison as it is decided on, stored and shown: its mean difference with an always-valid interval.
 
-    ``low`` and ``high`` hold at every look together; an e-value rejects when it reaches its ``_at``.
+    ``low`` and ``high`` hold at every look together; an e-value rejects when it reaches its ``_at``. ``by_days`` is the
+    other claim, of days like these: an interval (low, high) for one look, and of how many days. It decides nothing.
     """
 
     name: str
@@ -120,6 +134,7 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop_at: float | None = None
     winsorised: int = 0
     smallest_arm: int | None = None
+    by_days: tuple[float, float, int] | None = None
 
     @property
     def matured(self) -> int:

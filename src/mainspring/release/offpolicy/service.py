@@ -17,7 +17,7 @@ from mainspring.release.evidence.eprocess import Floats
 from mainspring.release.evidence.frames import ROW, by_horizon
 from mainspring.release.evidence.losses import Metric, loss
 from mainspring.release.offpolicy.frame import Found, Unit, draws, first_draws, targets
-from mainspring.release.offpolicy.value import Value, value
+from mainspring.release.offpolicy.value import Value, unbounded_value, value
 from mainspring.release.release import Release
 from mainspring.release.service import ReleaseService
 from mainspring.serving.draw import HELD_OUT
@@ -70,8 +70,8 @@ class OffPolicyService:
             raise InvalidInput("must be shares that add up to 1", field="policy", value=dict(asked.shares))
         if asked.clip is not None and asked.clip <= 0.0:
             raise InvalidInput("must be above 0", field="clip", value=asked.clip)
-        low, high = _bounds(model, asked)
-        found, labelled = self._draws(model, asked, (low, high))
+        bounds = _bounds(model, asked)
+        found, labelled = self._draws(model, asked)
         known = found.draws
         names = {version: self._registry.version(version) for version in asked.shares}
         n, absent = len(known.arm), [names[one].number for one in asked.shares if one not in found.versions]
@@ -80,8 +80,11 @@ class OffPolicyService:
                 f"support is missing: version {absent[0]} was never drawn in that time", field="policy",
                 remedy="name a time in which a release drew it",
             )  # fmt: skip
-        wanted = value(known, targets(found.versions, asked.shares, n), low, high, clip=asked.clip)
-        done = value(known, known.offered, low, high)
+        target = targets(found.versions, asked.shares, n)
+        if bounds is None:
+            wanted, done = unbounded_value(known, target), unbounded_value(known, known.offered)
+        else:
+            wanted, done = value(known, target, *bounds, clip=asked.clip), value(known, known.offered, *bounds)
         shares = {str(names[one].number): share for one, share in asked.shares.items()}
         return PolicyValue(
             model=model.name,
@@ -105,7 +108,7 @@ class OffPolicyService:
         """Return how long units are watched: as long as the model's releases agreed to watch them."""
         return max((one.terms.window_us for one in self._releases.list(model.id)), default=0)
 
-    def _draws(self, model: ModelRow, asked: Asked, bounds: tuple[float, float]) -> tuple[Found, float]:
+    def _draws(self, model: ModelRow, asked: Asked) -> tuple[Found, float]:
         window_us, until_us = self._window_us(model), min(asked.until_us, self._mature_us(model))
         releases = {one.id: one for one in self._releases.list(model.id)}
         by_request = frozenset(id for id, one in releases.items() if _by_request(one))
@@ -116,13 +119,11 @@ class OffPolicyService:
         requests = self._log.requests(model.id, asked.from_us, end_us).select(*ROW, "entity", "unit")
         rows, left_out = first_draws(drawn.join(requests, on=ROW, how="inner"), Unit(window_us, by_request))
         rows = rows.filter(pl.col("first_us") < until_us)
-        rewards, labelled = self._rewards(model, asked, rows, bounds)
+        rewards, labelled = self._rewards(model, asked, rows)
         others = _others(rows)
         return draws(rows, rewards, others, left_out), labelled
 
-    def _rewards(
-        self, model: ModelRow, asked: Asked, rows: pl.DataFrame, bounds: tuple[float, float]
-    ) -> tuple[pl.DataFrame, float]:
+    def _rewards(self, model: ModelRow, asked: Asked, rows: pl.DataFrame) -> tuple[pl.DataFrame, float]:
         """Return each row's reward; one that never came in time counts as 0, and how many came is told."""
         horizon_us = model.spec.outcome.matures_after_us if model.spec is not None else 0
         came = self._log.outcomes(model.id).select("entity", "value", "known_us")
@@ -162,18 +163,20 @@ def _others(rows: pl.DataFrame) -> dict[tuple[str, str], str]:
     return {(release, one): other for release, both in pairs.items() for one, other in (both, both[::-1])}
 
 
-def _bounds(model: ModelRow, asked: Asked) -> tuple[float, float]:
-    """Return the bounds of the reward; 0 lies within, because a reward that never came counts as that."""
+def _bounds(model: ModelRow, asked: Asked) -> tuple[float, float] | None:
+    """Return the bounds of the reward, None for an amount that has none. 0 lies within: what never came counts as 0."""
     if asked.reward != "outcome":
         return 0.0, loss(asked.reward, bound=asked.high, threshold=_threshold(model)).bound
     yes_or_no = model.spec is None or model.spec.outcome.kind == "bool"
-    low = asked.low if asked.low is not None else 0.0 if yes_or_no else None
-    high = asked.high if asked.high is not None else 1.0 if yes_or_no else None
+    if asked.low is None and asked.high is None and not yes_or_no:
+        if asked.clip is not None:
+            raise InvalidInput("needs a reward with bounds", field="clip", value=asked.clip)
+        return None
+    low, high = asked.low, asked.high
+    if yes_or_no:
+        low, high = 0.0 if low is None else low, 1.0 if high is None else high
     if low is None or high is None:
-        raise InvalidInput(
-            "has no bounds of its own, so its mean cannot be told with an interval", field="low",
-            remedy="give --low and --high; what lies outside is cut to them and counted",
-        )  # fmt: skip
+        raise InvalidInput("is missing: give both bounds, or none", field="low" if low is None else "high")
     if low >= high:
         raise InvalidInput("must be below high", field="low", value=low)
     return min(low, 0.0), max(high, 0.0)
@@ -185,8 +188,9 @@ def _threshold(model: ModelRow) -> float:
 
 def _sentence(reward: str, shares: Mapping[str, float], wanted: Value, done: Value) -> str:
     whom = " and ".join(f"{share:.0%} version {number}" for number, share in shares.items())
+    label = ", asymptotic" if wanted.asymptotic else ""
     told = (
-        f"{whom} would have had a mean {reward} of {wanted.estimate:.4g} [{wanted.low:.4g}, {wanted.high:.4g}]; "
+        f"{whom} would have had a mean {reward} of {wanted.estimate:.4g} [{wanted.low:.4g}, {wanted.high:.4g}{label}]; "
         f"what was done had {done.estimate:.4g}. {wanted.effective_units:.0f} effective of {wanted.units} units"
     )
     squares = wanted.weight_mean**2 * wanted.units / wanted.effective_units

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainspring.kernel.errors import Refused
+from mainspring.release.evidence.asymptotic import PLANNED_UNITS, asymptotic_interval, trustworthy
 from mainspring.release.evidence.drawn import PRIOR_UNITS
 from mainspring.release.evidence.eprocess import Floats, interval
 
@@ -37,6 +38,7 @@ class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``self_normalised`` is Σwr/Σw, a point without an interval. ``weight_mean`` should be near 1: if it is not, the
     logged propensities are doubtful. ``effective_units`` is (Σw)²/Σw²; ``clipped_units`` had a weight above ``clip``.
+    An ``asymptotic`` interval holds in the limit of many units: the reward has no bounds.
     """
 
     estimate: float
@@ -50,6 +52,7 @@ class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clip: float
     clipped_units: int
     winsorised: int
+    asymptotic: bool = False
 
 
 def terms(draws: Draws, target: Floats, low: float, high: float, clip: float) -> tuple[Floats, Floats, int]:
@@ -86,30 +89,89 @@ def value(
 
     ``clip`` is M; without one it is the greatest weight that the logged probabilities allow, so nothing is clipped.
     """
-    check_support(draws, target)
-    possible = np.divide(target, draws.offered, out=np.zeros_like(target), where=target > 0)
-    bound, most = high - low, float(possible.max())
-    weight = weights(draws, target)
-    effective = float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
-    _check_weights(effective, most)
-    clip = most if clip is None else min(clip, most)
+    sample = _sample(draws, target)
+    clip = sample.most if clip is None else min(clip, sample.most)
+    bound, n = high - low, sample.units
     y, v, winsorised = terms(draws, target, low, high, clip)
-    n = len(y)
-    lost = bound * float((draws.offered * np.maximum(possible - clip, 0.0)).sum()) / n
+    lost = bound * float((draws.offered * np.maximum(sample.possible - clip, 0.0)).sum()) / n
     lower, upper = interval(float(n), float(y.sum()), float(v.sum()), clip * bound, alpha)
-    return Value(
-        estimate=low + float(y.mean()),
-        low=low + max(0.0, lower - lost),
-        high=low + min(bound, upper + lost),
-        self_normalised=float((weight * np.clip(draws.reward, low, high)).sum() / weight.sum()),
-        units=n,
-        effective_units=effective,
-        weight_mean=float(weight.mean()),
-        weight_most=float(weight.max()),
+    return sample.valued(
+        low + float(y.mean()),
+        (low + max(0.0, lower - lost), low + min(bound, upper + lost)),
+        np.clip(draws.reward, low, high),
         clip=clip,
-        clipped_units=int((weight > clip * (1.0 + 1e-12)).sum()),
         winsorised=winsorised,
     )
+
+
+def unbounded_value(draws: Draws, target: Floats, *, alpha: float = ALPHA) -> Value:
+    """Return the value of a policy whose rewards have no bounds, with an asymptotic interval, or refuse."""
+    sample = _sample(draws, target)
+    means = earlier_means(draws.arm, draws.reward, draws.offered.shape[1], 0.0)
+    place = np.arange(sample.units)
+    residual = sample.weight * (draws.reward - means[place, draws.arm])
+    y, squares = (target * means).sum(axis=1) + residual, residual * residual
+    v = float(squares.sum())
+    met = np.bincount(draws.arm, minlength=draws.offered.shape[1])[(target > 0).any(axis=0)]
+    why = trustworthy(float(squares.max()), v, int(met.min()))
+    if why:
+        raise Refused(
+            f"{why}: an interval without bounds would err", field="low",
+            remedy="give --low and --high; what lies outside is cut to them and counted",
+        )  # fmt: skip
+    planned_v = v / sample.units * PLANNED_UNITS
+    span = asymptotic_interval(float(sample.units), float(y.sum()), v, alpha, planned_v)
+    return sample.valued(float(y.mean()), span, draws.reward, clip=sample.most, winsorised=0, asymptotic=True)
+
+
+class _Sample(msgspec.Struct, frozen=True):
+    """The weights of draws that can tell a policy's value; ``possible`` (n, k) are those of every version."""
+
+    weight: Floats
+    possible: Floats
+    effective: float
+
+    @property
+    def units(self) -> int:
+        return len(self.weight)
+
+    @property
+    def most(self) -> float:
+        return float(self.possible.max())
+
+    def valued(
+        self,
+        estimate: float,
+        span: tuple[float, float],
+        reward: Floats,
+        *,
+        clip: float,
+        winsorised: int,
+        asymptotic: bool = False,
+    ) -> Value:
+        return Value(
+            estimate=estimate,
+            low=span[0],
+            high=span[1],
+            self_normalised=float((self.weight * reward).sum() / self.weight.sum()),
+            units=self.units,
+            effective_units=self.effective,
+            weight_mean=float(self.weight.mean()),
+            weight_most=float(self.weight.max()),
+            clip=clip,
+            clipped_units=int((self.weight > clip * (1.0 + 1e-12)).sum()),
+            winsorised=winsorised,
+            asymptotic=asymptotic,
+        )
+
+
+def _sample(draws: Draws, target: Floats) -> _Sample:
+    check_support(draws, target)
+    possible = np.divide(target, draws.offered, out=np.zeros_like(target), where=target > 0)
+    weight = weights(draws, target)
+    effective = float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
+    _check_weights(effective, float(possible.max()))
+    return _Sample(weight, possible, effective)
 
 
 def check_support(draws: Draws, target: Floats) -> None:

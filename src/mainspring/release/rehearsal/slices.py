@@ -44,6 +44,7 @@ def pairs_of(
         labelled=int(known.sum()),
         newest_label_us=newest_us,
         charge=charge,
+        at_us=deck.decision_us[part][both],
     )
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mainspring.kernel.errors import Refused
-from mainspring.release.offpolicy.value import Draws, earlier_means, value
+from mainspring.release.offpolicy.value import Draws, earlier_means, unbounded_value, value
 
 
 def drawn(n: int, share: float, seed: int = 1, means: tuple[float, float] = (0.2, 0.5)) -> tuple[Draws, np.ndarray]:
@@ -66,3 +66,21 @@ def test_a_version_that_could_not_be_drawn_has_no_value() -> None:
     draws.arm[10:30] = 0
     with pytest.raises(Refused, match="support is missing: 20 of 5000 units"):
         value(draws, target, 0.0, 1.0)
+
+
+def test_a_reward_without_bounds_has_an_asymptotic_interval_that_says_so() -> None:
+    draws, target = drawn(4_000, 0.5)
+    amounts = Draws(draws.arm, draws.offered, draws.reward * 40.0 + np.random.default_rng(2).exponential(5.0, 4_000))
+    found = unbounded_value(amounts, target)
+    assert found.asymptotic
+    assert found.low < 25.0 < found.high
+    assert found.high - found.low < 4.0
+    assert not value(draws, target, 0.0, 1.0).asymptotic
+
+
+@pytest.mark.parametrize(("n", "spike", "words"), [(900, 0.0, "fewer than 500"), (4_000, 3e4, "more than 2%")])
+def test_where_such_an_interval_would_err_it_is_refused(n: int, spike: float, words: str) -> None:
+    draws, target = drawn(n, 0.5)
+    draws.reward[np.flatnonzero(draws.arm == 1)[0]] += spike
+    with pytest.raises(Refused, match=words):
+        unbounded_value(draws, target)

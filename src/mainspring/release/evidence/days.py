@@ -1,0 +1,47 @@
+"""What is claimed of *days like these*, which is another claim than that of the rows seen: days, not rows, are drawn.
+
+Shown beside a gate, for one look, from 14 days on; it decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from mainspring.release.evidence.eprocess import Floats
+
+DAY_US = 86_400_000_000
+FEWEST_DAYS = 14
+Day: TypeAlias = tuple[float, float]
+
+
+def days_of(before: Mapping[int, Day], at_us: NDArray[np.int64], w: Floats, x: Floats) -> dict[int, Day]:
+    """Return Σw and ΣX of each day (a number of days since 1970), with these units added."""
+    day, place = np.unique(at_us // DAY_US, return_inverse=True)
+    weights, sums = np.bincount(place, weights=w), np.bincount(place, weights=x)
+    found = dict(before)
+    for one, weight, total in zip(day.tolist(), weights.tolist(), sums.tolist(), strict=True):
+        known = found.get(one, (0.0, 0.0))
+        found[one] = (known[0] + weight, known[1] + total)
+    return found
+
+
+def by_days(days: Mapping[int, Day], alpha: float) -> tuple[float, float, int] | None:
+    """Return (low, high, days) of ΣX/Σw by day blocks (Student's t), two-sided at ``alpha``; None below 14 days.
+
+    >>> by_days({day: (100.0, 1.0 + day % 2) for day in range(14)}, 0.05)
+    (0.0120..., 0.0179..., 14)
+    """
+    if len(days) < FEWEST_DAYS:
+        return None
+    w, x = (np.array(one) for one in zip(*days.values(), strict=True))
+    mean = float(x.sum() / w.sum())
+    residual = x - mean * w
+    error = math.sqrt(float((residual**2).sum()) * len(w) / (len(w) - 1)) / float(w.sum())
+    reach = float(stdtrit(len(w) - 1, 1.0 - alpha / 2.0)) * error
+    return mean - reach, mean + reach, len(w)
