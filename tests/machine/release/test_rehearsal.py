@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mainspring.release.policy import Canary
+from mainspring.release.policy.metrics import Failures, Reward, Slower
 from mainspring.release.rehearsal.deck import Deck, answered_rows, deck, logged, unpacked
 from mainspring.release.rehearsal.play import Play
 from mainspring.release.rehearsal.stage import Script, Stage
@@ -72,6 +73,17 @@ def test_with_the_draw_of_a_live_release_a_rehearsal_decides_as_it_did(world, mo
     world.play(9)
     live, rehearsed = compared(world, release)
     assert len(live) == (3 if not how else 1)
+    assert differences(live, rehearsed) == []
+
+
+def test_it_does_with_further_metrics_and_guards(world, model) -> None:
+    judged = {"metrics": (Slower("1s", margin=0.05),), "guards": (Failures(margin=0.2), Reward(margin=0.5))}
+    policy = Canary(shadow="10d", steps=[0.5], margin=0.03, hold="3d", minimum_units=200, deadline="20d", **judged)
+    release = started(world, model, policy, failing=0.003)
+    world.play(11)
+    live, rehearsed = compared(world, release)
+    assert [one.kind for one in live] == ["advance", "promote"]
+    assert {"slower_than_1s", "failures", "reward"} <= {one.name for one in live[-1].measured}
     assert differences(live, rehearsed) == []
 
 

@@ -193,7 +193,9 @@ class Play:
             return self._stage.means(since_us)
         if self._means is None or self._means[0] != since_us:
             units = self._stage.ahead(since_us)
-            found = means(units, self._deck, self._stage.labels, self._terms, self._ok, self._late)
+            found = means(
+                units, self._deck, self._stage.labels, self._terms, (self._ok, self._late, self._stage.took_us)
+            )
             self._means = since_us, found
         return self._means[1]
 

@@ -7,6 +7,8 @@ import numpy as np
 
 from mainspring.release.evidence.eprocess import Floats
 from mainspring.release.evidence.frames import Pairs, Units
+from mainspring.release.evidence.losses import rewarding
+from mainspring.release.policy.metrics import Failures, Judge, Slower
 from mainspring.release.rehearsal.deck import NEVER_US, Bools, Deck, Ints, Said
 from mainspring.release.terms import Terms
 
@@ -61,7 +63,7 @@ class Ahead(msgspec.Struct, frozen=True):
     of: Ints
     size: Floats
 
-    def mean(self, values: Bools) -> Floats:
+    def mean(self, values: Bools | Floats) -> Floats:
         """Return the mean of the deck's ``values`` over each unit's window, (u,)."""
         weights = values[self.watched].astype(np.float64)
         return np.bincount(self.of, weights=weights, minlength=len(self.size)) / self.size
@@ -87,35 +89,67 @@ def ahead(deck: Deck, since_us: int, window_us: int) -> Ahead:
 
 
 class Means(msgspec.Struct, frozen=True):
-    """What happened to each unit ahead, (u,): failures and late answers for (stable, challenger), and its labels."""
+    """What happened to each unit ahead, (u,): failures and late answers for (stable, challenger), and its labels.
 
+    ``judged`` are the losses of further metrics by name, for both arms.
+    """
+
+    first_us: Ints
     failed: tuple[Floats, Floats]
     late: tuple[Floats, Floats]
     label: Floats
     labelled: Floats
+    judged: dict[str, tuple[Floats, Floats]]
 
     def units(self, chosen: Ints, challenged: Bools, propensity: Floats) -> Units:
         """Return units as they are counted, given the arm that each was drawn to."""
         nothing = np.zeros(len(chosen))
+
+        def met(arms: tuple[Floats, Floats]) -> Floats:
+            return np.where(challenged, arms[1][chosen], arms[0][chosen])
+
         return Units(
             challenged=challenged,
             propensity=propensity,
-            failed=np.where(challenged, self.failed[1][chosen], self.failed[0][chosen]),
-            late=np.where(challenged, self.late[1][chosen], self.late[0][chosen]),
+            failed=met(self.failed),
+            late=met(self.late),
             loss=nothing,
             label=self.label[chosen],
             labelled=self.labelled[chosen],
             expected=(nothing, nothing),
             winsorised=0,
+            judged={name: met(arms) for name, arms in self.judged.items()},
+            at_us=self.first_us[chosen],
         )
 
 
-def means(units: Ahead, deck: Deck, labels: Labels, terms: Terms, ok: Bools, late: Bools) -> Means:
-    """Return the units' means; ``ok`` and ``late`` are the challenger's, faults included."""
-    ours = deck.stable
+def means(units: Ahead, deck: Deck, labels: Labels, terms: Terms, challenger: tuple[Bools, Bools, Floats]) -> Means:
+    """Return the units' means; ``challenger`` is (ok, late, µs that it took) of each row, faults included."""
+    ours = deck.stable.ok, deck.stable.late, deck.stable.latency_us.astype(np.float64)
+    failed = tuple(units.mean(~ok & ~late) for ok, late, _ in (ours, challenger))
     return Means(
-        failed=(units.mean(~ours.ok & ~ours.late), units.mean(~ok & ~late)),
-        late=(units.mean(ours.late), units.mean(late)),
+        first_us=units.first_us,
+        failed=(failed[0], failed[1]),
+        late=(units.mean(ours[1]), units.mean(challenger[1])),
         label=units.mean(labels.in_time & (labels.value > terms.label_cut)),
         labelled=units.mean(labels.in_time),
+        judged={one.name: _judged(one, units, labels, ours, challenger) for one in terms.judges},
     )
+
+
+def _judged(
+    judge: Judge, units: Ahead, labels: Labels, ours: tuple[Bools, Bools, Floats], theirs: tuple[Bools, Bools, Floats]
+) -> tuple[Floats, Floats]:
+    """Return a further metric's mean loss for both arms; a reward is the same, as the answer cannot change it."""
+    if isinstance(judge, Failures):
+        return units.mean(~ours[0] & ~ours[1]), units.mean(~theirs[0] & ~theirs[1])
+    if isinstance(judge, Slower):
+        stable_us = np.maximum(ours[2], 0.0)
+        took_us = np.where(
+            theirs[0], theirs[2], theirs[2] + stable_us
+        )  # in place of a failed answer comes the stable one
+        return units.mean(stable_us > judge.limit_us), units.mean(took_us > judge.limit_us)
+    value = np.where(labels.in_time, labels.value, 0.0)
+    losses, _ = rewarding(judge.low, judge.high).of(np.zeros(len(value)), value)
+    mean = units.mean(np.where(labels.in_time, losses, 0.0))
+    return mean, mean

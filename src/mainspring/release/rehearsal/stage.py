@@ -46,7 +46,8 @@ class Stage:
             script.from_us + script.look_us, script.until_us + 1, script.look_us, dtype=np.int64
         )
         self.pace_us = pace_us(script.terms)
-        self.ok, self.late = _slowed(deck, script)
+        self.took_us = _took_us(deck, script)
+        self.ok, self.late = _slowed(deck, script, self.took_us)
         self.failing = not bool(self.ok.all())
         self.expected_failing = _expected_failing(deck)
         start_us = script.from_us
@@ -93,7 +94,9 @@ class Stage:
         """Return what happened to those units."""
         if since_us not in self._means:
             units = self.ahead(since_us)
-            self._means[since_us] = means(units, self.deck, self.labels, self.script.terms, self.ok, self.late)
+            self._means[since_us] = means(
+                units, self.deck, self.labels, self.script.terms, (self.ok, self.late, self.took_us)
+            )
         return self._means[since_us]
 
     def pairs_by(self, look: int) -> Books:
@@ -126,13 +129,18 @@ def _sampled(deck: Deck, sample: float) -> Deck:
     return msgspec.structs.replace(deck, challenger=challenger)
 
 
-def _slowed(deck: Deck, script: Script) -> tuple[Bools, Bools]:
+def _took_us(deck: Deck, script: Script) -> Floats:
+    """Return how long the challenger takes over each row: as logged, else as long as the stable version; and more."""
+    base_us = np.where(deck.challenger.latency_us >= 0, deck.challenger.latency_us, deck.stable.latency_us)
+    return np.asarray(base_us + float(script.faults.latency_us))
+
+
+def _slowed(deck: Deck, script: Script, took_us: Floats) -> tuple[Bools, Bools]:
     """Return where the challenger answers in time, and where it is late, with the latency that is injected."""
     said = deck.challenger
     if not script.faults.latency_us:
         return said.ok, said.late
-    base_us = np.where(said.latency_us >= 0, said.latency_us, deck.stable.latency_us)
-    late: Bools = said.late | (base_us + script.faults.latency_us > script.budget_us)
+    late: Bools = said.late | (took_us > script.budget_us)
     return said.ok & ~late, late
 
 
