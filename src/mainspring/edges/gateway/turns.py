@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections import deque
 
-TURN_NS = 4_000_000
+TURN_NS = 7_000_000
 EASY = 8  # with so few requests at work nobody needs to wait
 
 
