@@ -6,13 +6,14 @@ BIN    := $(VENV)/bin
 DEMO   ?=
 TESTS  ?= tests
 
-.PHONY: help demo test unit statistics lint bench requirements clean
+.PHONY: help demo test unit statistics crash lint bench requirements clean
 
 help:
 	@echo "make demo        play a year's first half of real flights: data to champion, on a simulated clock"
 	@echo "make test        lint, types, layers and every test"
 	@echo "make unit        the fast tests alone"
 	@echo "make statistics  the statistical promises, simulated at length"
+	@echo "make crash       kill processes at hundreds of random moments, and look what is lost (hours)"
 	@echo "make lint        lint, types, layers"
 	@echo "make bench       measure the gateway and the queries on this machine"
 
@@ -27,6 +28,9 @@ unit: $(VENV)/.test
 
 statistics: $(VENV)/.test
 	MAINSPRING_STATISTICS=long $(BIN)/python -m pytest tests/statistics -s
+
+crash: $(VENV)/.test
+	MAINSPRING_CRASH=long $(BIN)/python -m pytest tests/crash tests/story/erasure
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check src tests examples

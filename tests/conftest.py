@@ -177,3 +177,10 @@ def kafka(tmp_path_factory):
 def new_topic(kafka):
     """Give the URL of a topic that there was not before."""
     return f"kafka://{kafka}/{new_id('t')}"
+
+
+@pytest.fixture(scope="session")
+def moments():
+    """Return how many random moments to kill at: few in every run, many in the long form of ``make crash``."""
+    many = os.environ.get("MAINSPRING_CRASH") == "long"
+    return lambda few, long: long if many else few

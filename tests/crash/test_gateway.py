@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,10 +124,10 @@ def test_work_that_was_lost_still_counts_against_its_arm(home: Home, worker: Wor
     assert kinds[Request] == kinds[Assignment] >= kinds[Scored] >= 2
 
 
-def test_kills_at_random_moments_lose_and_double_nothing(home: Home, worker: Worker) -> None:
+def test_kills_at_random_moments_lose_and_double_nothing(home: Home, worker: Worker, moments: Any) -> None:
     dice = random.Random(7)
     answers: dict[str, float] = {}
-    for _ in range(3):
+    for _ in range(moments(3, 200)):
         port = worker.start()
         killer = subprocess.Popen(["sleep", str(dice.uniform(0.05, 0.4))])
         while killer.poll() is None:

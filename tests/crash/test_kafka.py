@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,6 @@ from mainspring.testing.logs import LogBench
 from mainspring.testing.models import linear_onnx, model_route, onnx_version, routing
 from mainspring.testing.traffic import Traffic
 
-LONG = os.environ.get("MAINSPRING_CRASH") == "long"
 ROW = json.dumps({"id": "f1", "distance": 100.0, "carrier": "UA"}).encode()
 
 
@@ -123,11 +123,11 @@ def test_an_answer_that_came_is_in_the_topic_wherever_the_worker_is_killed(
 
 
 def test_kills_at_random_moments_lose_and_double_nothing(
-    tmp_path: Path, home: Home, gateway: Gateway, new_topic: str
+    tmp_path: Path, home: Home, gateway: Gateway, new_topic: str, moments: Any
 ) -> None:
     (tmp_path / "log").mkdir()
     dice = random.Random(11)
-    for _ in range(40 if LONG else 2):
+    for _ in range(moments(2, 200)):
         port = gateway.start()
         end = time.monotonic() + dice.uniform(0.05, 0.5)
         killer = subprocess.Popen(["sleep", str(max(0.0, end - time.monotonic()))])

@@ -75,9 +75,9 @@ def test_killed_at_a_named_moment_every_row_is_there_once(home, point):
     everything_is_there_once(home)
 
 
-def test_killed_at_any_moment_again_and_again_every_row_is_there_once(home):
+def test_killed_at_any_moment_again_and_again_every_row_is_there_once(home, moments):
     chance = random.Random(5)
-    for _ in range(5):
+    for _ in range(moments(5, 200)):
         process = subprocess.Popen(
             [sys.executable, "-c", INGESTER, str(home)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )

@@ -101,16 +101,23 @@ Action = (
 )
 
 
+def due(last_us: int | None, now_us: int, every_us: int) -> bool:
+    """Tell whether it is time again; a clock that was set back past the last time does not make anybody wait for it.
+
+    >>> due(None, 10, 5), due(8, 10, 5), due(5, 10, 5), due(11, 10, 5)
+    (True, False, True, True)
+    """
+    return last_us is None or not 0 <= now_us - last_us < every_us
+
+
 def plan(facts: Facts, now_us: int) -> list[Action]:
     """Return what is to be done at ``now_us``, releases before monitors: they may have to stop harm."""
     actions: list[Action] = [
-        ReadSources(project.project)
-        for project in facts.projects
-        if project.read_us is None or now_us - project.read_us >= facts.read_every_us
+        ReadSources(project.project) for project in facts.projects if due(project.read_us, now_us, facts.read_every_us)
     ]
-    if facts.retained_us is not None and now_us - facts.retained_us >= RETAIN_EVERY_US:
+    if facts.retained_us is not None and due(facts.retained_us, now_us, RETAIN_EVERY_US):
         actions.append(Retain())
-    if facts.published_us is not None and now_us - facts.published_us >= facts.publish_every_us:
+    if facts.published_us is not None and due(facts.published_us, now_us, facts.publish_every_us):
         actions.append(PublishLog())
     for model in facts.models:
         actions += [StepRelease(model.model, release) for release in model.running]

@@ -22,21 +22,23 @@ WINDOW_S = 0.5  # a batch of 5 ms, and the fsync of the one before it on a busy 
 
 @pytest.mark.parametrize("policy", ["durable", "batched"])
 def test_a_gateway_killed_under_traffic_is_started_again_and_loses_no_more_than_its_policy_allows(
-    new_site: Callable[..., Any], kill_process: Callable[[Process], None], check: Callable[..., None], policy: str
-) -> None:
+    new_site: Callable[..., Any], kill_process: Callable[[Process], None], check: Callable[..., None], policy: str,
+    moments: Callable[[int, int], int],
+) -> None:  # fmt: skip
+    times = moments(2, 100)
     site = new_site(f'acknowledgement = "{policy}"\n')
     site.client(), site.client()
     (gateway,) = site.up.gateways
     dice = random.Random(5)
     in_window: set[str] = set()
-    for _ in range(2):
+    for _ in range(times):
         site.answers_more(20)
         time.sleep(dice.uniform(0.0, 0.2))
         killed_s = time.monotonic()
         kill_process(gateway)
         in_window |= {id for id, at_s in dict(site.told.answered_s).items() if killed_s - WINDOW_S < at_s}
         site.supervised_until(site.ready)
-    assert gateway.restarts == 2
+    assert gateway.restarts == times
     site.answers_more(20)
     site.stop()
     refused = {(status, code) for _, status, code in site.told.refused}

@@ -178,3 +178,15 @@ def test_rows_are_counted_under_the_policy_of_their_boot(bench):
     assert bench.log.prediction("b_2-1")["acknowledgement"] == "best_effort"
     assert bench.log.prediction("b_1-1")["acknowledgement"] == "batched"
     assert bench.log.firm(bench.log.scored("mod_1"))["prediction_id"].to_list() == ["b_1-1"]
+
+
+def test_a_clock_that_is_set_back_loses_and_doubles_nothing(bench):
+    times = [5_000, 5_010, 1_000, 1_010, 5_000, 900]
+    for number, at_us in enumerate(times, start=1):
+        bench.write(request(number, at_us=at_us), assignment(number), scored(number), outcome(f"e{number}", 1.0, at_us))
+        bench.ingest.run()
+    assert bench.log.requests("mod_1")["decision_us"].to_list() == times, "rows are in the order in which they came"
+    assert bench.log.requests("mod_1", since_us=900, until_us=1_005)["entity"].to_list() == ["e3", "e6"]
+    assert bench.log.counts("mod_1")["predictions"] == 6
+    assert bench.log.first_decision_us("mod_1") == 900
+    assert bench.log.last_outcome_us("mod_1") == 5_010
