@@ -55,7 +55,7 @@ def damaged(body: bytes, changes: list[tuple[str, int, int]]) -> bytes:
     return bytes(made)
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(body=st.sampled_from(WHOLE), changes=st.lists(change, min_size=1, max_size=6))
 def test_a_damaged_stream_is_read_or_refused(body: bytes, changes: list[tuple[str, int, int]]) -> None:
     try:
