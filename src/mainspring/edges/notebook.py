@@ -167,5 +167,6 @@ def _task(estimator: Any) -> Task:
         raise InvalidInput("cannot predict", field="estimator", value=type(estimator).__name__, remedy=remedy)
     classes = len(getattr(estimator, "classes_", (0, 1)))
     if classes != 2:
-        raise InvalidInput("must know two classes", field="estimator.classes_", value=classes)
+        remedy = "answers of several classes are not served yet: register a binary model for each class"
+        raise InvalidInput("must know two classes", field="estimator.classes_", value=classes, remedy=remedy)
     return "binary"

@@ -19,6 +19,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _KINDS: tuple[Kind, ...] = ("int", "float", "bool", "str", "time")
 _PASSWORD = re.compile(r"://[^/@:]*:(?!\$\{)[^/@]+@")
 _TASKS = ("binary", "regression", "multiclass", "quantiles", "ranking", "embedding")
+_SERVED = ("binary", "regression")  # what gateways answer: one number a row
 _MICROSECOND = timedelta(microseconds=1)
 _OPERATORS = {">=": " ge ", "<=": " le ", "!=": " ne ", "<>": " ne ", ">": " gt ", "<": " lt ", "=": " eq "}
 
@@ -205,6 +206,11 @@ class Model(metaclass=Declaration):
         self.predict_at = predict_at_of(f"{place}.predict_at", predict_at)
         self.outcome = typed(f"{place}.outcome", outcome, Outcome, "an ms.Outcome(…)")
         self.task = one_of(f"{place}.task", task, _TASKS)
+        if task in _TASKS and task not in _SERVED:
+            remedy = (
+                "split it into binary models, one a class" if task == "multiclass" else f"use {' or '.join(_SERVED)}"
+            )
+            fault("is not served yet", field=f"{place}.task", value=task, remedy=remedy)
         outcome_source = getattr(outcome, "source", "")
         self.source = reference(f"{place}.source", source, Source) if source is not None else outcome_source
         self.unit = optional_text(f"{place}.unit", unit)

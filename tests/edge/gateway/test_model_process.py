@@ -70,6 +70,30 @@ def test_an_estimator_answers_as_it_does_where_it_was_fitted(blobs: FileBlobs, t
         assert run(rows) == expected
 
 
+class Network:
+    """A PyTorch network as an estimator: a DataFrame in, one number a row out."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+
+    def predict(self, frame: Any) -> Any:
+        import torch
+
+        with torch.inference_mode():
+            return self.network(torch.tensor(frame[["distance"]].to_numpy(), dtype=torch.float32)).numpy()[:, 0]
+
+
+def test_a_network_of_pytorch_answers_as_it_does_here(blobs: FileBlobs, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="not a requirement; to run this: pip install torch")
+    network = torch.nn.Linear(1, 1)
+    cloudpickle.register_pickle_by_value(sys.modules[Network.__module__])
+    package = Package({"model.pkl": blobs.put(cloudpickle.dumps(Network(network)))}, "python")
+    version = VersionRoute("ver_1", 1, package, Signature("regression", INPUTS))
+    expected = [network(torch.tensor([[x]])).item() for x in (1.0, 4.0)]
+    with running(version, tmp_path / "blobs") as run:
+        assert run([(1.0, "UA"), (4.0, "DL")]) == pytest.approx(expected)
+
+
 def test_a_version_of_another_environment_is_refused_before_it_is_loaded(blobs: FileBlobs, tmp_path: Path) -> None:
     package = Package({"model.pkl": blobs.put(b"never unpickled")}, "python")
     made_in = Environment("3.11.1", "linux-x86_64", {"numpy": "0.1"})

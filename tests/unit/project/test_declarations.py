@@ -53,3 +53,20 @@ def test_a_pushed_source_declares_its_columns():
         ("start", "time", False),
         ("price", "float", True),
     ]
+
+
+def model(**options):
+    outcome = ms.Outcome("late", source="trips", matures_after="1h")
+    return ms.Model("late", entity="trip", predict_at="start", outcome=outcome, **{"task": "binary", **options})
+
+
+def test_a_task_that_is_not_served_yet_is_refused_with_a_way_out():
+    with pytest.raises(InvalidInput, match=r"is not served yet .*; split it into binary models, one a class"):
+        model(task="multiclass")
+
+
+def test_a_model_says_how_rows_that_wait_are_put_together():
+    assert model(batching=ms.Batching(max_rows=32, max_wait_ms=2)).batching.max_rows == 32
+    assert model().batching == ms.Batching()
+    with pytest.raises(InvalidInput, match=r"must be an ms\.Batching"):
+        model(batching=32)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.adapters.runtimes.estimator import numbers, pandas_builder
-from mainspring.kernel.errors import InvalidInput
+from mainspring.kernel.errors import InvalidInput, WorkerFailed
 from mainspring.kernel.schema import Signature
 from mainspring.serving.ports import Row
 
@@ -16,7 +16,7 @@ PREFIX = "mlflow/"
 
 
 class PyfuncRuntime:
-    """An ``mlflow.pyfunc`` model: its answer is the last column of what ``predict`` returns."""
+    """An ``mlflow.pyfunc`` model: its answer is the last of at most two columns of what ``predict`` returns."""
 
     def __init__(self, folder: Path, signature: Signature) -> None:
         os.environ |= {
@@ -34,6 +34,8 @@ class PyfuncRuntime:
         if hasattr(answer, "to_numpy"):
             answer = answer.to_numpy()
         if getattr(answer, "ndim", 1) == 2:
+            if answer.shape[1] > 2:
+                raise WorkerFailed(f"answers {answer.shape[1]} numbers a row, and one is served", field="model")
             answer = answer[:, -1]
         return numbers(answer, len(rows))
 
