@@ -15,7 +15,7 @@ import pytest
 
 from mainspring.release.evidence.drawn import drawn_terms, running_means
 from mainspring.release.evidence.earned import Earned
-from mainspring.release.evidence.eprocess import log_e
+from mainspring.release.evidence.eprocess import interval, log_e
 from mainspring.release.shares import allocate, chances
 from mainspring.release.terms import Allocation
 
@@ -131,6 +131,14 @@ def ever_left(seed: int, alpha: float) -> bool:
 
 def test_intervals_cover_under_shares_that_follow_the_rewards() -> None:
     assert sum(ever_left(seed, 0.05) for seed in range(1_000, 1_000 + COVERED)) <= MOST_MISSED
+
+
+def test_such_an_interval_is_not_so_wide_that_it_would_cover_anything() -> None:
+    challenged, p, losses, _ = compared(1_000)
+    means, _ = running_means(challenged, losses, (0, 0.0, 0, 0.0), 0.5, 1.0)
+    w, x, v = drawn_terms(challenged, p, losses, means)
+    low, high = interval(float(w.sum()), float(x.sum()), float(v.sum()), 1.0, 0.05)
+    assert (high - low) / 2.0 < 0.03
 
 
 def pooled_misses(seed: int) -> bool:
