@@ -12,6 +12,7 @@ from mainspring.kernel.errors import Damaged, InvalidInput, NotFound, Refused, u
 from mainspring.kernel.ids import digest_of, new_id
 from mainspring.ledger.chain import Entry
 from mainspring.ledger.ports import Store
+from mainspring.ledger.tables import ledger_entries
 from mainspring.ledger.transaction import Transaction
 from mainspring.log.ports import Blobs
 from mainspring.registry.environment import mismatches
@@ -63,6 +64,7 @@ class AliasMove(msgspec.Struct, frozen=True):
     number: int | None
     since_us: int
     ledger_seq: int
+    reason: str = ""
 
 
 class Registry:
@@ -148,11 +150,12 @@ class Registry:
             raise NotFound("there is no such version", field="version", value=id)
         return _version(row)
 
-    def versions(self, model_id: str) -> list[Version]:
-        """Return all versions of a model, oldest first."""
-        query = select(versions.c.body).where(versions.c.model == model_id).order_by(versions.c.number)
+    def versions(self, model_id: str, newest: int | None = None) -> list[Version]:
+        """Return all versions of a model, or so many of the newest, oldest first."""
+        query = select(versions.c.body).where(versions.c.model == model_id).order_by(versions.c.number.desc())
         with self._store.read() as connection:
-            return [_version(row) for row in connection.execute(query)]
+            found = [_version(row) for row in connection.execute(query.limit(newest))]
+        return found[::-1]
 
     def count_versions(self, model_id: str) -> int:
         """Return how many versions a model has."""
@@ -218,19 +221,21 @@ class Registry:
         )
         return entry
 
-    def history(self, model_id: str, alias: str) -> list[AliasMove]:
-        """Return every move of an alias, oldest first."""
+    def history(self, model_id: str, alias: str, newest: int | None = None) -> list[AliasMove]:
+        """Return every move of an alias, or so many of the newest, oldest first."""
         query = (
-            select(aliases, versions.c.number)
+            select(aliases, versions.c.number, ledger_entries.c.reason)
             .outerjoin(versions, versions.c.id == aliases.c.version)
+            .outerjoin(ledger_entries, ledger_entries.c.seq == aliases.c.ledger_seq)
             .where(aliases.c.model == model_id, aliases.c.alias == alias)
-            .order_by(aliases.c.id)
+            .order_by(aliases.c.id.desc())
         )
         with self._store.read() as connection:
-            return [
-                AliasMove(row.alias, row.version, row.number, row.since_us, row.ledger_seq)
-                for row in connection.execute(query)
+            found = [
+                AliasMove(row.alias, row.version, row.number, row.since_us, row.ledger_seq, row.reason or "")
+                for row in connection.execute(query.limit(newest))
             ]
+        return found[::-1]
 
     def latest_alias_us(self, model_id: str, alias: str) -> int | None:
         """Return when the alias was last moved."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mainspring.monitoring.alarms import Alarm
     from mainspring.monitoring.service import MonitorState
     from mainspring.platform import Platform
-    from mainspring.registry.service import ModelRow
+    from mainspring.registry.service import AliasMove, ModelRow
     from mainspring.registry.version import Version
     from mainspring.release.comparison import Slice
     from mainspring.release.engine import Contender, Decision
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _LEDGER_LINES = 15
 _PAST_RELEASES = 4
+_REIGNS, _VERSIONS = 60, 100  # the newest; the command line lists all
 _SAMPLE_ROWS = 12
 _MOST_SLICES = 20
 _MOST_RELEASES = 200
@@ -62,7 +63,7 @@ def read_loop(platform: Platform) -> views.Loop:
 
 def read_model(platform: Platform, row: ModelRow, *, brief: bool = False) -> views.Model:
     """Return one model; ``brief`` leaves out what only its own page shows."""
-    history = platform.registry.history(row.id, "champion")
+    history = platform.registry.history(row.id, "champion", _REIGNS)
     counts = platform.log.counts(row.id)
     champion = history[-1].number if history else None
     return views.Model(
@@ -71,12 +72,12 @@ def read_model(platform: Platform, row: ModelRow, *, brief: bool = False) -> vie
         task=row.spec.task if row.spec else "registered by hand",
         champion=champion,
         champion_since_us=history[-1].since_us if history and champion is not None else None,
-        reigns=_reigns(platform, history),
+        reigns=_reigns(history),
         releases=_releases(platform, row, brief=brief),
         monitors=tuple(one for state in platform.monitoring.state(row.id) for one in _monitors(state)),
         alarms=() if brief else tuple(_alarm(alarm) for alarm in platform.monitoring.alarms(model=row.id)),
         versions=tuple(
-            _version(platform, version, champion) for version in reversed(platform.registry.versions(row.id))
+            _version(platform, version, champion) for version in reversed(platform.registry.versions(row.id, _VERSIONS))
         ),
         predictions=counts.get("predictions", 0),
         outcomes=counts.get("outcomes", 0),
@@ -88,7 +89,7 @@ def read_model_page(platform: Platform, project: str, name: str) -> tuple[views.
     row = find_model(platform, f"{project}/{name}")
     model = read_model(platform, row)
     model = msgspec.structs.replace(model, start=start_order(row.name))
-    subjects = {row.id, *(version.id for version in platform.registry.versions(row.id))}
+    subjects = {row.id, *(version.id for version in platform.registry.versions(row.id, _VERSIONS))}
     subjects |= {release.id for release in model.releases} | {alarm.id for alarm in model.alarms}
     found = read_entries(platform, project=row.project, limit=400)
     mine = [entry for entry in found if entry.subject in subjects or entry.numbers.get("model") in (row.id, row.name)]
@@ -109,15 +110,10 @@ def read_entries(platform: Platform, *, project: str | None = None, limit: int) 
     )
 
 
-def _reigns(platform: Platform, history: list[Any]) -> tuple[views.Reign, ...]:
-    if not history:
-        return ()
-    with platform.store.read() as connection:
-        told = {entry.seq: entry.reason for entry in entries(connection, kind="alias.moved")}
+def _reigns(history: list[AliasMove]) -> tuple[views.Reign, ...]:
     ends = [move.since_us for move in history[1:]] + [None]
     return tuple(
-        views.Reign(move.number, move.since_us, end, told.get(move.ledger_seq, ""))
-        for move, end in zip(history, ends, strict=True)
+        views.Reign(move.number, move.since_us, end, move.reason) for move, end in zip(history, ends, strict=False)
     )
 
 
