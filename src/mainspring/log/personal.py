@@ -59,9 +59,13 @@ class Personal:
         if not sealed.any():
             return requests
         with self._store.read() as connection:
-            keys = self._keys(connection, requests.filter(sealed)["subject"].unique())
+            names = requests.filter(sealed)["subject"].unique()
+            keys, erased = self._keys(connection, names), self._erased(connection, names)
         rows = zip(requests["body"], requests["subject"], sealed, strict=True)
-        bodies = [self._opened_body(body, keys.get(subject)) if closed else body for body, subject, closed in rows]
+        bodies = [
+            self._opened_body(body, keys.get(name), erased=name in erased) if closed else body
+            for body, name, closed in rows
+        ]
         return requests.with_columns(pl.Series("body", bodies, pl.String()))
 
     def seal_columns(
@@ -110,12 +114,7 @@ class Personal:
         if not connection.execute(select(erased_subjects).limit(1)).first():
             return frame
         names = frame[subject].cast(pl.String).fill_null("")
-        digests = {self.digest(name): name for name in names.unique()}
-        erased = {
-            digests[row.digest]: row.erased_us
-            for some in _chunks(sorted(digests))
-            for row in connection.execute(select(erased_subjects).where(erased_subjects.c.digest.in_(some)))
-        }
+        erased = self._erased(connection, names.unique())
         if not erased:
             return frame
         at = names.replace_strict(erased, default=None, return_dtype=pl.Int64)
@@ -147,6 +146,14 @@ class Personal:
             keys |= {digests[digest]: key for digest, key in fresh.items()}
         return keys
 
+    def _erased(self, connection: Connection, subjects: Iterable[str]) -> dict[str, int]:
+        digests = {self.digest(subject): subject for subject in subjects}
+        return {
+            digests[row.digest]: row.erased_us
+            for some in _chunks(sorted(digests))
+            for row in connection.execute(select(erased_subjects).where(erased_subjects.c.digest.in_(some)))
+        }
+
     def _unwrapped(self, key: bytes) -> bytes:
         return self._demand().open(self._secret(), key, b"key") or b""
 
@@ -159,7 +166,12 @@ class Personal:
         return SEALED + urlsafe_b64encode(self._demand().seal(key, value, b"field")).decode()
 
     def _open(self, key: bytes | None, sealed: str) -> bytes | None:
-        return self._demand().open(key, urlsafe_b64decode(sealed[len(SEALED) :]), b"field") if key else None
+        if key is None:
+            return None
+        try:
+            return self._demand().open(key, urlsafe_b64decode(sealed[len(SEALED) :]), b"field")
+        except ValueError:  # no base64: it was never sealed
+            return None
 
     def _sealed_body(self, body: str, fields: Sequence[str], key: bytes) -> str:
         values = _object.decode(body)
@@ -169,15 +181,17 @@ class Personal:
         }
         return msgspec.json.encode(sealed).decode()
 
-    def _opened_body(self, body: str, key: bytes | None) -> str:
+    def _opened_body(self, body: str, key: bytes | None, *, erased: bool) -> str:
+        """Return a body with its fields opened; what was never sealed, though it looks so, stays as it came."""
         values: dict[str, msgspec.Raw] = _object.decode(body)
         for name, value in values.items():
             text = bytes(value)
             if text.startswith(b'"' + SEALED.encode()):
                 opened = self._open(key, text[1:-1].decode())
-                if opened is None:
+                if opened is None and erased:
                     return ""
-                values[name] = msgspec.Raw(opened)
+                if opened is not None:
+                    values[name] = msgspec.Raw(opened)
         return msgspec.json.encode(values).decode()
 
 
