@@ -26,7 +26,7 @@ from mainspring.adapters.spools import spool_opener, spool_reader
 from mainspring.adapters.stores.opening import open_store
 from mainspring.adapters.tables.delta import DeltaPublication
 from mainspring.adapters.tables.shapes import StoredPersonalFields, StoredSourceShapes
-from mainspring.adapters.traces import traces_of
+from mainspring.adapters.traces import parts_with, traces_of
 from mainspring.adapters.trackers.mlflow import MlflowTracker
 from mainspring.checks.service import CheckService
 from mainspring.features.service import FeatureService
@@ -34,6 +34,7 @@ from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import Refused
 from mainspring.ledger.queries import newest_head
 from mainspring.log.ingest import Ingest
+from mainspring.log.parts import listed
 from mainspring.log.personal import Personal
 from mainspring.log.queries import PredictionLog
 from mainspring.log.retention import Retention
@@ -191,6 +192,9 @@ class Platform:
         place = Path(self.settings.publish.removeprefix("delta://"))
         if place.is_absolute() and not place.is_relative_to(self.home.root):
             found += [str(place / name) for name in traces_of(place, word)]
+        if self.settings.tables:  # in a bucket: the home has copies of some
+            with self.store.read() as connection:
+                found += parts_with(self.tables, listed(connection), word)
         return found
 
     def _erasure(self) -> Erasure:

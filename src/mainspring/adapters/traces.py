@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
 from polars.exceptions import PolarsError
+
+from mainspring.log.ports import PartRef, Tables
 
 _OVERLAP_BYTES = 4_096
 _CHUNK_BYTES = 4 * 1_024 * 1_024
@@ -32,6 +34,11 @@ def traces_of(root: Path, word: str, *, without: tuple[str, ...] = ()) -> list[s
     return found
 
 
+def parts_with(tables: Tables, parts: Iterable[PartRef], word: str) -> list[str]:
+    """Return the parts, wherever they are kept, in which the word stands."""
+    return [f"{part.table}/{part.id}" for part in parts if _in_frame(tables.scan([part]).collect(), word)]
+
+
 def _files(root: Path) -> Iterator[Path]:
     return (path for path in sorted(root.rglob("*")) if path.is_file() and not path.is_symlink())
 
@@ -41,6 +48,10 @@ def _in_parquet(path: Path, word: str) -> bool:
         frame = pl.read_parquet(path)
     except PolarsError:
         return _in_bytes(path, word)
+    return _in_frame(frame, word)
+
+
+def _in_frame(frame: pl.DataFrame, word: str) -> bool:
     alone = rf"(?:^|[^0-9A-Za-z]){re.escape(word)}(?:$|[^0-9A-Za-z])"
     for column in frame.get_columns():
         if column.dtype == pl.String and column.str.contains(alone).any():

@@ -230,3 +230,64 @@ def test_the_same_file_gives_the_same_digest_and_a_changed_function_another(tmp_
 def test_a_lock_file_is_part_of_the_revision(tmp_path):
     (tmp_path / "requirements.txt").write_text("polars==2.1.0\n")
     assert evaluated(tmp_path, GOOD).revision.lock == digest(b"polars==2.1.0\n")
+
+
+def test_personal_fields_need_a_subject_and_cannot_be_what_rows_are_told_apart_or_trained_by(tmp_path):
+    found = faults(
+        tmp_path,
+        """
+        import mainspring as ms
+
+        trips = ms.Source(
+            "trips", "data/trips.csv", time="start", known_at="end", key="trip", pii=["place", "trip", "email"]
+        )
+        view = ms.FeatureView("by_place", source=trips, key="zone", features=[ms.last("email")])
+        slow = ms.Model(
+            "slow", entity="trip", keys="zone", inputs=["price", "place"], predict_at="start", features=[view],
+            outcome=ms.Outcome("minutes > 30", source=trips, matures_after="36h"), task="binary", keep="9 weeks",
+            pii=["trip", "prise"],
+        )
+
+        @slow.rule
+        def always(frame, params):
+            return frame["price"]
+        """,
+    )
+    said = "\\n".join(found)
+    assert "Model('slow').keep = '9 weeks': is not a duration" in said
+    for words in (
+        "Source('trips').pii: needs a subject whose key seals it; say subject='column'",
+        "Source('trips').pii = 'trip': tells rows apart, so it cannot be sealed",
+        "FeatureView('by_place') = 'email': is sealed, so no feature can be made of it",
+    ):
+        assert words in said, said
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ("subject='zone', pii=['prise']", "pii = 'prise': is not a column of the request; did you mean 'price'?"),
+        ("subject='zone', pii=['trip']", "pii = 'trip': names rows, so it cannot be sealed"),
+        ("pii=['price']", "pii: needs a subject whose key seals it; say subject='column'"),
+        ("subject='zone', pii=['price']", ""),
+    ],
+)
+def test_a_models_personal_fields_are_columns_of_its_request(tmp_path, declared, said):
+    found = faults(
+        tmp_path,
+        f"""
+        import mainspring as ms
+
+        trips = ms.Source("trips", "data/trips.csv", time="start", known_at="end", key="trip")
+        slow = ms.Model(
+            "slow", entity="trip", keys="zone", inputs=["price"], predict_at="start", {declared},
+            outcome=ms.Outcome("minutes > 30", source=trips, matures_after="36h"), task="binary",
+        )
+
+        @slow.rule
+        def always(frame, params):
+            return frame["price"]
+        """,
+    )
+    assert len(found) == bool(said), found
+    assert all(one.startswith(f"Model('slow').{said}") for one in found)
