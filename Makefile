@@ -39,7 +39,7 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.test
-	for one in bench/*.py; do $(BIN)/python "$$one" || exit 1; done
+	for one in bench/[!_]*.py; do $(BIN)/python "$$one" || exit 1; done
 
 # The demo needs fewer packages than the tests, at the same versions. What is pinned is installed by hash, and then the
 # project alone, without asking for anything more.

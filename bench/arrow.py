@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import flights
+import _flights as flights
 import polars as pl
 from stages import Proto, Scope, opened
 

@@ -107,10 +107,18 @@ def online(folder: Path, flights: pl.DataFrame) -> None:
     for many in (1, 100):
         asked = (keys * 3)[:many]
         raw = [key.encode() for key in asked]
-        ours_s = best(lambda asked=asked: [latest.get("a" * 64, asked, at_us) for _ in range(200)]) / 200
+        again_s = best(lambda asked=asked: [latest.get("a" * 64, asked, at_us) for _ in range(200)]) / 200
+        ours_s = best(lambda asked=asked: [anew(latest, asked, at_us) for _ in range(200)]) / 200
         bare_s = best(lambda raw=raw: [bare(raw) for _ in range(200)]) / 200
-        show(f"look-up of {many} key(s)", ours_s * 1e6, bare_s * 1e6, "µs")
+        show(f"look-up of {many} key(s), first since a commit", ours_s * 1e6, bare_s * 1e6, "µs")
+        show(f"look-up of {many} key(s), asked before", again_s * 1e6, bare_s * 1e6, "µs")
     print(f"put of four hours of landings: median {sorted(puts)[15] * 1e3:.1f} ms")
+
+
+def anew(latest: LmdbLatest, asked: list[str], at_us: int) -> object:
+    """Look keys up as if something had been committed since they were last asked."""
+    latest._read_spans.clear()
+    return latest.get("a" * 64, asked, at_us)
 
 
 def bare_store(folder: Path, keys: list[str]) -> Callable[[list[bytes]], list[Any]]:

@@ -4,7 +4,7 @@ Servers run on one core, the load on the other. What is compared is measured in 
 rounds are told: of requests a second, and of processor time a request, which a busy machine spoils less. The load is
 ``wrk`` (on Debian: ``apt-get install wrk``); without it a client of our own, which is slower, takes its place.
 
-``bare`` is the floor: the same graph behind the same server, without routing, features or log; see ``bench/floor.py``.
+``bare`` is the floor: the same graph behind the same server, without routing, features or log; see ``bench/_floor.py``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import flights
+import _flights as flights
 import msgspec
 
 from mainspring.testing.traffic import Traffic
@@ -133,7 +133,7 @@ class Bench:
 
     @contextmanager
     def serving(self, *kinds: str) -> Iterator[list[Target]]:
-        """Run some servers; kinds are homes (``gateway:NAME``) or handlers of ``bench/floor.py``."""
+        """Run some servers; kinds are homes (``gateway:NAME``) or handlers of ``bench/_floor.py``."""
         targets: list[Target] = []
         try:
             for kind in kinds:
@@ -155,7 +155,7 @@ class Bench:
             url, own, lists = f"http://127.0.0.1:{self._port}/predict/late", self.site.own, self.site.own_lists
         else:
             model = self.site.estimator if kind == "fastapi" else self.site.graph
-            command = [sys.executable, str(HERE / "floor.py"), kind, str(self._port), model]
+            command = [sys.executable, str(HERE / "_floor.py"), kind, str(self._port), model]
             url, own, lists = f"http://127.0.0.1:{self._port}/", self.site.bare, self.site.bare_lists
         process = subprocess.Popen(
             _pinned(command, "0"), env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL

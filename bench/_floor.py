@@ -1,8 +1,8 @@
 """The floor that the gateway is measured against, and the usual choice: handlers without routing, features or log.
 
-``python bench/floor.py KIND PORT MODEL`` serves one of them; ``bench/gateway.py`` starts them. ``bare`` parses the same
-JSON, feeds the same graph one input a column, and answers; ``hello`` does nothing; ``synced`` is ``hello`` that writes
-what it was sent and answers once a group of them is fsynced; ``fastapi`` is FastAPI with the fitted pipeline.
+``python bench/_floor.py KIND PORT MODEL`` serves one of them; ``bench/gateway.py`` starts them. ``bare`` parses the
+same JSON, feeds the same graph one input a column, and answers; ``hello`` does nothing; ``synced`` is ``bare`` that
+also writes what it was sent and answers once a group of them is fsynced; ``fastapi`` is FastAPI and the pipeline.
 """
 
 from __future__ import annotations
