@@ -107,9 +107,12 @@ def online(folder: Path, flights: pl.DataFrame) -> None:
     for many in (1, 100):
         asked = (keys * 3)[:many]
         raw = [key.encode() for key in asked]
-        again_s = best(lambda asked=asked: [latest.get("a" * 64, asked, at_us) for _ in range(200)]) / 200
-        ours_s = best(lambda asked=asked: [anew(latest, asked, at_us) for _ in range(200)]) / 200
-        bare_s = best(lambda raw=raw: [bare(raw) for _ in range(200)]) / 200
+        again_s = (
+            best(lambda asked=asked: [latest.get("a" * 64, asked, at_us) for _ in range(200)], 15, time.process_time)
+            / 200
+        )
+        ours_s = best(lambda asked=asked: [anew(latest, asked, at_us) for _ in range(200)], 15, time.process_time) / 200
+        bare_s = best(lambda raw=raw: [bare(raw) for _ in range(200)], 15, time.process_time) / 200
         show(f"look-up of {many} key(s), first since a commit", ours_s * 1e6, bare_s * 1e6, "µs")
         show(f"look-up of {many} key(s), asked before", again_s * 1e6, bare_s * 1e6, "µs")
     print(f"put of four hours of landings: median {sorted(puts)[15] * 1e3:.1f} ms")
@@ -136,13 +139,13 @@ def bare_store(folder: Path, keys: list[str]) -> Callable[[list[bytes]], list[An
     return get
 
 
-def best(work: Callable[[], Any], times: int = 5) -> float:
+def best(work: Callable[[], Any], times: int = 5, clock: Callable[[], float] = time.perf_counter) -> float:
     """Return the least time that the work took."""
     taken = []
     for _ in range(times):
-        started = time.perf_counter()
+        started = clock()
         work()
-        taken.append(time.perf_counter() - started)
+        taken.append(clock() - started)
     return min(taken)
 
 
