@@ -24,7 +24,7 @@ from mainspring.release.release import Release
 
 LARGEST_Z = 3.3
 TURN_US = 8 * 3_600_000_000
-LIVE = 200 if LONG else 6
+LIVE = 200 if LONG else 4
 
 
 def z(hits: int, runs: int, other_hits: int, other_runs: int) -> float:

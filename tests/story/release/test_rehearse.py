@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from mainspring.kernel.errors import Conflict, InvalidInput, Refused
@@ -50,9 +49,10 @@ def test_with_an_injected_fault_it_shows_whether_the_policy_would_notice(challen
 
 
 def test_the_same_seed_gives_the_same_plays_and_another_policy_another_answer(challengers) -> None:
-    policy = (
-        '{"type":"canary","shadow":"4d","steps":[0.02],"hold":"6h","margin":0.1,"minimum_units":200,"step_requests":9}'
-    )
+    policy = {
+        "type": "canary", "shadow": "4d", "steps": [0.02], "hold": "6h", "margin": 0.1, "minimum_units": 200,
+        "step_requests": 9,
+    }  # fmt: skip
     one = rehearse(challengers, challenger="2", policy=policy)
     assert one == rehearse(challengers, challenger="2", policy=policy)
     assert one != rehearse(challengers, challenger="2", policy=policy, seed=2)
@@ -63,13 +63,13 @@ def test_what_cannot_be_rehearsed_is_refused_with_the_reason(challengers) -> Non
     with pytest.raises(Conflict, match="is the champion already"):
         rehearse(challengers, challenger="1")
     with pytest.raises(Refused, match="nothing to rehearse"):
-        rehearse(challengers, challenger="2", policy='{"type":"immediate"}')
+        rehearse(challengers, challenger="2", policy={"type": "immediate"})
     with pytest.raises(InvalidInput, match="holds no answered requests"):
         rehearse(challengers, challenger="2", **{"from": "2026-02-01T00:00Z", "to": "2026-02-20T00:00Z"})
     with pytest.raises(InvalidInput, match="inject: is not a fault"):
         rehearse(challengers, challenger="2", inject="los=1")
-    with pytest.raises((InvalidInput, msgspec.DecodeError)):
-        rehearse(challengers, challenger="2", policy="canary")
+    with pytest.raises(InvalidInput, match="is not a strategy"):
+        rehearse(challengers, challenger="2", policy={"type": "canery"})
 
 
 def test_where_answers_may_change_outcomes_it_is_refused_and_says_what_to_ask_instead(affecting) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from mainspring.edges.verbs.naming import find_model, find_version
+from mainspring.edges.verbs.release import PolicyGiven, policy_of
 from mainspring.edges.verbs.verb import Verb
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ class Rehearse(
 
     model: Annotated[str, Meta(description="a model, as name or project/name")]
     challenger: Annotated[str, Meta(description="a number, an alias such as challenger, or an id")] = "challenger"
-    policy: Annotated[str | None, Meta(description="a policy as JSON; the model's own if not said")] = None
+    policy: Annotated[
+        PolicyGiven, Meta(description="a policy, as a file (JSON or TOML); the model's own if not said")
+    ] = None
     since: Annotated[
         str | None, Meta(description="first decision time, ISO 8601; 28 days before the end if not said")
     ] = None
@@ -34,7 +37,6 @@ class Rehearse(
 
 
 def rehearse(platform: Platform, asked: Rehearse, by: str) -> Any:
-    from mainspring.release.policy import decode_policy
     from mainspring.release.rehearsal.fault import parse_faults
     from mainspring.release.rehearsal.service import Asked
 
@@ -42,8 +44,7 @@ def rehearse(platform: Platform, asked: Rehearse, by: str) -> Any:
     version = find_version(platform, model, asked.challenger)
     from_us, until_us = span(platform, model.id, asked.since, asked.until)
     faults = parse_faults([one.strip() for one in asked.inject.split(",") if one.strip()])
-    policy = decode_policy(asked.policy) if asked.policy else None
-    order = Asked(from_us, until_us, policy, asked.plays, faults, asked.seed)
+    order = Asked(from_us, until_us, policy_of(asked.policy), asked.plays, faults, asked.seed)
     return platform.rehearsals.rehearse(model.id, version.id, order)
 
 
@@ -109,7 +110,7 @@ VERBS = (
     Verb(
         name="rehearse",
         group="Release",
-        summary="Play a release on logged traffic: how often would it promote, roll back, or not decide?",
+        summary="Play a release on logged traffic, and tell how often it would promote, roll back, or not decide",
         arguments=Rehearse,
         call=rehearse,
         permission="operate",

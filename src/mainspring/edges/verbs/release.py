@@ -99,7 +99,7 @@ def start(platform: Platform, asked: Start, by: str) -> Any:
         return {"model": model.name, "champion": versions[0].number, "reason": "there was none to compare with"}
     from mainspring.release.policy import Shadow, decode_policy
 
-    policy = _policy(asked.policy) or decode_policy(model.release)
+    policy = policy_of(asked.policy) or decode_policy(model.release)
     first, *others = [version.id for version in versions]
     if others and isinstance(policy, Shadow):  # shadows do not stand in each other's way: each has its own release
         found: Any = [
@@ -113,7 +113,7 @@ def start(platform: Platform, asked: Start, by: str) -> Any:
 
 def change(platform: Platform, asked: ChangePolicy, by: str) -> Any:
     found = find_release(platform, asked.release)
-    policy = _policy(asked.policy)
+    policy = policy_of(asked.policy)
     if policy is None:
         raise InvalidInput("is empty", field="policy")
     release = platform.releases.change(found.id, policy, by=by, reason=asked.reason)
@@ -121,7 +121,7 @@ def change(platform: Platform, asked: ChangePolicy, by: str) -> Any:
     return release
 
 
-def _policy(given: PolicyGiven) -> Policy | None:
+def policy_of(given: PolicyGiven) -> Policy | None:
     """Read a policy from a file's bytes, which are JSON or TOML, or from a JSON object."""
     from mainspring.release.policy import read_policy
 
@@ -217,7 +217,7 @@ def explain_release(platform: Platform, asked: OneRelease, by: str) -> Any:
 
 def forecast(platform: Platform, asked: Forecasting, by: str) -> Any:
     model = find_model(platform, asked.model)
-    return platform.releases.forecast(model.id, _policy(asked.policy) or model.release)
+    return platform.releases.forecast(model.id, policy_of(asked.policy) or model.release)
 
 
 _ONE = (
