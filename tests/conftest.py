@@ -11,9 +11,15 @@ import warnings
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from mainspring.kernel.ids import new_id
 from mainspring.testing.broker import binary, broker
+
+# Elsewhere every run tries other examples; what fails there fails here, too, once it is written down as an example.
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("here", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 class Postgres:

@@ -14,9 +14,14 @@ from mainspring.kernel.errors import InvalidInput
 _KEY = re.compile(
     r"""(?P<key>"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s#'"\[\]{}&*!|>%@`-][^#]*?|-[^\s#][^#]*?):(?:\s+|$)(?P<rest>.*)"""
 )
-_INT = re.compile(r"[-+]?\d{1,18}")
-_FLOAT = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?")
-_WORDS: dict[str, Any] = {"": None, "null": None, "~": None, "true": True, "false": False, "[]": [], "{}": {}}
+# As PyYAML resolves them, by YAML 1.1: a float has a point, an exponent a sign; other spellings are texts.
+_INT = re.compile(r"[-+]?(0|[1-9]\d{0,17})")
+_FLOAT = re.compile(r"([-+]?\d+\.\d*|\.\d+)([eE][-+]\d+)?")
+_WORDS: dict[str, Any] = {
+    "": None, "~": None, "[]": [], "{}": {},
+    **{spelt: value for word, value in (("null", None), ("true", True), ("false", False))
+       for spelt in (word, word.capitalize(), word.upper())},
+}  # fmt: skip
 DEEPEST = 50
 
 
@@ -115,8 +120,8 @@ class _Reader:
             text += " " + self._lines[self._at][1].strip()  # a plain scalar that was folded
             self._at += 1
         plain = re.sub(r"\s+#.*$", "", text)
-        if plain.lower() in _WORDS:
-            return _WORDS[plain.lower()]
+        if plain in _WORDS:
+            return _WORDS[plain]
         if plain[:1] in ("&", "*", "!", "|", ">", "[", "{", "%", "@", "`"):
             raise self._fault("holds YAML that MLflow does not write", back=1)
         if _INT.fullmatch(plain):

@@ -52,7 +52,7 @@ def peak(s: Floats, v: Floats, bound: float, least: float = 0.0) -> float:
 
 def _ceiling(s: Floats, v: Floats, bound: float) -> Floats:
     above = np.maximum(s, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         by_spread = np.where(v > 0.0, above * above / (2.0 * v), np.inf)
     return np.asarray(np.minimum(by_spread, LAMBDAS[0] * above / bound))
 
