@@ -387,12 +387,13 @@ def test_a_release_of_every_strategy_is_told_as_a_person_would(world, model) -> 
         version = world.version(model(0.3))
         release = world.releases.start(world.model, version.id, policy, by="ann", reason="go")
         said.append(" ".join(explain(world.releases.get(release.id))))
-    assert "It needed the approval of a person: bob gave it on" in said[0]
-    assert "the version before it is kept warm for 1d" in said[0]
-    assert "had to be proven to earn more" in said[1]
-    assert "It answers a share of 0.5 of units until the test is over" in said[1]
-    assert "every 1h by top-two, none below 0.05" in said[2]
-    assert "Versions 5 were compared with it at once" in said[3]
+    assert "Somebody had to sign it off" in said[0]
+    assert "approve by bob, approved: seen" in said[0]
+    assert "the champion is kept warm for 1d" in said[0]
+    assert "had to be proven better in reward" in said[1]
+    assert "It answers a share of 0.5 of units" in said[1]
+    assert "top two, set anew every 1h, none below 0.05" in said[2]
+    assert "challengers are compared with the champion on the same rows" in said[3]
 
 
 # further metrics and guards
