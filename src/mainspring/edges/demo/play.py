@@ -110,7 +110,8 @@ class Play:
         self._keep_first_for_comparison()
         await self._await_generation()
         self._progress(
-            turn_ends, ", ".join(word for word in turned["actions"] if not word.startswith(("Evaluate", "Read")))
+            turn_ends,
+            ", ".join(word for word in turned["actions"] if not word.startswith(("Evaluate", "Read", "Retain"))),
         )
 
     async def _slice(self, since: datetime, slice_ends: datetime, until: datetime, already: Collection[str]) -> None:
