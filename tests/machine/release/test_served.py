@@ -70,9 +70,10 @@ def test_a_release_is_explained_from_its_request_to_its_end(world, model) -> Non
     assert "proven not worse by 0.05 in log loss" in whole
     assert "advance, shadow passed: it answers for 10% of units" in whole
     assert "reached the" in next(line for line in told if "promote, not worse" in line)
-    assert told[-2].startswith("It ended on ")
-    assert told[-2].endswith("version 2 became champion (not worse).")
-    assert told[-1].startswith("The ledger has it in entries ")
+    assert told[-3].startswith("It ended on ")
+    assert told[-3].endswith("version 2 became champion (not worse).")
+    assert told[-2].startswith("The ledger has it in entries ")
+    assert told[-1] == f"mainspring release recompute {release.id} works the numbers out of the log again."
 
 
 def test_a_release_that_waits_says_for_what(world, model) -> None:

@@ -27,6 +27,7 @@ ACTOR = "demo"
 _CONNECTIONS = 8
 _DRAIN_LIMIT_S = 180.0
 _ROUTING_LIMIT_S = 120.0
+_ROUTINE = ("Evaluate", "Read", "Retain")  # what the loop does every day is not told
 
 
 class Played(msgspec.Struct):
@@ -109,10 +110,8 @@ class Play:
         turned = self.verb("loop step")
         self._keep_first_for_comparison()
         await self._await_generation()
-        self._progress(
-            turn_ends,
-            ", ".join(word for word in turned["actions"] if not word.startswith(("Evaluate", "Read", "Retain"))),
-        )
+        done = [word for word in turned["actions"] if not word.startswith(_ROUTINE)]
+        self._progress(turn_ends, ", ".join(done))
 
     async def _slice(self, since: datetime, slice_ends: datetime, until: datetime, already: Collection[str]) -> None:
         self._clock.advance(max(slice_ends, self._clock.now()))
