@@ -4,6 +4,7 @@ import pytest
 
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.spools import spool_opener, spool_reader
+from mainspring.adapters.streams.kafka import make_topic, place_of
 from mainspring.log.ports import Disk, Spool, SpoolReader
 from mainspring.log.spool import Acknowledgement
 from mainspring.testing.contracts.spool import SegmentsContract, SpoolContract
@@ -34,6 +35,15 @@ class TestSpoolInAKafkaTopic(SpoolContract):
     @pytest.fixture
     def place(self, new_topic: str, tmp_path: Path) -> Place:
         return Place(new_topic, tmp_path / "spool")
+
+    def test_a_topic_that_is_made_takes_messages_of_80_mib(self, new_topic: str) -> None:
+        from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+        asked = place_of(new_topic)
+        make_topic(asked)
+        topic = ConfigResource(ResourceType.TOPIC, asked.topic)
+        (told,) = AdminClient({"bootstrap.servers": asked.servers}).describe_configs([topic]).values()
+        assert told.result(30)["max.message.bytes"].value == "83886080"
 
 
 class TestSegmentsOnTheLocalDisk(SegmentsContract):

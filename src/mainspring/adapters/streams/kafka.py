@@ -26,6 +26,7 @@ from mainspring.log.spool import Acknowledgement, Policy
 PARTITIONS = 4
 STALLED_S = 2.0  # nothing was delivered for so long though something waits: callers are refused
 MOST_WAITING_BYTES = 64 * 1_024 * 1_024
+MOST_MESSAGE_BYTES = 80 * 1_024 * 1_024  # brokers take 1 MiB unless told otherwise: less than a body may have
 _POLL_S = 0.02
 _READ_S = 0.05
 _MESSAGES = 2_000
@@ -78,7 +79,7 @@ class KafkaSpool:
                 "acks": "all" if firm else "1",
                 "linger.ms": 0 if acknowledgement == "durable" else batch_ms,
                 "message.timeout.ms": 0,  # kept and tried until the broker is back
-                "message.max.bytes": 80 * 1_024 * 1_024,
+                "message.max.bytes": MOST_MESSAGE_BYTES,
                 "queue.buffering.max.messages": 1_000_000,
                 "partitioner": "murmur2_random",
                 "error_cb": self._note_error,
@@ -344,7 +345,7 @@ class _Taken:
 
 
 def make_topic(place: Place) -> None:
-    """Make the topic unless there is one, with as many partitions as gateways may write to side by side."""
+    """Make the topic unless there is one, with partitions to write to side by side, for messages as large as ours."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
     from confluent_kafka.cimpl import NewTopic
@@ -352,7 +353,8 @@ def make_topic(place: Place) -> None:
     admin = AdminClient({"bootstrap.servers": place.servers, "logger": _quiet()})
     if place.topic in admin.list_topics(timeout=10).topics:
         return
-    for made in admin.create_topics([NewTopic(place.topic, num_partitions=PARTITIONS)]).values():
+    config = {"max.message.bytes": str(MOST_MESSAGE_BYTES)}
+    for made in admin.create_topics([NewTopic(place.topic, num_partitions=PARTITIONS, config=config)]).values():
         with suppress(KafkaException):  # another process made it just now
             made.result(10)
 
