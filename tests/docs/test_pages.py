@@ -114,6 +114,19 @@ def test_links_between_pages_lead_somewhere():
     assert broken == []
 
 
+def test_every_page_of_the_manual_is_reached_from_its_index():
+    index = ROOT / "docs" / "README.md"
+    linked = {(index.parent / target).resolve() for target in LINK.findall(index.read_text())}
+    assert sorted(set((ROOT / "docs").rglob("*.md")) - linked - {index}) == []
+
+
+def test_decisions_have_a_number_each_the_one_in_their_heading():
+    names = [page.name for page in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+    headings = [(ROOT / "docs" / "decisions" / name).read_text().split(".", 1)[0] for name in names]
+    assert headings == [f"# {int(name[:4])}" for name in names]
+    assert len(set(headings)) == len(headings)
+
+
 def test_every_decision_has_its_four_parts():
     for page in (ROOT / "docs" / "decisions").glob("*.md"):
         text = page.read_text()
