@@ -41,8 +41,11 @@ class TestSpoolInAKafkaTopic(SpoolContract):
 
         asked = place_of(new_topic)
         make_topic(asked)
-        topic = ConfigResource(ResourceType.TOPIC, asked.topic)
-        (told,) = AdminClient({"bootstrap.servers": asked.servers}).describe_configs([topic]).values()
+        topic, admin = (
+            ConfigResource(ResourceType.TOPIC, asked.topic),
+            AdminClient({"bootstrap.servers": asked.servers}),
+        )
+        (told,) = admin.describe_configs([topic]).values()
         assert told.result(30)["max.message.bytes"].value == "83886080"
 
 
