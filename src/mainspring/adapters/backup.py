@@ -7,14 +7,14 @@ spool after the copied position, or in both before it. What can be built again (
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
@@ -40,6 +40,9 @@ MANIFEST = "backup.json"
 _DATABASE = "meta.db"
 _SINGLE = ("home.json", "ledger.key", "clock", "routing/current", "keys/secret")
 _FOLDERS = ("blobs", "spool", "parts", "routing/acks", "run", "staging", "latest")
+_SETTINGS = "settings.toml"
+_NEEDED = ("home.json", _DATABASE)
+_HELD = re.compile(r"(blobs|parts|spool)(/[^/\x00-\x1f.][^/\x00-\x1f]{0,199}){2}")
 _CHUNK_BYTES = 1_024 * 1_024
 
 
@@ -105,7 +108,7 @@ def restore(source: Path, home: Path) -> BackedUp:
         (staged / name).mkdir(parents=True, mode=0o700)
     try:
         for name, stored in manifest.files.items():
-            _copy(source / name, staged / name, expected=stored.digest)
+            _copy(source, name, staged / name, expected=stored)
     except (MainspringError, OSError):
         shutil.rmtree(staged)
         raise
@@ -124,17 +127,18 @@ def _copy_home(home: Path, to: Path, store: Store, blobs: Blobs, tables: Tables)
     for part in parts:
         name = f"parts/{part.table.replace(':', '-')}/{part.id}.parquet"
         (path,) = tables.paths([part])
-        yield name, _copy(path, to / name, expected=part.digest)
+        yield name, _copy(path.parent, path.name, to / name, expected=part.digest)
     for digest in sorted(blobs.digests()):
         name = f"blobs/{digest[:2]}/{digest}"
-        yield name, _copy(blobs.path(digest), to / name, expected=digest)
+        path = blobs.path(digest)
+        yield name, _copy(path.parent, path.name, to / name, expected=digest)
     for name in _SINGLE:
         if (home / name).exists():
-            yield name, _copy(home / name, to / name)
-    if (home / "settings.toml").exists():
+            yield name, _copy(home, name, to / name)
+    if (home / _SETTINGS).exists():
         body = inside_settings(home)
-        LocalDisk().write(to / "settings.toml", body)
-        yield "settings.toml", Stored(hashlib.sha256(body).hexdigest(), len(body))
+        LocalDisk().write(to / _SETTINGS, body)
+        yield _SETTINGS, Stored(hashlib.sha256(body).hexdigest(), len(body))
 
 
 def _copy_spool(home: Path, to: Path) -> Iterator[tuple[str, Stored]]:
@@ -143,7 +147,7 @@ def _copy_spool(home: Path, to: Path) -> Iterator[tuple[str, Stored]]:
         if path.name == LOCK or path.name.startswith(TEMPORARY):
             continue
         try:
-            yield name, _copy(path, to / name)
+            yield name, _copy(path.parent, path.name, to / name)
         except NotFound:  # consumed in the meantime: its rows are in the store that is copied next
             continue
 
@@ -179,36 +183,51 @@ def _copy_sqlite(connection: Connection, to: Path) -> None:
         target.close()
 
 
-def _copy(path: Path, to: Path, *, expected: str | None = None) -> Stored:
-    """Copy a regular file durably, hashing the bytes on their way; a digest that differs is damage."""
+def _copy(root: Path, name: str, to: Path, *, expected: Stored | str | None = None) -> Stored:
+    """Copy a regular file durably, hashing the bytes on their way; a digest or size that differs is damage."""
     to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     digest = hashlib.sha256()
     size = 0
-    with _opened(path) as source, to.open("xb") as target:
+    with _opened(root, name) as source, to.open("xb") as target:
         for chunk in _chunks(source):
             digest.update(chunk)
             size += len(chunk)
             target.write(chunk)
         target.flush()
         os.fsync(target.fileno())
-    if expected is not None and digest.hexdigest() != expected:
-        raise Damaged("the bytes are not what was written", field="file", value=path.name, remedy="use another backup")
-    return Stored(digest.hexdigest(), size)
+    found = Stored(digest.hexdigest(), size)
+    if expected is not None and expected not in (found, found.digest):
+        raise Damaged("the bytes are not what was written", field="file", value=to.name, remedy="use another backup")
+    return found
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(root: Path, name: str) -> BinaryIO:
+    """Open a regular file under ``root``; no link on the way is followed, and nothing that blocks is waited for."""
+    *folders, last = name.split("/")
+    held: list[int] = []
     try:
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
-    except FileNotFoundError:
-        raise NotFound("a file is gone", field="file", value=path.name, remedy="use another backup") from None
+        held.append(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        for folder in folders:
+            _refuse_link(folder, held[-1], name)
+            held.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=held[-1]))
+        _refuse_link(last, held[-1], name)
+        handle = os.open(last, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held[-1])
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound("a file is gone", field="file", value=last, remedy="use another backup") from None
     except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        raise Refused("links are not followed", field="file", value=path.name) from None
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise Refused("only regular files are copied", field="file", value=path.name)
-    return file
+        raise Refused(f"cannot be opened: {error.strerror}", field="file", value=name) from None
+    finally:
+        for one in held:
+            os.close(one)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise Refused("only regular files are copied", field="file", value=last)
+    return os.fdopen(handle, "rb")
+
+
+def _refuse_link(name: str, folder: int, shown: str) -> None:
+    if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        raise Refused("links are not followed", field="file", value=shown)
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -225,8 +244,9 @@ def _seal(to: Path, manifest: Manifest) -> BackedUp:
 
 def _manifest_bytes(source: Path) -> bytes:
     try:
-        return (source / MANIFEST).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+        with _opened(source, MANIFEST) as file:
+            return file.read()
+    except NotFound:
         raise NotFound(
             "is no whole backup: its manifest is missing", field="backup", value=str(source), remedy="use another one"
         ) from None
@@ -235,7 +255,7 @@ def _manifest_bytes(source: Path) -> bytes:
 def _read_manifest(source: Path, body: bytes) -> Manifest:
     try:
         manifest = msgspec.json.decode(body, type=Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Damaged("the manifest cannot be read", field="backup", value=str(source)) from error
     if manifest.format > FORMAT:
         raise Refused(
@@ -245,13 +265,17 @@ def _read_manifest(source: Path, body: bytes) -> Manifest:
             remedy="install that version or a later one",
         )
     for name in manifest.files:
-        _must_stay_inside(name)
+        _must_be_of_a_home(name)
+    missing = [name for name in _NEEDED if name not in manifest.files]
+    if manifest.format < FORMAT or missing:
+        what = f"is no backup of a home: it does not hold {missing[0]}" if missing else "has a format that never was"
+        raise Damaged(what, field="backup", value=str(source), remedy="use another one")
     return manifest
 
 
-def _must_stay_inside(name: str) -> None:
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts or PurePosixPath(name).as_posix() != name:
+def _must_be_of_a_home(name: str) -> None:
+    """Refuse what no backup holds: other places, and what would speak for a running home, such as its address."""
+    if name not in (*_SINGLE, _DATABASE, _SETTINGS) and not _HELD.fullmatch(name):
         raise Refused("a backup names files of a home only", field="file", value=name, remedy="use another backup")
 
 

@@ -1,3 +1,8 @@
+import json
+import os
+import socket
+from pathlib import Path
+
 import pytest
 
 from mainspring.adapters.backup import backup, restore
@@ -94,7 +99,12 @@ def test_nothing_is_overwritten(home, bench, tmp_path):
         restore(tmp_path / "backup", home.root)
 
 
-@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a/../../b", "a//b", "."])
+@pytest.mark.parametrize("name", [
+        "../outside", "/etc/passwd", "a/../../b", "a//b", ".", "", "home.json/x", "blobs", "blobs/x", "blobs/../x",
+        "blobs/ab/.hidden", "parts/a/b/c", "run/control.json", "lock", "x\\u0000y", "blobs/a/x\\u0000y",
+        "blobs/ab/" + "x" * 300, "a/" * 3_000 + "x",
+    ],
+)  # fmt: skip
 def test_a_manifest_that_names_other_places_is_refused(home, bench, tmp_path, name):
     backup(home.root, tmp_path / "backup", bench.store)
     manifest = tmp_path / "backup" / "backup.json"
@@ -103,12 +113,60 @@ def test_a_manifest_that_names_other_places_is_refused(home, bench, tmp_path, na
         restore(tmp_path / "backup", tmp_path / "other")
 
 
-def test_a_link_in_a_backup_is_not_followed(home, bench, tmp_path):
+def _pipe(place):
+    os.mkfifo(place)
+
+
+def _link(place):
+    place.symlink_to("/etc/hostname")
+
+
+def _socket(place):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(place))
+
+
+@pytest.mark.parametrize("lay", [_pipe, _link, _socket, Path.mkdir])
+@pytest.mark.parametrize("name", ["home.json", "meta.db", "backup.json"])
+def test_what_is_no_regular_file_is_refused_at_once(home, bench, tmp_path, name, lay):
     backup(home.root, tmp_path / "backup", bench.store)
-    (tmp_path / "backup" / "home.json").unlink()
-    (tmp_path / "backup" / "home.json").symlink_to("/etc/hostname")
-    with pytest.raises(Refused, match="not followed"):
+    (tmp_path / "backup" / name).unlink()
+    lay(tmp_path / "backup" / name)
+    with pytest.raises(Refused, match=r"links are not followed|only regular files|cannot be opened"):
         restore(tmp_path / "backup", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_folder_that_is_a_link_is_not_followed(home, bench, tmp_path):
+    backup(home.root, tmp_path / "backup", bench.store)
+    (tmp_path / "backup" / "blobs").rename(tmp_path / "elsewhere")
+    (tmp_path / "backup" / "blobs").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Refused, match="links are not followed"):
+        restore(tmp_path / "backup", tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda manifest: manifest["files"].pop("home.json"),
+        lambda manifest: manifest["files"].pop("meta.db"),
+        lambda manifest: manifest["files"].clear(),
+        lambda manifest: manifest["files"]["home.json"].update(bytes=10**18),
+        lambda manifest: manifest["files"]["home.json"].update(digest="0"),
+        lambda manifest: manifest.update(format=0),
+        lambda manifest: manifest.update(format=10**30),
+        lambda manifest: manifest.update(files=[]),
+    ],
+)
+def test_a_manifest_of_no_backup_makes_no_home(home, bench, tmp_path, change):
+    backup(home.root, tmp_path / "backup", bench.store)
+    path = tmp_path / "backup" / "backup.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises((Damaged, Refused)):
+        restore(tmp_path / "backup", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_backup_of_a_newer_version_is_refused(home, bench, tmp_path):
