@@ -8,6 +8,7 @@ from datetime import timedelta
 from mainspring.kernel.errors import InvalidInput
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_MOST_S = 36_500 * _UNITS["d"]  # a moment that lies so far off can still be told
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 
 
@@ -22,7 +23,10 @@ def parse_duration(text: str, *, field: str = "duration") -> timedelta:
         raise InvalidInput(
             "is not a duration", field=field, value=text, remedy="write a number and ms, s, m, h, d or w, such as 36h"
         )
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds > _MOST_S:
+        raise InvalidInput("is too long", field=field, value=text, remedy="write at most 36500d, a hundred years")
+    return timedelta(seconds=seconds)
 
 
 def show_duration(span: timedelta) -> str:
