@@ -15,7 +15,7 @@ from mainspring.edges.cli.asking import actor_name, ask, home_folder
 from mainspring.edges.cli.contents import Contents, Subject
 from mainspring.edges.cli.faults import debugging, told
 from mainspring.edges.verbs import GROUPS, VERBS
-from mainspring.edges.verbs.verb import Verb
+from mainspring.edges.verbs.verb import Verb, is_path
 from mainspring.kernel.errors import InvalidInput, MainspringError
 
 
@@ -173,11 +173,6 @@ def _description(field: msgspec.inspect.Field) -> str:
     return str((extra or {}).get("description", ""))
 
 
-def _is_path(field: msgspec.inspect.Field) -> bool:
-    extra = field.type.extra_json_schema if isinstance(field.type, msgspec.inspect.Metadata) else None
-    return (extra or {}).get("format") == "path"
-
-
 def _parameter(verb: Verb, field: msgspec.inspect.Field) -> click.Parameter:
     default = None if field.required or field.default in (None, "", b"", False) else field.default
     kind, is_flag = _kind(field)
@@ -212,7 +207,7 @@ def _kind(field: msgspec.inspect.Field) -> tuple[click.ParamType[Any], bool]:
             return click.Choice([str(value) for value in inner.values]), False
         case msgspec.inspect.BytesType():
             return FileBytes(), False
-    return (AbsolutePath() if _is_path(field) else click.STRING), False
+    return (AbsolutePath() if is_path(field) else click.STRING), False
 
 
 class FileBytes(click.ParamType[bytes]):

@@ -23,6 +23,20 @@ def machine_path(description: str) -> msgspec.Meta:
     return msgspec.Meta(description=description, extra_json_schema={"format": "path"})
 
 
+def is_path(field: msgspec.inspect.Field) -> bool:
+    """Tell whether an argument is a path on this machine."""
+    extra = field.type.extra_json_schema if isinstance(field.type, msgspec.inspect.Metadata) else None
+    return (extra or {}).get("format") == "path"
+
+
+def _must_be_a_path(field: str, value: str | None) -> None:
+    """Refuse what no file can be called; whether there is one is for the verb to say."""
+    parts = (value or "").split("/")
+    sizes = [len(part.encode(errors="surrogateescape")) for part in parts]
+    if "\0" in (value or "") or max(sizes) > 255 or sum(sizes) + len(sizes) > 4_096:
+        raise InvalidInput("is not a path", field=field, value=value, remedy="name a file or folder of this machine")
+
+
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No arguments."""
 
@@ -60,12 +74,21 @@ class Verb(msgspec.Struct, frozen=True, kw_only=True):
         """Return the HTTP path: ``release start`` is ``/api/release/start``."""
         return "/api/" + self.name.replace(" ", "/")
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Return the names of the arguments that are paths on this machine."""
+        found = msgspec.inspect.type_info(self.arguments)
+        fields = found.fields if isinstance(found, msgspec.inspect.StructType) else ()
+        return tuple(field.encode_name for field in fields if is_path(field))
+
     def read(self, values: dict[str, Any], *, strict: bool = True) -> Any:
         """Return ``values`` as this verb's arguments; unknown, missing and mistyped ones are refused by name."""
         try:
             asked = msgspec.convert(values, self.arguments, strict=strict)
         except msgspec.ValidationError as error:
             raise argument_fault(error, values, self.arguments) from None
+        for field in self.paths:
+            _must_be_a_path(field, getattr(asked, field))
         if isinstance(asked, Change) and not asked.reason.strip():
             raise InvalidInput("is empty", field="reason", remedy="say why in a few words; the ledger keeps it")
         return asked

@@ -83,3 +83,12 @@ def test_frames_and_numbers_of_other_libraries_become_plain() -> None:
         "mean": 1.5,
         "n": 1,
     }
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb.paths], ids=lambda verb: verb.name)
+@pytest.mark.parametrize("path", ["\0", "a\0b", "/tmp/a\0", "x" * 256, "/tmp/" + "ü" * 200, "a/" * 3_000])
+def test_what_no_file_can_be_called_is_no_path(verb, path):
+    given = {field.encode_name: "x" for field in msgspec.structs.fields(verb.arguments) if field.required}
+    for name in verb.paths:
+        with pytest.raises(InvalidInput, match=f"{name}: is not a path"):
+            verb.read({**given, name: path})
