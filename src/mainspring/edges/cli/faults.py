@@ -25,15 +25,23 @@ def told(error: Exception, arguments: list[str], home: Path | None) -> str:
 def _log(error: Exception, arguments: list[str], home: Path | None) -> Path:
     at = datetime.now(UTC).isoformat(timespec="seconds")
     text = f"{at} mainspring {' '.join(arguments)}\n{''.join(traceback.format_exception(error))}\n"
-    places: list[Path] = [Path(tempfile.gettempdir()) / f"mainspring-{os.getpid()}.log"]
-    if home is not None:
-        places.insert(0, home / "run" / "cli.log")
-    for path in places:
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(text)
-        except OSError:
-            continue
-        return path
-    sys.stderr.write(text)  # there is no place left to write to
-    return Path("/dev/stderr")
+    try:
+        if home is not None:
+            return _append(home / "run" / "cli.log", text)
+    except OSError:
+        pass  # no home, or no room in it
+    try:
+        handle, name = tempfile.mkstemp(prefix="mainspring-", suffix=".log")  # a name that nobody can lay a link to
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError:
+        sys.stderr.write(text)  # there is no place left to write to
+        return Path("/dev/stderr")
+    return Path(name)
+
+
+def _append(path: Path, text: str) -> Path:
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
+    return path
