@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import polars as pl
@@ -93,3 +94,11 @@ def test_a_parquet_file_with_times_of_its_own_is_read_in_part(tmp_path):
     times = ROWS.with_columns(pl.col("at").str.to_datetime(time_unit="us", time_zone="UTC"))
     write("parquet", tmp_path / "sales.parquet", times)
     assert read("parquet", tmp_path, "sales.parquet", known_until_us=NOON_US).frame["id"].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize("lay", [os.mkfifo, Path.mkdir, lambda place: place.symlink_to("nowhere")])
+def test_what_is_no_file_in_a_folder_is_named_and_never_waited_for(kind, tmp_path, lay):
+    write(kind, tmp_path / f"sales/a.{kind}")
+    lay(tmp_path / f"sales/b.{kind}")
+    with pytest.raises(InvalidInput, match="is not a file that can be read"):
+        read(kind, tmp_path, "sales")

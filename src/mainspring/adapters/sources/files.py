@@ -58,4 +58,10 @@ def _files(spec: SourceSpec, path: Path, suffix: str) -> list[Path]:
     if not files:
         remedy = f"give the path of a .{suffix} file or of a folder of them, relative to the project"
         raise NotFound("there is no such file", field=f"Source({spec.name!r})", value=str(path), remedy=remedy)
+    odd = next((file for file in files if not file.is_file()), None)  # a pipe would be waited for without end
+    if odd is not None:
+        remedy = f"take it out of the folder, or give its name another ending than .{suffix}"
+        raise InvalidInput(
+            "is not a file that can be read", field=f"Source({spec.name!r})", value=str(odd), remedy=remedy
+        )
     return files
