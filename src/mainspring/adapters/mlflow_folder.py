@@ -50,8 +50,18 @@ def read_folder(root: Path) -> MlflowFolder:
     names = tuple(sorted(_names(root)))
     if sum((root / name).stat().st_size for name in names) > MOST_BYTES:
         raise InvalidInput("is too large", field="folder", value=str(root), remedy=f"at most {MOST_BYTES >> 30} GiB")
-    requirements = (root / "requirements.txt").read_text("utf-8") if "requirements.txt" in names else ""
-    return MlflowFolder(root, names, read_mlmodel((root / FILE).read_text("utf-8"), requirements))
+    requirements = _text(root, "requirements.txt") if "requirements.txt" in names else ""
+    return MlflowFolder(root, names, read_mlmodel(_text(root, FILE), requirements))
+
+
+def _text(root: Path, name: str) -> str:
+    try:
+        return (root / name).read_text("utf-8")
+    except UnicodeDecodeError:
+        remedy = "give a folder that mlflow.…save_model wrote"
+        raise InvalidInput("is not text in UTF-8", field=name, value=str(root / name), remedy=remedy) from None
+    except OSError as error:
+        raise InvalidInput(f"cannot be read: {error.strerror}", field=name, value=str(root / name)) from None
 
 
 def _names(root: Path) -> Iterator[str]:
