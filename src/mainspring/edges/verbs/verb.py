@@ -32,7 +32,7 @@ def is_path(field: msgspec.inspect.Field) -> bool:
 
 
 def _must_be_a_path(field: str, value: str | None) -> None:
-    """Refuse what no file can be called, and what is waited for as long as it likes; the rest is for the verb to say."""
+    """Refuse what no file can be called, and what would be waited for; the rest is for the verb to say."""
     if value is None:
         return
     remedy = "name a file or folder of this machine"
