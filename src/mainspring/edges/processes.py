@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from mainspring.adapters.jobs.local import FRUGAL
 from mainspring.adapters.runtimes.words import WORDS, tail
 from mainspring.kernel.errors import Unavailable
 
@@ -106,8 +107,8 @@ def child_environment() -> dict[str, str]:
     environment = dict(os.environ)
     environment.setdefault("OMP_NUM_THREADS", "1")
     environment.setdefault("POLARS_MAX_THREADS", "2")
-    # Polars keeps pages that it no longer needs for good, unless its allocator is told to give them back.
-    environment.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:500")
+    for name, value in FRUGAL.items():
+        environment.setdefault(name, value)
     return environment
 
 

@@ -23,6 +23,13 @@ from mainspring.training.ports import Job, Result
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 CRASH_AT = "MAINSPRING_CRASH_AT"
 TAIL_BYTES = 4_000
+# Allocators keep pages that are no longer needed, for good or for long, unless they are told to give them back at once:
+# a third of a worker's memory. The first is that of Polars, the others are the C library's.
+FRUGAL = {
+    "_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:2",
+    "MALLOC_MMAP_THRESHOLD_": "1000000",
+    "MALLOC_TRIM_THRESHOLD_": "1000000",
+}
 _POLL_S = 0.02
 _RAISED: dict[str, type[MainspringError]] = {
     one.code: one
@@ -139,6 +146,7 @@ class LocalJobs:
             **passed,
             "OMP_NUM_THREADS": threads,
             "OPENBLAS_NUM_THREADS": threads,
+            **FRUGAL,
             "OMP_WAIT_POLICY": "passive",  # threads that spin on a busy machine made one fit eight times slower
             "PYTHONHASHSEED": "0",  # the same inputs give the same bytes
             "PYTHONDONTWRITEBYTECODE": "1",
