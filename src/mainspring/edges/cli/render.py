@@ -10,7 +10,7 @@ import msgspec
 
 from mainspring.edges.verbs.verb import Verb
 
-_WIDEST, _FEW_ROWS = 9, 3
+_WIDEST, _FEW_ROWS, _LONG = 9, 3, 40
 _FIRST_DAY_US = 10**14  # below 1973 a count of microseconds is a span, not a moment
 
 
@@ -23,8 +23,10 @@ def show(verb: Verb, result: Any, *, as_json: bool) -> None:
 
     width = None if sys.stdout.isatty() else 160
     console = Console(width=width, highlight=False, soft_wrap=False, emoji=False, markup=False)
-    for piece in _pieces(verb.columns, result):
-        console.print(piece)
+    with console.capture() as drawn:
+        for piece in _pieces(verb.columns, result):
+            console.print(piece)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()))
 
 
 def _pieces(columns: Sequence[str], result: Any, title: str | None = None) -> list[Any]:
@@ -104,7 +106,13 @@ def _at(row: dict[str, Any], place: str) -> Any:
 
 
 def _heading(name: str) -> str:
-    return name.rpartition(".")[2].removesuffix("_us").replace("_", " ")
+    """Return what stands over or before values; the name of a file stays as it is.
+
+    >>> _heading("lineage.recipe"), _heading("created_us"), _heading("files model.onnx")
+    ('recipe', 'created', 'files model.onnx')
+    """
+    shown = name if " " in name else name.rpartition(".")[2]
+    return shown.removesuffix("_us").replace("_", " ")
 
 
 def text_of(name: str, value: Any) -> str:
@@ -113,7 +121,7 @@ def text_of(name: str, value: Any) -> str:
     >>> text_of("created_us", 1367582400000000), text_of("latency_us", 900000), text_of("share", 0.25)
     ('2013-05-03T12:00:00Z', '900ms', '0.25')
     """
-    if value is None:
+    if value is None or value == "":
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -122,10 +130,15 @@ def text_of(name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, dict):
-        return ", ".join(f"{key}={text_of(key, item)}" for key, item in value.items()) or "–"
+        return ", ".join(f"{key.removesuffix('_us')}={text_of(key, item)}" for key, item in value.items()) or "–"
     if isinstance(value, list):
-        return ", ".join(text_of(name, item) for item in value) or "–"
+        between = "\n" if any(_is_sentence(item) for item in value) else ", "
+        return between.join(text_of(name, item) for item in value) or "–"
     return str(value)
+
+
+def _is_sentence(value: Any) -> bool:
+    return isinstance(value, str) and " " in value and len(value) > _LONG
 
 
 def _time_text(value_us: int) -> str:

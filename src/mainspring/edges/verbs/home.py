@@ -56,6 +56,7 @@ VERBS = (
         group="Home",
         summary="Show each setting and where it came from",
         call=config,
+        columns=("setting", "value", "from"),
     ),
     Verb(
         name="loop step",

@@ -13,8 +13,14 @@ from mainspring.edges.verbs import find
         ("ok", True, "yes"),
         ("value", None, "–"),
         ("value", 0.1234567891, "0.123457"),
-        ("numbers", {"n": 3, "at_us": 1_367_582_400_000_000}, "n=3, at_us=2013-05-03T12:00:00Z"),
+        ("reason", "", "–"),
+        ("numbers", {"n": 3, "at_us": 1_367_582_400_000_000}, "n=3, at=2013-05-03T12:00:00Z"),
         ("names", ["a", "b"], "a, b"),
+        (
+            "notes",
+            ["copies made before, which are yours, stay as they are", "mend them"],
+            "copies made before, which are yours, stay as they are\nmend them",
+        ),
     ],
 )
 def test_values_read_as_people_write_them(name: str, value: object, text: str) -> None:
@@ -29,6 +35,24 @@ def test_a_list_is_a_table_of_the_verbs_columns(capsys: pytest.CaptureFixture[st
     heading, line = (part.split() for part in capsys.readouterr().out.splitlines())
     assert heading == ["seq", "at", "actor", "kind", "subject", "reason"]
     assert line == ["1", "2013-05-03T12:00:00Z", "ana", "a.b", "x", "[why]"]
+
+
+def test_settings_are_shown_with_their_values_though_one_of_them_is_a_list(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"setting": "hosts", "value": ["a.example", "b.example"], "from": "settings.toml"},
+        {"setting": "s3_cache_mb", "value": 4000, "from": "default"},
+    ]
+    show(find("config"), rows, as_json=False)
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["setting", "value", "from"],
+        ["hosts", "a.example,", "b.example", "settings.toml"],
+        ["s3_cache_mb", "4000", "default"],
+    ]
+
+
+def test_a_file_keeps_its_name_and_no_line_ends_with_blanks(capsys: pytest.CaptureFixture[str]) -> None:
+    show(find("version"), {"number": 1, "files": {"model.onnx": "ab", "packed.onnx": "cdef"}}, as_json=False)
+    assert capsys.readouterr().out == "number             1\nfiles model.onnx   ab\nfiles packed.onnx  cdef\n"
 
 
 def test_an_empty_list_says_none(capsys: pytest.CaptureFixture[str]) -> None:
