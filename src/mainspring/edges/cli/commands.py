@@ -178,7 +178,7 @@ def _parameter(verb: Verb, field: msgspec.inspect.Field) -> click.Parameter:
     kind, is_flag = _kind(field)
     if field.encode_name in verb.positional:
         return click.Argument([field.encode_name], required=False, metavar=_metavar(field), type=kind, default=default)
-    shown = f" [{default}]" if default is not None else ""
+    shown = " [required]" if field.required else f" [{default}]" if default is not None else ""
     return click.Option(
         ["--" + field.encode_name.replace("_", "-"), field.encode_name],
         is_flag=is_flag,
