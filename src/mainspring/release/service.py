@@ -283,7 +283,7 @@ class ReleaseService:
         if self._passed is not None and not self._passed(version.id):
             raise Refused(
                 "has not passed its checks", field="version", value=version.number,
-                remedy="see its check results; a person may override one by name",
+                remedy=f"run them with: mainspring check {model.name} {version.number}; a person may override a failed one",
             )  # fmt: skip
 
     def _new(

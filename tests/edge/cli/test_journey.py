@@ -76,7 +76,9 @@ def test_a_version_is_trained_checked_and_becomes_the_first_champion(say: Say, f
     made = say("train", "parcels", "--by", "ana", "--reason", "a first one")
     assert made["number"] == 1
     assert say("runs", "parcels")[0]["id"] == say("run", made["id"])["id"] == made["id"]
-    assert "has not passed its checks" in fail("release", "start", "parcels", "1", "--reason", "early")
+    unchecked = fail("release", "start", "parcels", "1", "--reason", "early")
+    assert "has not passed its checks" in unchecked
+    assert "run them with: mainspring check parcels 1" in unchecked
     assert all(one["status"] != "failed" for one in say("check", "parcels", "1"))
     assert "did not fail" in fail("override", "parcels", "1", "schema", "--reason", "no need")
     assert say("release", "start", "parcels", "1", "--reason", "the first")["champion"] == 1

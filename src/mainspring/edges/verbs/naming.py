@@ -65,7 +65,7 @@ def find_project(platform: Platform, text: str) -> tuple[str, str]:
         name, id = next(iter(known.items()))
         return id, name
     if not text:
-        raise InvalidInput("which project?", field="project", remedy=nearest("", known))
+        raise InvalidInput("must be said, since there are several", field="project", remedy=nearest("", known))
     return platform.registry.project(text), text
 
 
