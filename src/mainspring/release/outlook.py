@@ -12,7 +12,7 @@ import polars as pl
 from mainspring.kernel.duration import parse_duration, show_duration
 from mainspring.registry.model import ModelSpec
 from mainspring.release.evidence.eprocess import interval
-from mainspring.release.evidence.forecast import Forecast, units_needed
+from mainspring.release.evidence.forecast import MOST_UNITS, Forecast, units_needed
 from mainspring.release.evidence.frames import answers, by_horizon, silence_as_negative
 from mainspring.release.evidence.losses import Loss, loss, rewarding
 from mainspring.release.evidence.maturity import horizon_us
@@ -232,6 +232,8 @@ def forecast(policy: Policy, past: Past, *, affected: bool, window_us: int = 0, 
     weight = share * (1.0 - share) if drawn else 1.0
     variance = past.loss_variance * weight if drawn else past.difference_variance
     units = units_needed(plan.margin, variance, past.loss.bound, plan.alphas[0] / challengers, weight=weight)
+    if units >= MOST_UNITS:
+        return Forecast(None, None, None, limit, False, _too_narrow(plan.margin, past.loss))
     units = max(units, plan.minimum_units)
     labelled_per_day = past.rows_per_day * (past.labelled_share or 1.0) * (1.0 if drawn else plan.sample)
     judging = units / labelled_per_day if labelled_per_day else float("inf")
@@ -259,6 +261,10 @@ def forecast(policy: Policy, past: Past, *, affected: bool, window_us: int = 0, 
         labelled_share=past.labelled_share,
         difference_sd=past.difference_variance**0.5,
     )
+
+
+def _too_narrow(margin: float, loss: Loss) -> str:
+    return f"a margin of {margin:g} is too narrow for a {loss.metric} of up to {loss.bound:g}: no traffic settles it"
 
 
 def _silence_tells(spec: ModelSpec | None) -> bool:

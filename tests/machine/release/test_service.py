@@ -164,6 +164,8 @@ def test_a_policy_that_cannot_decide_by_its_deadline_is_refused(world, model) ->
     version = world.version(model(0.3))
     with pytest.raises(Refused, match=r"cannot decide by its deadline: \d+ labelled units at"):
         world.releases.start(world.model, version.id, Canary(shadow="2d", margin=0.002), by="ann", reason="go")
+    with pytest.raises(Refused, match="cannot decide by its deadline: a margin of 1e-07 is too narrow for a log_loss"):
+        world.releases.start(world.model, version.id, Canary(margin=1e-7), by="ann", reason="go")
     forecast = world.releases.forecast(world.model, Canary())
     assert forecast.decidable is True
     assert 5.0 < forecast.shadow_days < 9.0
