@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import click
 import msgspec
 
 from mainspring.edges.cli.processes import COMMANDS
@@ -27,8 +28,8 @@ Control answers on loopback, or where `--control-host` says: then by
 token is new at each start. Every verb needs `Authorization: Bearer TOKEN`. A `POST` also needs
 `X-Mainspring-Request: 1`, `X-Mainspring-Actor: NAME` (percent-encoded) and a JSON object as its body; a `GET` takes its
 arguments from the query. Errors are `{code, message, field, remedy}`. The full description is at
-`GET /api/openapi.json`. The page at `/`, `/models/PROJECT/MODEL` and `/releases/ID` is read-only and needs no token, as
-does `GET /live`."""
+`GET /api/openapi.json`. The page at `/`, `/models/PROJECT/MODEL` and `/releases/ID` is
+read without a token on this machine, as is `GET /live`; what is ordered on it needs one."""
 LIMITS_NOTE = "<!-- written by docs/reference/generate.py from mainspring.serving.limits; do not edit -->"
 LIMITS = """\
 Each can be set under `[limits]` in the home's `settings.toml`, or by a variable such as `MAINSPRING_LIMITS_ROWS`;
@@ -66,8 +67,27 @@ def commands() -> str:
         parts += [_command(verb) for verb in VERBS if verb.group == group]
         for name, owner, command in COMMANDS:
             if owner == group:
-                parts.append(f"### `mainspring {name}`\n\n{command.short_help}.")
+                parts.append(_process(name, command))
     return "\n\n".join(parts) + "\n"
+
+
+def _process(name: str, command: click.Command) -> str:
+    """Describe a command that is no verb, from its own options."""
+    words = [_word(one) for one in command.params if isinstance(one, click.Argument)]
+    lines = [f"### `{' '.join(['mainspring', name, *words])}`", "", f"{command.short_help}."]
+    rows = [f"- `{one.opts[0]}`: {_about(one)}" for one in command.params if isinstance(one, click.Option)]
+    return "\n".join(lines + (["", *rows] if rows else []))
+
+
+def _word(argument: click.Argument) -> str:
+    shown = (argument.name or "").upper()
+    return shown if argument.required else f"[{shown}]"
+
+
+def _about(option: click.Option) -> str:
+    choices = option.type.choices if isinstance(option.type, click.Choice) else ()
+    said = option.help or ", ".join(str(one) for one in choices)
+    return f"{said} (default {option.default!r})" if option.show_default else said
 
 
 def _command(verb: Verb) -> str:
