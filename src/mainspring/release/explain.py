@@ -36,7 +36,7 @@ def explain(release: Release, entries: Iterable[Entry] = ()) -> list[str]:
     told = [*_asked(release), *_agreed(release), *_steps(release), *_contenders(release), _ends(release)]
     numbers = [str(entry.seq) for entry in entries]
     if numbers:
-        told.append(f"The ledger has it in entries {', '.join(numbers)}.")
+        told.append(f"The ledger has it in {'entry' if len(numbers) == 1 else 'entries'} {', '.join(numbers)}.")
         told.append(f"mainspring release recompute {release.id} works the numbers out of the log again.")
     return told
 

@@ -62,7 +62,8 @@ def test_before_there_was_a_champion_nothing_answered(world, model) -> None:
 def test_a_release_is_explained_from_its_request_to_its_end(world, model) -> None:
     release = promoted(world, model)
     with world.store.read() as connection:
-        told = explain(release, entries(connection, subject=release.id))
+        found = list(entries(connection, subject=release.id))
+    told = explain(release, found)
     whole = "\n".join(told)
     assert told[0] == (
         "On 3 Mar 2013 00:00Z ann asked to release version 2 (default) of late against champion 1: a newer one."
@@ -73,6 +74,7 @@ def test_a_release_is_explained_from_its_request_to_its_end(world, model) -> Non
     assert told[-3].startswith("It ended on ")
     assert told[-3].endswith("version 2 became champion (not worse).")
     assert told[-2].startswith("The ledger has it in entries ")
+    assert explain(release, found[:1])[-2] == f"The ledger has it in entry {found[0].seq}."
     assert told[-1] == f"mainspring release recompute {release.id} works the numbers out of the log again."
 
 

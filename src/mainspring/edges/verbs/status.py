@@ -28,7 +28,7 @@ def status(platform: Platform, asked: Nothing, by: str) -> Any:
         "gateways": _gateways(platform),
         "log": counts,
         "records": _records(counts),
-        "ledger": f"{head.seq} entries",
+        "ledger": _count(head.seq, "entry", "entries"),
         "alarms": len(alarms),
         "models": [_model(platform, row, alarms) for row in platform.registry.models()],
     }
@@ -45,9 +45,14 @@ def _gateways(platform: Platform) -> str:
 
 
 def _records(counts: dict[str, int]) -> str:
-    outcomes = f"{counts['outcomes']} outcomes ({counts['parked']} for no prediction yet)"
+    outcomes = f"{_count(counts['outcomes'], 'outcome')} ({counts['parked']} for no prediction yet)"
+    predictions = _count(counts["predictions"], "prediction")
     fell_back = f", {counts['fallback']} fell back" if counts.get("fallback") else ""
-    return f"{counts['predictions']} predictions{fell_back}; {outcomes}; {counts['spool_lag_bytes']} bytes wait"
+    return f"{predictions}{fell_back}; {outcomes}; {counts['spool_lag_bytes']} bytes wait"
+
+
+def _count(number: int, noun: str, nouns: str = "") -> str:
+    return f"{number} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def _model(platform: Platform, row: ModelRow, alarms: list[Alarm]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ def _templates() -> Environment:
         "machine_time": words.machine_time,
         "ago": words.ago,
         "number": words.number,
+        "how_many": words.how_many,
         "signed": words.signed,
         "share": words.share,
         "plain_words": words.plain_words,

@@ -70,6 +70,15 @@ def number(value: Any) -> str:
     return str(value)
 
 
+def how_many(value: int, noun: str) -> str:
+    """Return how many there are of something.
+
+    >>> how_many(1, "prediction"), how_many(12345, "outcome")
+    ('1 prediction', '12\\u202f345 outcomes')
+    """
+    return f"{number(value)} {noun}{'s' if value != 1 else ''}"
+
+
 def signed(value: float) -> str:
     """Return a difference with its sign and four digits after the point.
 
