@@ -283,7 +283,7 @@ class ReleaseService:
         if self._passed is not None and not self._passed(version.id):
             raise Refused(
                 "has not passed its checks", field="version", value=version.number,
-                remedy=f"run them with: mainspring check {model.name} {version.number}; a person may override a failed one",
+                remedy=f"run them with: mainspring check {model.name} {version.number}; a person may override one",
             )  # fmt: skip
 
     def _new(
