@@ -76,8 +76,7 @@ class Platform:
             raise
         self.latest = LmdbLatest(home.latest)
         self.routing = RoutingFile(home.routing, self.disk)
-        # In a simulation nothing is served while a job runs: the job may have every core.
-        self.jobs = LocalJobs(home.staging, side_by_side=os.cpu_count() if home.simulated else None)
+        self.jobs = LocalJobs(home.staging)
         self._open_log(StoredSourceShapes(self.store))
         self.registry = Registry(store=self.store, blobs=self.blobs, clock=self.clock)
         self.features = FeatureService(
