@@ -46,7 +46,7 @@ def alarms(spec: Quality, windows: int, state: QualityState, **skills: float) ->
 
 
 def test_an_equal_anchor_at_a_margin_of_nothing_stays_within_the_budget() -> None:
-    windows, spec = WINDOWS, Quality(margin=0.0, reference="100000d")
+    windows, spec = WINDOWS, Quality(margin=0.0, reference="36500d")
     allowed = windows / spec.budget_windows / 2  # the anchor's half of the budget
     assert (
         alarms(spec, windows, QualityState(version="v"), skill=0.7, anchor_skill=0.7) <= allowed + 2.33 * allowed**0.5
