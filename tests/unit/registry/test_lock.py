@@ -25,6 +25,9 @@ def test_a_lock_is_read_in_one_order_whatever_its_spelling() -> None:
     assert lock.digest == read_lock(f"numpy==2.3.0 --hash=sha256:{A}\n{TEXT.split('numpy', maxsplit=1)[0]}").digest
 
 
+ELSEWHERE = "https://example.org"  # a lock that names an address is refused
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -32,10 +35,10 @@ def test_a_lock_is_read_in_one_order_whatever_its_spelling() -> None:
         f"numpy>=2.3.0 --hash=sha256:{A}",
         f"numpy --hash=sha256:{A}",
         f"numpy==2.3.0 --hash=md5:{A}",
-        "--index-url https://example.org/simple",
+        f"-i {ELSEWHERE}/simple",
         "-r other.txt",
         "-e .",
-        f"numpy @ https://example.org/numpy.whl --hash=sha256:{A}",
+        f"numpy @ {ELSEWHERE}/numpy.whl --hash=sha256:{A}",
         f"numpy==2.3.0 --hash=sha256:{A} --find-links /tmp",
         f"./numpy-2.3.0.whl --hash=sha256:{A}",
         f"numpy==2.3.0 --hash=sha256:{A}\nNumPy==2.3.1 --hash=sha256:{B}",
