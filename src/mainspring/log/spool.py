@@ -8,12 +8,10 @@ are appended together are in the log together or not at all. How much a crash ma
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Literal
@@ -25,6 +23,7 @@ from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, Un
 from mainspring.log.frame import MOST_BYTES, MOST_RECORDS, encode_group, encode_set
 from mainspring.log.ports import AppendFile, Disk, Lock
 from mainspring.log.records import Record, Stopped
+from mainspring.log.waiters import Waiters
 
 Acknowledgement = Literal["durable", "batched", "best_effort"]
 
@@ -35,7 +34,7 @@ MOST_WAITING_BYTES = 64 * 1_024 * 1_024
 
 
 Make = Callable[[], Sequence[Record]]
-Waiting = tuple[bytes | Make, int, int]  # records that stay together, encoded or to be made; how many; about how long
+Taken = tuple[bytes | Make, int, int]  # records that stay together, encoded or to be made; how many; about how long
 Set = tuple[bytes, int, int]
 
 
@@ -76,11 +75,10 @@ class SpoolWriter:
         self._acknowledgement = acknowledgement
         self._batch_s = batch_ms / 1_000
         self._rotate_bytes = rotate_bytes
-        self._waiting: list[Waiting] = []
+        self._waiting: list[Taken] = []
         self._waiting_bytes = 0
         self._unwritten: list[Set] = []
         self._appended = self._written = self._kept = 0  # sets, of all that were ever appended
-        self._failure: MainspringError | None = None
         self._boot = boot
         self._failing_since_s = 0.0
         self._refused = 0
@@ -88,8 +86,7 @@ class SpoolWriter:
         self._number = 1
         self._turn = threading.Lock()
         self._work = threading.Event()
-        self._progress = threading.Condition()
-        self._listeners: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._waiters = Waiters(lambda: self._kept)
         hidden = _begin(folder, boot, disk)
         self._lock = _lock(hidden, boot, disk)
         disk.write(hidden / POLICY, msgspec.json.encode(Policy(acknowledgement, batch_ms)))
@@ -112,7 +109,7 @@ class SpoolWriter:
     @property
     def failing_s(self) -> float:
         """Return for how many seconds nothing could be written; 0 while all is well."""
-        return monotonic() - self._failing_since_s if self._failure is not None else 0.0
+        return monotonic() - self._failing_since_s if self._waiters.failure is not None else 0.0
 
     def append(self, *records: Record) -> None:
         """Take records to be written together; raises ``Unavailable`` while the disk is full, and then takes none."""
@@ -128,9 +125,9 @@ class SpoolWriter:
         self._take(make, 0, about_bytes)
 
     def _take(self, what: bytes | Make, count: int, about_bytes: int) -> None:
-        if self._failure is not None:
+        if self._waiters.failure is not None:
             self._refused += 1
-            raise self._failure
+            raise self._waiters.failure
         if self._closing:
             raise Unavailable("the spool is closed", field="spool")
         if self._waiting_bytes > MOST_WAITING_BYTES:
@@ -146,24 +143,12 @@ class SpoolWriter:
         """Wait until what was appended is on disk, under ``durable``; the other policies do not wait."""
         if self._acknowledgement != "durable":
             return
-        loop = asyncio.get_running_loop()
-        with self._progress:
-            if self._failure is not None:
-                raise self._failure
-            if self._kept >= self._appended:
-                return
-            future: asyncio.Future[None] = loop.create_future()
-            self._listeners.append((self._appended, loop, future))
-        await future
+        await self._waiters.until(self._appended)
 
     def flush(self, timeout_s: float = 30.0) -> None:
         """Wait until everything appended so far is written (and fsynced, unless ``best_effort``)."""
-        goal = self._appended
-        with self._progress:
-            if not self._progress.wait_for(lambda: self._kept >= goal or self._failure is not None, timeout_s):
-                raise Unavailable("the disk did not answer in time", field="spool", remedy="look at the disk")
-            if self._kept < goal and self._failure is not None:
-                raise self._failure
+        late = Unavailable("the disk did not answer in time", field="spool", remedy="look at the disk")
+        self._waiters.block(self._appended, timeout_s, late)
 
     def close(self) -> None:
         """Write what is waiting and let the boot end; a full disk loses what could not be written, and says so."""
@@ -174,8 +159,8 @@ class SpoolWriter:
         self._thread.join()
         self._segment.close()
         self._lock.release()
-        if self._failure is not None:
-            raise self._failure
+        if self._waiters.failure is not None:
+            raise self._waiters.failure
 
     def _run(self) -> None:
         while True:
@@ -183,7 +168,7 @@ class SpoolWriter:
             closing = self._closing
             self._work.clear()
             self._write_waiting()
-            if self._failure is None:
+            if self._waiters.failure is None:
                 if closing and not self._waiting:
                     return
                 if self._acknowledgement != "durable" and not closing:
@@ -247,19 +232,11 @@ class SpoolWriter:
         reached("spool.rotated")
 
     def _tell(self, failure: MainspringError | None) -> None:
-        if failure is not None and self._failure is None:
+        if failure is not None and self._waiters.failure is None:
             self._failing_since_s = monotonic()
-        elif failure is None and self._failure is not None:
-            self._note_stop(self._failure)
-        with self._progress:
-            self._failure = failure
-            done = [item for item in self._listeners if failure is not None or item[0] <= self._kept]
-            self._listeners = [item for item in self._listeners if item not in done]
-            self._progress.notify_all()
-        for goal, loop, future in done:
-            outcome = failure if goal > self._kept else None
-            with suppress(RuntimeError):  # the loop has ended: nobody waits any more
-                loop.call_soon_threadsafe(_settle, future, outcome)
+        elif failure is None and self._waiters.failure is not None:
+            self._note_stop(self._waiters.failure)
+        self._waiters.tell(failure)
 
 
 def _begin(folder: Path, boot: str, disk: Disk) -> Path:
@@ -291,8 +268,8 @@ def _fitting(sets: list[Set]) -> int:
     return fitting
 
 
-def _made(waiting: Waiting) -> Set:
-    what, count, about_bytes = waiting
+def _made(taken: Taken) -> Set:
+    what, count, about_bytes = taken
     if isinstance(what, bytes):
         return what, count, about_bytes
     try:
@@ -301,12 +278,3 @@ def _made(waiting: Waiting) -> Set:
     except Exception:  # one that cannot be made must not stop the others; that it is missing is said aloud
         traceback.print_exc(file=sys.stderr)
         return b"", 0, about_bytes
-
-
-def _settle(future: asyncio.Future[None], failure: MainspringError | None) -> None:
-    if future.done():
-        return
-    if failure is None:
-        future.set_result(None)
-    else:
-        future.set_exception(failure)

@@ -7,7 +7,6 @@ metadata store, in the transaction that lists the parts; a set that was produced
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,11 +16,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from mainspring.kernel.crashpoints import reached
-from mainspring.kernel.errors import Damaged, InvalidInput, MainspringError, Unavailable
+from mainspring.kernel.errors import Damaged, InvalidInput, Unavailable
 from mainspring.log.frame import encode_group, encode_set, read_groups
 from mainspring.log.records import Record, Stopped
 from mainspring.log.segments import Damage, Position, Reading
 from mainspring.log.spool import Acknowledgement, Policy
+from mainspring.log.waiters import Waiters
 
 PARTITIONS = 4
 STALLED_S = 2.0  # nothing was delivered for so long though something waits: callers are refused
@@ -87,12 +87,10 @@ class KafkaSpool:
             }
         )
         self._turn = threading.Lock()
-        self._progress = threading.Condition()
-        self._listeners: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._waiters = Waiters(lambda: self._delivered)
         self._appended = self._delivered = self._waiting_bytes = self._refused = 0
         self._moved_s = monotonic()
         self._stopped_s: float | None = None
-        self._failure: MainspringError | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="kafka", daemon=True)
         self._thread.start()
@@ -110,9 +108,9 @@ class KafkaSpool:
         return 0.0 if self._stopped_s is None else monotonic() - self._stopped_s
 
     def append(self, *records: Record) -> None:
-        if self._failure is not None:
+        if self._waiters.failure is not None:
             self._refused += 1
-            raise self._failure
+            raise self._waiters.failure
         if self._closing:
             raise Unavailable("the spool is closed", field="spool")
         if self._waiting_bytes > MOST_WAITING_BYTES:
@@ -138,23 +136,11 @@ class KafkaSpool:
     async def durable(self) -> None:
         if self.acknowledgement != "durable":
             return
-        loop = asyncio.get_running_loop()
-        with self._progress:
-            if self._failure is not None:
-                raise self._failure
-            if self._delivered >= self._appended:
-                return
-            future: asyncio.Future[None] = loop.create_future()
-            self._listeners.append((self._appended, loop, future))
-        await future
+        await self._waiters.until(self._appended)
 
     def flush(self, timeout_s: float = 30.0) -> None:
-        goal = self._appended
-        with self._progress:
-            if not self._progress.wait_for(lambda: self._delivered >= goal or self._failure is not None, timeout_s):
-                raise Unavailable("the broker did not answer in time", field="spool", remedy="look at the broker")
-            if self._delivered < goal and self._failure is not None:
-                raise self._failure
+        late = Unavailable("the broker did not answer in time", field="spool", remedy="look at the broker")
+        self._waiters.block(self._appended, timeout_s, late)
 
     def close(self) -> None:
         if self._closing:
@@ -170,42 +156,32 @@ class KafkaSpool:
         while not self._closing:
             self._producer.poll(_POLL_S)
             stalled = self._appended > self._delivered and monotonic() - self._moved_s > STALLED_S
-            if stalled and self._failure is None:
+            if stalled and self._waiters.failure is None:
                 self._stopped_s = self._moved_s
-                self._tell(Unavailable("the broker does not take records", field="spool", remedy="look at the broker"))
+                why = "the broker does not take records"
+                self._waiters.tell(Unavailable(why, field="spool", remedy="look at the broker"))
         self._producer.poll(0)
 
     def _arrived(self, error: Any, message: Any) -> None:
         if error is not None:
             self._stopped_s = self._stopped_s or monotonic()
-            self._tell(Unavailable("the broker refused a record", field="spool", value=str(error)))
+            self._waiters.tell(Unavailable("the broker refused a record", field="spool", value=str(error)))
             return
         self._delivered += 1
         self._waiting_bytes -= len(message.value() or b"")
         self._moved_s = monotonic()
         reached("kafka.delivered")
-        if self._failure is not None and self._stopped_s is not None:
+        if self._waiters.failure is not None and self._stopped_s is not None:
             lasted_ms = round((monotonic() - self._stopped_s) * 1_000)
-            why, self._failure, self._stopped_s = self._failure.sentence(), None, None
+            why, self._waiters.failure, self._stopped_s = self._waiters.failure.sentence(), None, None
             refused, self._refused = self._refused, 0
             self._produce([Stopped(self._boot, why, lasted_ms, refused)])
-        self._tell(None)
+        self._waiters.tell(None)
 
     def _note_error(self, error: Any) -> None:
         if error.fatal():
             self._stopped_s = self._stopped_s or monotonic()
-            self._tell(Unavailable("the broker ended this producer", field="spool", value=str(error)))
-
-    def _tell(self, failure: MainspringError | None) -> None:
-        with self._progress:
-            self._failure = failure
-            done = [item for item in self._listeners if failure is not None or item[0] <= self._delivered]
-            self._listeners = [item for item in self._listeners if item not in done]
-            self._progress.notify_all()
-        for goal, loop, future in done:
-            outcome = failure if goal > self._delivered else None
-            with suppress(RuntimeError):  # the loop has ended: nobody waits any more
-                loop.call_soon_threadsafe(_settle, future, outcome)
+            self._waiters.tell(Unavailable("the broker ended this producer", field="spool", value=str(error)))
 
 
 class KafkaReader:
@@ -371,12 +347,3 @@ def _quiet() -> Any:
     quiet.addHandler(logging.NullHandler())
     quiet.propagate = False
     return quiet
-
-
-def _settle(future: asyncio.Future[None], failure: MainspringError | None) -> None:
-    if future.done():
-        return
-    if failure is None:
-        future.set_result(None)
-    else:
-        future.set_exception(failure)
