@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, insert
 
+from mainspring.kernel.clock import Clock
+from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import InvalidInput
 from mainspring.ledger.chain import Entry, entry_hash
 from mainspring.ledger.queries import newest_head
@@ -51,6 +54,20 @@ class Transaction:
         self.connection.execute(insert(ledger_entries).values(_row(entry)))
         self.entries.append(entry)
         return entry
+
+
+@contextmanager
+def recorded(
+    bookkeeping: AbstractContextManager[Connection], actor: str, clock: Clock, key: bytes = b""
+) -> Iterator[Transaction]:
+    """Make one write of a store a change: it is committed with the entry that explains it, or not at all."""
+    with bookkeeping as connection:
+        transaction = Transaction(connection, actor, clock.now_us(), key)
+        yield transaction
+        if not transaction.entries:
+            raise AssertionError("a change without a ledger entry: record what was done and why")
+        reached("store.before_commit")
+    reached("store.after_commit")
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -14,9 +14,8 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError
 
 from mainspring.adapters.stores.lease import APPLICATION, WRITER_LOCK, Holder, Lease, home_in, is_away
 from mainspring.kernel.clock import Clock
-from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Conflict, Damaged, InvalidInput, MainspringError, Refused, Unavailable
-from mainspring.ledger.transaction import Transaction
+from mainspring.ledger.transaction import Transaction, recorded
 
 OLDEST = 14  # pg_xact_status and pg_current_xact_id are from 13, which is no longer kept up
 SETTLE_S = 10.0  # how long to ask a server that went away during a commit what became of it
@@ -84,15 +83,8 @@ class PostgresStore:
         """Say whether another control has taken over: nothing can be written any more."""
         return self._lease is not None and self._lease.lost
 
-    @contextmanager
-    def begin(self, actor: str) -> Iterator[Transaction]:
-        with self.bookkeeping() as connection:
-            transaction = Transaction(connection, actor, self._clock.now_us(), self._key)
-            yield transaction
-            if not transaction.entries:
-                raise AssertionError("a change without a ledger entry: record what was done and why")
-            reached("store.before_commit")
-        reached("store.after_commit")
+    def begin(self, actor: str) -> AbstractContextManager[Transaction]:
+        return recorded(self.bookkeeping(), actor, self._clock, self._key)
 
     @contextmanager
     def bookkeeping(self) -> Iterator[Connection]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from mainspring.kernel.clock import Clock
-from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Conflict, Damaged, Unavailable
-from mainspring.ledger.transaction import Transaction
+from mainspring.ledger.transaction import Transaction, recorded
 
 OLDEST_SAFE = (3, 51, 3)  # earlier ones can corrupt a WAL when several connections write or checkpoint
 
@@ -30,15 +29,8 @@ class SqliteStore:
         self._writer = _engine(path, read_only=False)
         self._readers = _engine(path, read_only=True)
 
-    @contextmanager
-    def begin(self, actor: str) -> Iterator[Transaction]:
-        with self.bookkeeping() as connection:
-            transaction = Transaction(connection, actor, self._clock.now_us(), self._key)
-            yield transaction
-            if not transaction.entries:
-                raise AssertionError("a change without a ledger entry: record what was done and why")
-            reached("store.before_commit")
-        reached("store.after_commit")
+    def begin(self, actor: str) -> AbstractContextManager[Transaction]:
+        return recorded(self.bookkeeping(), actor, self._clock, self._key)
 
     @contextmanager
     def bookkeeping(self) -> Iterator[Connection]:
