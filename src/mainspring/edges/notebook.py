@@ -17,6 +17,7 @@ from mainspring.features.rows import DTYPES, kind_of
 from mainspring.kernel.errors import InvalidInput, nearest
 from mainspring.kernel.schema import Column, Signature, Task
 from mainspring.platform import Platform, open_platform
+from mainspring.registry.alias import CHAMPION
 from mainspring.registry.version import Lineage, Version
 from mainspring.training.answers import estimator_scores
 from mainspring.training.environment import environment_of
@@ -70,7 +71,7 @@ def register(
             version = _version(platform, packed, signature, estimator, threshold)
             stored = _store(platform, version, name, actor, reason)
             platform.checks.run(stored.id, by=actor)
-            first = platform.registry.alias(stored.model, "champion") is None
+            first = platform.registry.alias(stored.model, CHAMPION) is None
             champion = first and platform.checks.passed(stored.id)
             if champion:
                 platform.releases.first_champion(stored.model, stored.id, by=actor, reason=reason)

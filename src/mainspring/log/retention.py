@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from mainspring.kernel.clock import from_us, show_time
 from mainspring.kernel.crashpoints import reached
+from mainspring.kernel.duration import DAY_US
 from mainspring.ledger.ports import Store
 from mainspring.log.parts import Span, listed, spanned
 from mainspring.log.ports import Tables
@@ -24,7 +25,6 @@ from mainspring.log.tables import boots
 from mainspring.log.tally import Tally, add_tallies, take_tallies, tallies_of, under_policies
 
 ACTOR = "log"
-DAY_US = 86_400_000_000
 GIVEN_UP = "given_up"
 _OUTCOMES: dict[str, Any] = {"model": pl.String(), "entity": pl.String(), "known_us": pl.Int64()}
 

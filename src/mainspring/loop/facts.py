@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from mainspring.kernel.duration import DAY_US
+
 RetrainingState = Literal["proposed", "worthwhile", "trained", "checked", "releasing", "finished", "dropped"]
 OPEN_STATES: tuple[RetrainingState, ...] = ("proposed", "worthwhile", "trained", "checked", "releasing")
 
@@ -65,7 +67,7 @@ class Facts(msgspec.Struct, frozen=True):
     models: tuple[ModelFacts, ...]
     projects: tuple[ProjectFacts, ...] = ()
     read_every_us: int = 900_000_000
-    evaluate_every_us: int = 86_400_000_000
+    evaluate_every_us: int = DAY_US
     published_us: int | None = None  # when the log was published last, 0 if it is not known; None where it is not
     publish_every_us: int = 60_000_000
     retained_us: int | None = None  # when rows that are kept no longer were let go last, 0 if it is not known

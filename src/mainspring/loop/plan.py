@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from mainspring.kernel.duration import DAY_US
 from mainspring.loop.facts import Facts, ModelFacts, RetrainRule
 
 
@@ -84,7 +85,7 @@ class PublishLog(msgspec.Struct, frozen=True, tag=True):
     """Bring the tables that other engines read up to the log."""
 
 
-RETAIN_EVERY_US = 86_400_000_000
+RETAIN_EVERY_US = DAY_US
 
 Action = (
     Retain
@@ -159,5 +160,5 @@ def _trigger(model: ModelFacts, rule: RetrainRule, now_us: int) -> tuple[str, st
             return kind, f"the {kind} monitor raised an alarm"
     since = model.champion_since_us
     if rule.every_us is not None and since is not None and now_us - since >= rule.every_us:
-        return "schedule", f"the champion has been one for {(now_us - since) / 86_400_000_000:.0f} days"
+        return "schedule", f"the champion has been one for {(now_us - since) / DAY_US:.0f} days"
     return None

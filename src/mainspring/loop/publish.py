@@ -20,6 +20,7 @@ from mainspring.kernel.errors import Damaged
 from mainspring.kernel.ids import digest_of
 from mainspring.ledger.ports import Store
 from mainspring.loop.tables import generations
+from mainspring.registry.alias import CHAMPION
 from mainspring.registry.model import Batching
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
@@ -120,7 +121,7 @@ class Publisher:
         routes: list[ModelRoute] = []
         loaded: dict[str, VersionRoute] = {}
         for model in models:
-            champion = self._registry.alias(model.id, "champion")
+            champion = self._registry.alias(model.id, CHAMPION)
             if champion is None:
                 continue
             baseline = self._registry.alias(model.id, "baseline")

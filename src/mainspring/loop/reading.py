@@ -11,6 +11,7 @@ from mainspring.ledger.ports import Store
 from mainspring.loop.facts import Facts, ModelFacts, ProjectFacts, Retraining, RetrainRule
 from mainspring.loop.retrainings import last_proposed_us, open_retraining
 from mainspring.monitoring.service import MonitoringService
+from mainspring.registry.alias import CHAMPION
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.release.service import ReleaseService
 from mainspring.training.spec import Retrain
@@ -76,7 +77,7 @@ class FactsReader:
         )
 
     def _model(self, row: ModelRow, busy: bool) -> ModelFacts:
-        champion = self._registry.alias(row.id, "champion")
+        champion = self._registry.alias(row.id, CHAMPION)
         with self._store.read() as connection:
             going = open_retraining(connection, row.id)
             proposed_us = last_proposed_us(connection, row.id)
@@ -86,7 +87,7 @@ class FactsReader:
             name=row.name,
             project=row.project,
             champion=champion.id if champion else None,
-            champion_since_us=self._registry.latest_alias_us(row.id, "champion"),
+            champion_since_us=self._registry.latest_alias_us(row.id, CHAMPION),
             rule=_rule(row),
             retraining=going,
             last_proposed_us=proposed_us,

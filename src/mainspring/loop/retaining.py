@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 import msgspec
 
+from mainspring.kernel.duration import DAY_US
 from mainspring.log.retention import Keep, keep_from
 from mainspring.registry.service import ModelRow
 from mainspring.release.release import Release
 
-_UNDECLARED_HORIZON_US = 60 * 86_400_000_000  # of outcomes of models that say no time after which theirs mature
+_UNDECLARED_HORIZON_US = 60 * DAY_US  # of outcomes of models that say no time after which theirs mature
 
 
 class Keeping(msgspec.Struct, frozen=True):

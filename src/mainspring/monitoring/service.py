@@ -15,6 +15,7 @@ from mainspring.features.spec import ViewSpec
 from mainspring.features.tables import views
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
+from mainspring.kernel.duration import DAY_US, HOUR_US
 from mainspring.kernel.errors import MainspringError, Refused
 from mainspring.ledger.ports import Store
 from mainspring.log.queries import PredictionLog
@@ -33,6 +34,7 @@ from mainspring.monitoring.finding import Finding, Point
 from mainspring.monitoring.ports import Notice, Notifier
 from mainspring.monitoring.spec import Drift, Health, Monitor, Quality, Silence, decode_monitors, kind_of
 from mainspring.monitoring.tables import monitor_states, notices
+from mainspring.registry.alias import CHAMPION
 from mainspring.registry.service import ModelRow, Registry
 
 State = drift.DriftState | quality.QualityState | health.HealthState | silence.SilenceState
@@ -44,7 +46,7 @@ STATES: dict[str, type[State]] = {
     "silence": silence.SilenceState,
 }
 GRACE_US = 300_000_000  # rows of a window are still on their way from the spool for a moment
-LOOK_BACK_US = 60 * 86_400_000_000  # how far a new champion's own shadow rows are looked for
+LOOK_BACK_US = 60 * DAY_US  # how far a new champion's own shadow rows are looked for
 MOST_WINDOWS = 48  # read at once while catching up
 MOST_ATTEMPTS = 10
 DELIVERING_S = 2.0
@@ -173,7 +175,7 @@ class MonitoringService:
     def _advance_quality(
         self, model: ModelRow, spec: Quality, state: quality.QualityState, now_us: int
     ) -> quality.QualityState:
-        champion = self._registry.alias(model.id, "champion")
+        champion = self._registry.alias(model.id, CHAMPION)
         if champion is None:
             return quality.QualityState()
         anchor = self._registry.alias(model.id, "anchor")
@@ -213,13 +215,13 @@ class MonitoringService:
     def _advance_silence(
         self, model: ModelRow, spec: Silence, state: silence.SilenceState, now_us: int
     ) -> tuple[silence.SilenceState, list[Finding]]:
-        due = list(self._due(model.id, state.through_us, now_us - GRACE_US, silence.HOUR_US))
+        due = list(self._due(model.id, state.through_us, now_us - GRACE_US, HOUR_US))
         if due:
             asked = self._log.requests(model.id, since_us=due[0][0], until_us=due[-1][1])
-            hours = (asked["decision_us"] // silence.HOUR_US).value_counts()
+            hours = (asked["decision_us"] // HOUR_US).value_counts()
             by_hour = dict(zip(hours["decision_us"], hours["count"], strict=True))
             for start_us, until_us in due:
-                state = silence.step(state, spec, by_hour.get(start_us // silence.HOUR_US, 0), until_us=until_us)
+                state = silence.step(state, spec, by_hour.get(start_us // HOUR_US, 0), until_us=until_us)
         matures_us = model.spec.outcome.matures_after_us if model.spec else 0
         last_us = self._log.last_outcome_us(model.id)
         found = silence.find(state, spec, last_outcome_us=last_us, matures_after_us=matures_us, at_us=now_us)

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from mainspring.kernel.duration import HOUR_US
 from mainspring.monitoring.finding import Finding
 from mainspring.monitoring.spec import Silence
 
-HOUR_US = 3_600_000_000
 HOURS_A_WEEK = 168
 
 

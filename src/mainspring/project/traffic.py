@@ -9,9 +9,8 @@ from polars.exceptions import PolarsError
 
 from mainspring.features.rows import as_times
 from mainspring.features.spec import CsvReader, ParquetReader, SourceSpec
+from mainspring.kernel.duration import DAY_US
 from mainspring.kernel.errors import MainspringError
-
-DAY_US = 86_400_000_000
 
 
 def rows_per_day(source: SourceSpec, root: Path) -> float | None:

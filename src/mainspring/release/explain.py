@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
 from mainspring.kernel.clock import from_us
-from mainspring.kernel.duration import show_duration
+from mainspring.kernel.duration import DAY_US, show_duration
 from mainspring.ledger.chain import Entry
 from mainspring.release.engine import Decision
 from mainspring.release.evidence.stream import Measured
 from mainspring.release.release import Release
 from mainspring.release.terms import ANCHOR, QUALITY, Terms
 
-_DAY_US = 86_400_000_000
 _ESTIMATORS = {
     "paired": "both versions score every row, so each row is compared with itself",
     "drawn": "units are drawn to one version or the other, and each counts with its logged probability",
@@ -209,7 +208,7 @@ def _e(value: float | None) -> str:
 
 
 def _span(span_us: int) -> str:
-    days = span_us / _DAY_US
+    days = span_us / DAY_US
     return f"{days:.3g} days" if days >= 2 else show_duration(timedelta(microseconds=span_us))
 
 

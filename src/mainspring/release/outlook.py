@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from mainspring.kernel.duration import parse_duration, show_duration
+from mainspring.kernel.duration import DAY_US, parse_duration, show_duration
 from mainspring.registry.model import ModelSpec
 from mainspring.release.evidence.eprocess import interval
 from mainspring.release.evidence.forecast import MOST_UNITS, Forecast, units_needed
@@ -24,7 +24,6 @@ from mainspring.release.terms import Allocation, Terms, gates, kept_gates
 if TYPE_CHECKING:
     from mainspring.log.queries import PredictionLog
 
-DAY_US = 86_400_000_000
 LOOK_BACK_US = 28 * DAY_US
 UNDECLARED_HORIZON_US = DAY_US
 DIFFERENCE_SHARE = 0.05  # a loss difference's variance over the loss's own, until this pair's has been seen

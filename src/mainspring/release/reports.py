@@ -7,6 +7,7 @@ import builtins
 import polars as pl
 
 from mainspring.kernel.clock import Clock
+from mainspring.kernel.duration import DAY_US
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.ids import digest_of
 from mainspring.log.queries import PredictionLog
@@ -18,7 +19,6 @@ from mainspring.release.outlook import UNDECLARED_HORIZON_US
 from mainspring.release.release import Release
 from mainspring.serving.draw import HELD_OUT
 
-DAY_US = 86_400_000_000
 MOST_ROWS = 200_000
 
 

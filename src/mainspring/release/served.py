@@ -8,12 +8,11 @@ import msgspec
 from sqlalchemy import Connection, and_, or_, select
 
 from mainspring.ledger.tables import ledger_entries
+from mainspring.registry.alias import CHAMPION
 from mainspring.registry.tables import aliases, models, projects, versions
 from mainspring.release.engine import Decision
 from mainspring.release.release import Record
 from mainspring.release.tables import release_decisions, releases
-
-CHAMPION = "champion"
 
 
 class ReleaseThen(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from mainspring.kernel.ids import new_id
 from mainspring.ledger.ports import Store
 from mainspring.ledger.transaction import Transaction
 from mainspring.log.queries import PredictionLog
+from mainspring.registry.alias import ANCHOR, CHALLENGER, CHAMPION
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
 from mainspring.release.decision import ENDING, Decision, Say
@@ -44,7 +45,6 @@ from mainspring.release.reports import ReleaseReports
 from mainspring.release.terms import Terms
 from mainspring.serving.routing import Routing
 
-CHAMPION, CHALLENGER, ANCHOR = "champion", "challenger", "anchor"
 LOOP = "loop"
 SHOWN_EVERY_US = 6 * 3_600_000_000  # a release that waits leaves a point for its drawing this often
 KINDS = {

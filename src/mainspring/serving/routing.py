@@ -10,13 +10,14 @@ from typing import Literal
 import msgspec
 
 from mainspring.features.spec import SourceSpec, ViewSpec
+from mainspring.kernel.duration import DAY_US
 from mainspring.kernel.errors import unknown
 from mainspring.kernel.schema import Column, Signature
 from mainspring.registry.model import Batching
 from mainspring.registry.version import Environment, Version
 
 FORMAT = 1
-OLDEST_DECISION_US = 86_400_000_000  # the latest features are kept for a day of decision times
+OLDEST_DECISION_US = DAY_US  # the latest features are kept for a day of decision times
 
 
 class Package(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

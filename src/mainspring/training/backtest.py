@@ -11,9 +11,9 @@ import numpy.typing as npt
 import polars as pl
 
 from mainspring.checks.measures import LOSSES, day_block_interval
+from mainspring.kernel.duration import DAY_US
 from mainspring.kernel.schema import Task
 
-DAY_US = 86_400_000_000
 FEWEST_DAYS = 14
 FEWEST_ROWS = 200
 LEVEL = 0.90  # each verdict is one-sided: it errs in one case of twenty. A candidate has the release still before it.

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mainspring.features.frame import FrameSpec
+from mainspring.kernel.duration import DAY_US
 from mainspring.kernel.schema import Signature
 from mainspring.registry.model import ModelSpec, Recipe
 from mainspring.registry.version import Environment, Parity
@@ -49,7 +50,7 @@ class BacktestOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: dict[str, str] = {}
     origins: int = 6
     turns: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
-    span_us: int = 28 * 86_400_000_000
+    span_us: int = 28 * DAY_US
 
 
 class BacktestManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,6 +23,7 @@ from mainspring.ledger.ports import Store
 from mainspring.ledger.transaction import Transaction
 from mainspring.log.ports import Blobs
 from mainspring.log.queries import PredictionLog
+from mainspring.registry.alias import CHAMPION
 from mainspring.registry.environment import capture
 from mainspring.registry.model import ModelSpec, Recipe
 from mainspring.registry.service import ModelRow, Registry
@@ -36,7 +37,6 @@ from mainspring.training.runtime import Package
 from mainspring.training.spec import window_us
 from mainspring.training.tables import backtests, training_runs
 
-CHAMPION = "champion"
 HELD_OUT = "held_out"
 
 

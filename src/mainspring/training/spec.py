@@ -10,7 +10,6 @@ import msgspec
 from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import InvalidInput
 
-DAY_US = 86_400_000_000
 _AT_MOST = re.compile(r"1 per (.+)")
 
 

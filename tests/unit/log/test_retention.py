@@ -1,8 +1,9 @@
 import pytest
 
+from mainspring.kernel.duration import DAY_US
 from mainspring.ledger.queries import entries
 from mainspring.log.parts import listed
-from mainspring.log.retention import DAY_US, Keep, Retention, keep_from
+from mainspring.log.retention import Keep, Retention, keep_from
 from mainspring.testing.logs import assignment, outcome, request, scored
 
 NOW_US = 30 * DAY_US

@@ -1,5 +1,6 @@
+from mainspring.kernel.duration import HOUR_US
 from mainspring.monitoring import silence
-from mainspring.monitoring.silence import HOUR_US, SilenceState
+from mainspring.monitoring.silence import SilenceState
 from mainspring.monitoring.spec import Silence
 
 SPEC = Silence()

@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mainspring.kernel.duration import DAY_US
 from mainspring.kernel.errors import InvalidInput
-from mainspring.training.backtest import ANSWERS, DAY_US, judge, origins_between
+from mainspring.training.backtest import ANSWERS, judge, origins_between
 from mainspring.training.spec import Retrain
 
 

@@ -8,8 +8,8 @@ from mainspring.checks.judges.held_out import MISSING
 from mainspring.checks.measures import LOSSES, day_block_interval
 from mainspring.checks.result import Candidate, Finding
 from mainspring.checks.spec import NotWorseThanChampion
+from mainspring.kernel.duration import DAY_US
 
-DAY_US = 86_400_000_000
 FEWEST_ROWS = 200
 
 

@@ -15,6 +15,7 @@ from mainspring.edges.demo.script import ENTRANCES, MODEL, START, end_of
 from mainspring.kernel.clock import to_us
 from mainspring.ledger.queries import entries, verify_chain
 from mainspring.platform import Platform
+from mainspring.registry.alias import CHAMPION
 
 _NEW_YORK = "America/New_York"
 _CLIP = 1e-6
@@ -125,7 +126,7 @@ def _months(rows: pl.DataFrame) -> list[int]:
 def _month(platform: Platform, model: str, rows: pl.DataFrame, month: int) -> dict[str, Any]:
     of = rows.filter(pl.col("month") == month)
     compared = of.filter(pl.col("static").is_not_null())
-    champion = platform.registry.alias(model, "champion", at_us=to_us(end_of(month)))
+    champion = platform.registry.alias(model, CHAMPION, at_us=to_us(end_of(month)))
     return {
         "month": month,
         "n": of.height,

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from mainspring.edges.verbs.naming import find_project
 from mainspring.edges.verbs.verb import Nothing, Verb, machine_path
+from mainspring.registry.alias import CHAMPION
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
@@ -43,7 +44,7 @@ def models(platform: Platform, asked: Nothing, by: str) -> Any:
 
 
 def _model_line(platform: Platform, model: Any) -> dict[str, Any]:
-    champion = platform.registry.alias(model.id, "champion")
+    champion = platform.registry.alias(model.id, CHAMPION)
     return {
         "project": model.project_name,
         "model": model.name,

@@ -12,6 +12,7 @@ from mainspring.edges.verbs.naming import find_model, find_version
 from mainspring.edges.verbs.training import OneModel
 from mainspring.edges.verbs.verb import Change, Verb
 from mainspring.kernel.errors import Conflict, NotFound, Refused
+from mainspring.registry.alias import CHAMPION
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
@@ -29,7 +30,7 @@ class OneAlias(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An alias."""
 
     model: Annotated[str, Meta(description="a model, as name or project/name")]
-    alias: Annotated[str, Meta(description="an alias, such as champion")] = "champion"
+    alias: Annotated[str, Meta(description="an alias, such as champion")] = CHAMPION
 
 
 class ChampionAt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,7 +143,7 @@ def champion(platform: Platform, asked: ChampionAt, by: str) -> Any:
 
     model = find_model(platform, asked.model)
     at_us = to_us(parse_time(asked.at, field="at")) if asked.at else None
-    found = platform.registry.alias(model.id, "champion", at_us)
+    found = platform.registry.alias(model.id, CHAMPION, at_us)
     if found is None:
         raise NotFound(
             "had no champion" if asked.at else "has no champion",

@@ -10,11 +10,12 @@ from msgspec import Meta
 from mainspring.edges.verbs.naming import find_model, find_version
 from mainspring.edges.verbs.release import PolicyGiven, policy_of
 from mainspring.edges.verbs.verb import Verb
+from mainspring.kernel.duration import DAY_US
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
 
-LOOK_BACK_US = 28 * 86_400_000_000
+LOOK_BACK_US = 28 * DAY_US
 
 
 class Rehearse(

@@ -12,6 +12,7 @@ from msgspec import Meta
 from mainspring.edges.verbs.naming import find_model, find_release, find_version
 from mainspring.edges.verbs.verb import Change, Verb
 from mainspring.kernel.errors import InvalidInput
+from mainspring.registry.alias import CHAMPION
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
@@ -93,7 +94,7 @@ class Command(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
 def start(platform: Platform, asked: Start, by: str) -> Any:
     model = find_model(platform, asked.model)
     versions = [find_version(platform, model, text.strip()) for text in asked.version.split(",")]
-    if platform.registry.alias(model.id, "champion") is None and len(versions) == 1:
+    if platform.registry.alias(model.id, CHAMPION) is None and len(versions) == 1:
         platform.releases.first_champion(model.id, versions[0].id, by=by, reason=asked.reason)
         platform.publisher.publish()
         return {"model": model.name, "champion": versions[0].number, "reason": "there was none to compare with"}

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mainspring.edges.verbs.verb import Nothing, Verb
+from mainspring.registry.alias import CHAMPION
 
 if TYPE_CHECKING:
     from mainspring.monitoring.alarms import Alarm
     from mainspring.platform import Platform
     from mainspring.registry.service import ModelRow
-
-CHAMPION = "champion"
 
 
 def status(platform: Platform, asked: Nothing, by: str) -> Any:

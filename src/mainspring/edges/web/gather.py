@@ -12,7 +12,9 @@ from mainspring.edges.verbs.naming import find_model
 from mainspring.edges.web import views
 from mainspring.edges.web.commands import Order, orders_for, start_order
 from mainspring.edges.web.words import ago, number, plain_words, share, signed
+from mainspring.kernel.duration import DAY_US
 from mainspring.ledger.queries import entries
+from mainspring.registry.alias import CHAMPION
 from mainspring.release.explain import explain
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ _REIGNS, _VERSIONS = 60, 100  # the newest; the command line lists all
 _SAMPLE_ROWS = 12
 _MOST_SLICES = 20
 _MOST_RELEASES = 200
-_DAY_US = 86_400_000_000
 _GUARDS = {
     "shadow_failed": "failures in shadow",
     "shadow_late": "late answers in shadow",
@@ -63,7 +64,7 @@ def read_loop(platform: Platform) -> views.Loop:
 
 def read_model(platform: Platform, row: ModelRow, *, brief: bool = False) -> views.Model:
     """Return one model; ``brief`` leaves out what only its own page shows."""
-    history = platform.registry.history(row.id, "champion", _REIGNS)
+    history = platform.registry.history(row.id, CHAMPION, _REIGNS)
     counts = platform.log.counts(row.id)
     champion = history[-1].number if history else None
     return views.Model(
@@ -187,7 +188,7 @@ def _shares(release: Release) -> tuple[views.Share, ...]:
 
 
 def _orders(platform: Platform, release: Release) -> tuple[Order, ...]:
-    champion = platform.registry.alias(release.model, "champion")
+    champion = platform.registry.alias(release.model, CHAMPION)
     return orders_for(release, champion=champion is not None and champion.id == release.challenger)
 
 
@@ -227,7 +228,7 @@ def _words(release: Release, now_us: int) -> str:
     if release.over:
         return said + _deciding(release)
     where = "in shadow" if release.stage == "shadow" else f"answers {share(release.share)} of units"
-    sentence = f"Day {(now_us - release.started_us) // _DAY_US + 1}, {where}: {said}."
+    sentence = f"Day {(now_us - release.started_us) // DAY_US + 1}, {where}: {said}."
     if release.forecast is not None and release.forecast.days is not None:
         sentence += f" A decision was forecast for day {math.ceil(release.forecast.days)}."
     more = [plain_words(word) for word in (decision.waiting[1:] if decision is not None else ())]

@@ -8,8 +8,6 @@ from typing import Any
 
 from mainspring.kernel.clock import from_us
 
-_DAY_US = 86_400_000_000
-
 
 def day(at_us: int | None) -> str:
     """Return a day.

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from mainspring.kernel.duration import DAY_US
 from mainspring.release.evidence.eprocess import Floats
 
-DAY_US = 86_400_000_000
 FEWEST_DAYS = 14
 Day: TypeAlias = tuple[float, float]
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
+from mainspring.kernel.duration import DAY_US
 from mainspring.release.evidence.forecast import Forecast
 from mainspring.release.rehearsal.play import Ended
 
-DAY_US = 86_400_000_000
 Z95 = 1.96
 
 

@@ -14,6 +14,7 @@ from mainspring.features.service import FeatureService
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.errors import Conflict, InvalidInput, Refused
 from mainspring.log.queries import PredictionLog
+from mainspring.registry.alias import CHAMPION
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
 from mainspring.release.gather import pace_us
@@ -24,7 +25,7 @@ from mainspring.release.rehearsal.inputs import inputs
 from mainspring.release.rehearsal.play import Ended
 from mainspring.release.rehearsal.report import Rehearsal, count, sentence
 from mainspring.release.rehearsal.stage import Script
-from mainspring.release.service import CHAMPION, ReleaseService, check_asked_alike
+from mainspring.release.service import ReleaseService, check_asked_alike
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import Package, VersionRoute
 

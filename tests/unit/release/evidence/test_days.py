@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from mainspring.checks.measures import day_block_interval
-from mainspring.release.evidence.days import DAY_US, by_days, days_of
+from mainspring.kernel.duration import DAY_US
+from mainspring.release.evidence.days import by_days, days_of
 from mainspring.release.evidence.stream import Gate, Stream
 
 GATE = Gate("quality", "metric", "paired", promote_margin=0.1, stop_margin=0.0)
