@@ -234,6 +234,7 @@ class Platform:
             features=self.features,
             releases=self.releases,
             understudy=WorkerUnderstudy(self.jobs, home.blobs),
+            store=self.store,
             clock=self.clock,
         )
 

@@ -41,3 +41,16 @@ release_decisions = Table(
     Column("kind", String(20), nullable=False),
     Column("body", Text, nullable=False),  # release.engine.Decision
 )
+
+rehearsals = Table(
+    "rehearsals",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("model", ForeignKey("models.id"), nullable=False),
+    Column("project", String(32), nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # release.rehearsal.report.Rehearsal
+)
+
+Index("ix_rehearsals_model_at", rehearsals.c.model, rehearsals.c.at_us)
+Index("ix_rehearsals_at", rehearsals.c.at_us)

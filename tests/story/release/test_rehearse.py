@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mainspring.kernel.errors import Conflict, InvalidInput, Refused
+from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, Refused
+from mainspring.ledger.queries import entries
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +55,34 @@ def test_the_same_seed_gives_the_same_plays_and_another_policy_another_answer(ch
         "step_requests": 9,
     }  # fmt: skip
     one = rehearse(challengers, challenger="2", policy=policy)
-    assert one == rehearse(challengers, challenger="2", policy=policy)
-    assert one != rehearse(challengers, challenger="2", policy=policy, seed=2)
-    assert one["days"]["p90"] > one["days"]["p10"]  # when nine requests have come to it is chance
+    again = rehearse(challengers, challenger="2", policy=policy)
+    assert {**one, "id": ""} == {**again, "id": ""}
+    other = rehearse(challengers, challenger="2", policy=policy, seed=2)
+    assert one["exposed_rows"] != other["exposed_rows"]
+    days = one["days"]
+    assert days["p90"]["value"] > days["p10"]["value"]  # when nine requests have come to it is chance
+    assert days["p10"]["low"] <= days["p10"]["value"] <= days["p10"]["high"]
+    assert days["low"] < days["mean"] < days["high"]
+
+
+def test_what_came_of_a_rehearsal_is_kept_with_who_asked_and_stands_in_the_ledger(challengers) -> None:
+    found = rehearse(challengers, challenger="3", inject="loss=+0.01", seed=7, reason="before the fair", plays=20)
+    assert challengers.ask("rehearsal show", rehearsal=found["id"]) == found
+    assert challengers.ask("rehearsal show", rehearsal="late")["model"] == "late"
+    listed = challengers.ask("rehearsal list", model="late", limit=2)
+    assert listed == sorted(listed, key=lambda one: (-one["at_us"], one["id"]))
+    assert (found["by"], found["reason"], found["challengers"], found["asked"]["type"]) == (
+        "ann", "before the fair", [3], "canary",
+    )  # fmt: skip
+    with challengers.platform.store.read() as connection:
+        entry = next(one for one in entries(connection, subject=found["id"]))
+    assert (entry.kind, entry.actor) == ("release.rehearsed", "ann")
+    assert entry.reason.startswith("before the fair: given these 3360 rows, with loss=+0.01:")
+    kept = {name: entry.numbers[name] for name in ("seed", "plays", "rows", "promotion", "rollback", "inconclusive")}
+    assert kept == {"seed": 7, "plays": 20, "rows": 3_360, "promotion": 0, "rollback": 20, "inconclusive": 0}
+    assert len(entry.numbers["policy_digest"]) == 64
+    with pytest.raises(NotFound, match="there is no such rehearsal"):
+        challengers.ask("rehearsal show", rehearsal="reh_none")
 
 
 def test_what_cannot_be_rehearsed_is_refused_with_the_reason(challengers) -> None:

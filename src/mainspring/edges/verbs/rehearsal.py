@@ -35,6 +35,7 @@ class Rehearse(
     plays: Annotated[int, Meta(description="how often to play it", ge=1, le=100_000)] = 1_000
     inject: Annotated[str, Meta(description="faults, such as loss=+0.02,errors=5%,latency=+50ms")] = ""
     seed: Annotated[int, Meta(description="the same seed gives the same plays", ge=0)] = 1
+    reason: Annotated[str, Meta(description="why, in a few words; kept in the ledger")] = "asked what it would do"
 
 
 def rehearse(platform: Platform, asked: Rehearse, by: str) -> Any:
@@ -46,7 +47,38 @@ def rehearse(platform: Platform, asked: Rehearse, by: str) -> Any:
     from_us, until_us = span(platform, model.id, asked.since, asked.until)
     faults = parse_faults([one.strip() for one in asked.inject.split(",") if one.strip()])
     order = Asked(from_us, until_us, policy_of(asked.policy), asked.plays, faults, asked.seed)
-    return platform.rehearsals.rehearse(model.id, version.id, order)
+    return platform.rehearsals.rehearse(model.id, version.id, order, by=by, reason=asked.reason)
+
+
+class ListRehearsals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which rehearsals."""
+
+    model: Annotated[str | None, Meta(description="a model, as name or project/name; all if not said")] = None
+    limit: Annotated[int, Meta(description="how many, the newest ones", ge=1, le=10_000)] = 100
+
+
+class OneRehearsal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rehearsal."""
+
+    rehearsal: Annotated[str, Meta(description="id of a rehearsal, or a model's name for its newest one")]
+
+
+def list_rehearsals(platform: Platform, asked: ListRehearsals, by: str) -> Any:
+    model = find_model(platform, asked.model).id if asked.model else None
+    return platform.rehearsals.kept.list(model, newest=asked.limit)
+
+
+def show_rehearsal(platform: Platform, asked: OneRehearsal, by: str) -> Any:
+    from mainspring.kernel.errors import NotFound
+
+    if asked.rehearsal.startswith("reh_"):
+        return platform.rehearsals.kept.get(asked.rehearsal)
+    model = find_model(platform, asked.rehearsal)
+    for found in platform.rehearsals.kept.list(model.id, newest=1):
+        return found
+    raise NotFound(
+        "was never rehearsed", field="rehearsal", value=model.name, remedy=f"try: mainspring rehearse {model.name}"
+    )
 
 
 class ValueOf(
@@ -107,6 +139,12 @@ def span(platform: Platform, model: str, since: str | None, until: str | None) -
     return max(until_us - LOOK_BACK_US, platform.log.first_decision_us(model) or 0), until_us
 
 
+_ONE = (
+    "id", "at_us", "model", "challengers", "champion", "policy", "sentence", "injected", "promotion", "rollback",
+    "inconclusive", "winners", "reasons", "days", "decided_days", "shadow_days", "exposed_rows", "exposed_units",
+    "rows", "left_out_rows", "plays", "seed", "from_us", "until_us", "assumed", "policy_digest",
+)  # fmt: skip
+
 VERBS = (
     Verb(
         name="rehearse",
@@ -116,8 +154,38 @@ VERBS = (
         call=rehearse,
         permission="operate",
         positional=("model",),
-        columns=("sentence", "promotion", "rollback", "inconclusive", "reasons", "days", "exposed_rows", "rows"),
+        columns=_ONE,
         long_running=True,
+    ),
+    Verb(
+        name="rehearsal list",
+        group="Release",
+        summary="List rehearsals with what came of them, the newest first",
+        arguments=ListRehearsals,
+        call=list_rehearsals,
+        positional=("model",),
+        columns=(
+            "id",
+            "at_us",
+            "model",
+            "challengers",
+            "policy",
+            "injected",
+            "promotion.share",
+            "rollback.share",
+            "inconclusive.share",
+            "plays",
+            "by",
+        ),
+    ),
+    Verb(
+        name="rehearsal show",
+        group="Release",
+        summary="Show a rehearsal with its chances, times, and callers exposed",
+        arguments=OneRehearsal,
+        call=show_rehearsal,
+        positional=("rehearsal",),
+        columns=_ONE,
     ),
     Verb(
         name="value",

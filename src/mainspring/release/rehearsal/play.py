@@ -23,7 +23,10 @@ TRIPPED = "its requests failed one after another"
 
 
 class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How one play ended. ``status`` is ``running`` where the log ended first; ``exposed`` rows met the challenger."""
+    """How one play ended. ``status`` is ``running`` where the log ended first; ``exposed`` rows met a challenger.
+
+    ``winner`` is the place of the challenger that was promoted, where one was.
+    """
 
     status: str
     reason: str
@@ -31,6 +34,7 @@ class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shadow_us: int | None
     exposed_rows: int
     exposed_units: int
+    winner: int = 0
 
 
 class Moment(msgspec.Struct, frozen=True):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from mainspring.kernel.duration import DAY_US
+from mainspring.release.evidence.eprocess import Floats
 from mainspring.release.evidence.forecast import Forecast
+from mainspring.release.policy import Policy
 from mainspring.release.rehearsal.play import Ended
 
 Z95 = 1.96
@@ -26,14 +29,24 @@ class Chance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     high: float
 
 
+class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A quantile over plays with its 95 % Monte-Carlo interval, read off the plays in their order."""
+
+    value: float
+    low: float
+    high: float
+
+
 class Spread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How something is spread over plays; ``standard_error`` is that of the mean, from the number of plays."""
+    """How something is spread over plays; ``low`` and ``high`` are the mean's 95 % Monte-Carlo interval."""
 
     mean: float
     standard_error: float
-    p10: float
-    median: float
-    p90: float
+    low: float
+    high: float
+    p10: Point
+    median: Point
+    p90: Point
     most: float
 
 
@@ -41,19 +54,29 @@ class Rehearsal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A release played many times on the same logged rows: only routing's draw (and injected errors) differ.
 
     ``inconclusive`` counts releases returned or held at their deadline, and those that the log ended first
-    (``unfinished``). ``days`` are those until the end, of plays that came to one; ``exposed_rows`` and
-    ``exposed_units`` met the challenger's answers.
+    (``unfinished``). ``days`` are those until the end, of plays that came to one, ``decided_days`` those until a
+    promotion or a rollback; ``exposed_rows`` and ``exposed_units`` met a challenger's answers. ``challengers`` are all
+    of them, ``winners`` how often which one was promoted. ``assumed`` says what is taken for granted.
     """
 
+    id: str
+    at_us: int
+    by: str
+    reason: str
+    project: str
     model: str
     challenger: int
+    challengers: tuple[int, ...]
     champion: int
     policy: str
+    policy_digest: str
+    asked: Policy
     from_us: int
     until_us: int
     plays: int
     seed: int
     injected: tuple[str, ...]
+    assumed: tuple[str, ...]
     rows: int
     units: int
     labelled_rows: int
@@ -62,15 +85,24 @@ class Rehearsal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     promotion: Chance
     rollback: Chance
     inconclusive: Chance
+    winners: dict[str, Chance]
     unfinished: int
     reasons: dict[str, int]
     days: Spread | None
+    decided_days: Spread | None
     shadow_days: Spread | None
     exposed_rows: Spread
     exposed_units: Spread
     forecast: Forecast | None
     terms_digest: str
     sentence: str
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what the ledger keeps beside the reason: what was asked, of which rows, and the counts."""
+        kept = ("model", "challengers", "champion", "policy", "policy_digest", "terms_digest", "from_us", "until_us",
+                "plays", "seed", "injected", "rows", "units", "reasons")  # fmt: skip
+        counts = {name: getattr(self, name).plays for name in ("promotion", "rollback", "inconclusive")}
+        return {**{name: msgspec.to_builtins(getattr(self, name)) for name in kept}, **counts}
 
 
 class Counted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,26 +111,32 @@ class Counted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     promotion: Chance
     rollback: Chance
     inconclusive: Chance
+    winners: dict[str, Chance]
     unfinished: int
     reasons: dict[str, int]
     days: Spread | None
+    decided_days: Spread | None
     shadow_days: Spread | None
     exposed_rows: Spread
     exposed_units: Spread
 
 
-def count(ended: Sequence[Ended]) -> Counted:
-    """Return shares and spreads over plays."""
+def count(ended: Sequence[Ended], numbers: Sequence[int] = (1,)) -> Counted:
+    """Return shares and spreads over plays; ``numbers`` are those of the challengers, in the deck's order."""
     promoted = sum(one.status == "promoted" for one in ended)
     stopped = sum(one.status == "rolled_back" for one in ended)
     over = [one for one in ended if one.status != "running"]
+    won = Counter(one.winner for one in ended if one.status == "promoted")
+    decided = [one.after_us / DAY_US for one in ended if one.status in ("promoted", "rolled_back")]
     return Counted(
         promotion=chance(promoted, len(ended)),
         rollback=chance(stopped, len(ended)),
         inconclusive=chance(len(ended) - promoted - stopped, len(ended)),
+        winners={str(numbers[place]): chance(plays, len(ended)) for place, plays in sorted(won.items())},
         unfinished=len(ended) - len(over),
         reasons=dict(Counter(one.reason if one.status != "running" else "log_ended" for one in ended).most_common()),
         days=spread([one.after_us / DAY_US for one in over]),
+        decided_days=spread(decided),
         shadow_days=spread([one.shadow_us / DAY_US for one in ended if one.shadow_us is not None]),
         exposed_rows=_spread([one.exposed_rows for one in ended]),
         exposed_units=_spread([one.exposed_units for one in ended]),
@@ -124,10 +162,21 @@ def spread(values: Sequence[float]) -> Spread | None:
 
 
 def _spread(values: Sequence[float]) -> Spread:
-    numbers = np.asarray(values, dtype=np.float64)
-    error = float(numbers.std(ddof=1) / math.sqrt(len(numbers))) if len(numbers) > 1 else 0.0
-    p10, median, p90 = (float(one) for one in np.quantile(numbers, [0.1, 0.5, 0.9]))
-    return Spread(float(numbers.mean()), error, p10, median, p90, float(numbers.max()))
+    numbers = np.sort(np.asarray(values, dtype=np.float64))
+    mean, error = float(numbers.mean()), 0.0
+    if len(numbers) > 1:
+        error = float(numbers.std(ddof=1) / math.sqrt(len(numbers)))
+    p10, median, p90 = (_point(numbers, share) for share in (0.1, 0.5, 0.9))
+    reach = Z95 * error
+    return Spread(mean, error, mean - reach, mean + reach, p10, median, p90, float(numbers[-1]))
+
+
+def _point(ordered: Floats, share: float) -> Point:
+    """Return a quantile; of n plays the number below the true one is binomial, whatever the distribution."""
+    n = len(ordered)
+    reach = Z95 * math.sqrt(n * share * (1.0 - share))
+    first, last = max(math.floor(n * share - reach), 0), min(math.ceil(n * share + reach), n - 1)
+    return Point(float(np.quantile(ordered, share)), float(ordered[first]), float(ordered[last]))
 
 
 def sentence(found: Counted, rows: int, injected: Sequence[str]) -> str:
@@ -138,5 +187,5 @@ def sentence(found: Counted, rows: int, injected: Sequence[str]) -> str:
         f"promotion in {say(found.promotion)}, rollback in {say(found.rollback)}, "
         f"no decision in {say(found.inconclusive)} of plays"
     )
-    took = f"; the median play ends after {found.days.median:.1f} days" if found.days else ""
+    took = f"; the median play ends after {found.days.median.value:.1f} days" if found.days else ""
     return f"given these {rows} rows{fault}: {ends}{took}"

@@ -13,16 +13,19 @@ from mainspring.features.join import BoundView
 from mainspring.features.service import FeatureService
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.errors import Conflict, InvalidInput, Refused
+from mainspring.kernel.ids import new_id
+from mainspring.ledger.ports import Store
 from mainspring.log.queries import PredictionLog
 from mainspring.registry.alias import CHAMPION
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
 from mainspring.release.gather import pace_us
-from mainspring.release.policy import Canary, Policy, Shadow, decode_policy
+from mainspring.release.policy import Canary, Policy, Shadow, decode_policy, policy_digest
 from mainspring.release.rehearsal.deck import NEVER_US, Deck, Said, answered_rows, deck, logged, recomputed
 from mainspring.release.rehearsal.fault import Faults
 from mainspring.release.rehearsal.inputs import inputs
 from mainspring.release.rehearsal.play import Ended
+from mainspring.release.rehearsal.records import Rehearsals
 from mainspring.release.rehearsal.report import Rehearsal, count, sentence
 from mainspring.release.rehearsal.stage import Script
 from mainspring.release.service import ReleaseService, check_asked_alike
@@ -31,6 +34,11 @@ from mainspring.serving.routing import Package, VersionRoute
 
 MOST_PLAYS = 100_000
 MOST_LOOKS = 2_000
+ASSUMED = (
+    "gateways take a stage up at once",
+    "whoever must approve does so at once",
+    "the champion does not change",
+)
 Say = Callable[[float, str], None]
 
 
@@ -68,6 +76,7 @@ class RehearsalService:
         features: FeatureService,
         releases: ReleaseService,
         understudy: Understudy,
+        store: Store,
         clock: Clock,
     ) -> None:
         self._registry = registry
@@ -76,9 +85,12 @@ class RehearsalService:
         self._releases = releases
         self._understudy = understudy
         self._clock = clock
+        self.kept = Rehearsals(store)
 
-    def rehearse(self, model_id: str, version_id: str, asked: Asked, say: Say | None = None) -> Rehearsal:
-        """Play a release of a version against the present champion on logged rows."""
+    def rehearse(
+        self, model_id: str, version_id: str, asked: Asked, *, by: str, reason: str, say: Say | None = None
+    ) -> Rehearsal:
+        """Play a release of a version against the present champion on logged rows, and keep what came of it."""
         model, challenger = self._registry.model(None, model_id), self._registry.version(version_id)
         policy = decode_policy(model.release) if asked.policy is None else asked.policy
         champion = self._registry.alias(model_id, CHAMPION)
@@ -114,12 +126,21 @@ class RehearsalService:
             raise InvalidInput(
                 "is too short a time for a single step of this policy", field="to", remedy="ask for more"
             )
-        found = count(self._understudy.rehearse(cards, script, asked.plays, asked.seed, say))
-        return Rehearsal(
+        found = count(self._understudy.rehearse(cards, script, asked.plays, asked.seed, say), [challenger.number])
+        told = Rehearsal(
+            id=new_id("reh"),
+            at_us=self._clock.now_us(),
+            by=by,
+            reason=reason,
+            project=model.project,
             model=model.name,
             challenger=challenger.number,
+            challengers=(challenger.number,),
             champion=champion.number,
             policy=str(policy.__struct_config__.tag),
+            policy_digest=policy_digest(policy),
+            asked=policy,
+            assumed=ASSUMED,
             from_us=asked.from_us,
             until_us=until_us,
             plays=asked.plays,
@@ -135,6 +156,8 @@ class RehearsalService:
             sentence=sentence(found, cards.rows, asked.faults.words()),
             **{name: getattr(found, name) for name in found.__struct_fields__},
         )
+        self.kept.keep(model.id, told, by=by, reason=reason)
+        return told
 
     def _deal(self, model: ModelRow, versions: dict[str, Version], from_us: int, until_us: int) -> _Dealt:
         scored = self._log.firm(self._log.scored(model.id, since_us=from_us, until_us=until_us))
