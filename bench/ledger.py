@@ -112,7 +112,7 @@ def _fill(platform: Platform, project: Path, count: int) -> str:
     for weight in (1.0, 2.0):
         graph = project / "graph.onnx"
         graph.write_bytes(linear_onnx({"x": weight}))
-        made.append(platform.training.register_graph(model.id, graph, by="ann", reason="a graph"))
+        made.append(platform.intake.register_graph(model.id, graph, by="ann", reason="a graph"))
         for result in platform.checks.run(made[-1].id, by="ann"):
             if result.blocks:
                 platform.checks.override(made[-1].id, result.name, by="ann", reason="a bench")

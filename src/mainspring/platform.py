@@ -52,6 +52,9 @@ from mainspring.release.rehearsal.service import RehearsalService
 from mainspring.release.service import ReleaseService
 from mainspring.serving.keys import Keys
 from mainspring.serving.service import ReplayService
+from mainspring.training.backtesting import BacktestService
+from mainspring.training.intake import Intake
+from mainspring.training.ordering import Ordering
 from mainspring.training.service import TrainingService
 
 
@@ -94,16 +97,7 @@ class Platform:
             clock=self.clock,
             forecast=self.releases.forecast,
         )
-        self.training = TrainingService(
-            store=self.store,
-            registry=self.registry,
-            features=self.features,
-            log=self.log,
-            blobs=self.blobs,
-            jobs=self.jobs,
-            clock=self.clock,
-            root_of=self.projects.root_of,
-        )
+        self._make_versions()
         self.monitoring = MonitoringService(
             store=self.store,
             registry=self.registry,
@@ -118,6 +112,38 @@ class Platform:
         self.publication = self._publication()
         self.mirror = Mirror(registry=self.registry, tracker=tracker_of(self.settings, home.file.id))
         self.loop = self._loop()
+
+    def _make_versions(self) -> None:
+        """Construct what makes versions, takes those that were made elsewhere, and asks whether more are wanted."""
+        ordering = Ordering(
+            registry=self.registry, features=self.features, blobs=self.blobs, root_of=self.projects.root_of
+        )
+        self.training = TrainingService(
+            store=self.store,
+            registry=self.registry,
+            features=self.features,
+            ordering=ordering,
+            log=self.log,
+            blobs=self.blobs,
+            jobs=self.jobs,
+            clock=self.clock,
+        )
+        self.backtests = BacktestService(
+            store=self.store,
+            registry=self.registry,
+            ordering=ordering,
+            log=self.log,
+            jobs=self.jobs,
+            clock=self.clock,
+        )
+        self.intake = Intake(
+            store=self.store,
+            registry=self.registry,
+            features=self.features,
+            blobs=self.blobs,
+            jobs=self.jobs,
+            clock=self.clock,
+        )
 
     def _releases(self) -> ReleaseService:
         return ReleaseService(
@@ -136,6 +162,7 @@ class Platform:
             features=self.features,
             ingest=self.ingest,
             training=self.training,
+            backtests=self.backtests,
             checks=self.checks,
             releases=self.releases,
             monitoring=self.monitoring,

@@ -31,7 +31,9 @@ from mainspring.monitoring.service import MonitoringService
 from mainspring.registry.service import Registry
 from mainspring.release.release import Release
 from mainspring.release.service import ReleaseService
-from mainspring.training.service import Run, TrainingService
+from mainspring.training.backtesting import BacktestService
+from mainspring.training.runs import Run
+from mainspring.training.service import TrainingService
 
 log = logging.getLogger("mainspring.loop")
 
@@ -67,6 +69,7 @@ class Loop:
         features: FeatureService,
         ingest: Ingest,
         training: TrainingService,
+        backtests: BacktestService,
         checks: CheckService,
         releases: ReleaseService,
         monitoring: MonitoringService,
@@ -90,6 +93,7 @@ class Loop:
         self._features = features
         self._ingest = ingest
         self._training = training
+        self._backtests = backtests
         self._checks = checks
         self._releases = releases
         self._monitoring = monitoring
@@ -304,7 +308,7 @@ class Loop:
         propose(self._store, action.model, action.trigger, action.reason, project=self._project(action.model))
 
     def _backtest(self, action: planned.Backtest) -> None:
-        found = self._training.backtest(action.model, origins=action.origins, by=ACTOR, retraining=action.retraining)
+        found = self._backtests.run(action.model, origins=action.origins, by=ACTOR, retraining=action.retraining)
         state = "worthwhile" if found.verdict == "helps" else "dropped"
         numbers = {**msgspec.to_builtins(found), "champion": self._registry.version(found.champion).number}
         self._advance(action, state, found.reason, numbers)

@@ -325,7 +325,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for weight in (0.001, 0.002):
             graph = place / "graph.onnx"
             graph.write_bytes(linear_onnx({"amount": weight, "orders": 0.0001}))
-            version = platform.training.register_graph(model, graph, by="ann", reason="a graph")
+            version = platform.intake.register_graph(model, graph, by="ann", reason="a graph")
             for result in platform.checks.run(version.id, by="ann"):
                 if result.blocks:
                     platform.checks.override(version.id, result.name, by="ann", reason="no rows were held out")

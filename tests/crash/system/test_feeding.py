@@ -67,7 +67,7 @@ def loop_over(platform: Platform, latest: FailsOnce) -> Loop:
     return Loop(
         retention=Retention(platform.store, platform.tables), erasure=platform._erasure(),
         store=platform.store, registry=platform.registry, features=features, ingest=platform.ingest,
-        training=platform.training, checks=platform.checks, releases=platform.releases,
+        training=platform.training, backtests=platform.backtests, checks=platform.checks, releases=platform.releases,
         monitoring=platform.monitoring, publisher=platform.publisher, acknowledged=platform.acknowledged,
         clock=platform.clock, read_every_us=timedelta(minutes=15) // timedelta(microseconds=1),
     )  # fmt: skip

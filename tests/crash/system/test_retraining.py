@@ -160,6 +160,6 @@ def test_control_killed_just_after_a_backtest_does_not_judge_twice(
     assert len(judged) == 1
     with open_home(site.home) as platform:
         assert state(platform)[0] == "dropped"
-        (found,) = platform.training.backtests(platform.registry.model(None, "late").id)
+        (found,) = platform.backtests.of(platform.registry.model(None, "late").id)
         assert found.retraining.startswith("rtr_")
     check(site.home, site.told)

@@ -206,7 +206,7 @@ def _fill(platform: Platform, project: Path, folder: Path) -> None:
     graph = folder / "linear.onnx"
     for weight in (0.1, 0.2):
         graph.write_bytes(linear_onnx({"price": weight}))
-        version = platform.training.register_graph(model, graph, by="ann", reason="a small one")
+        version = platform.intake.register_graph(model, graph, by="ann", reason="a small one")
         with platform.store.begin("ann") as tx:
             platform.registry.point(tx, model, "champion" if weight == 0.1 else "second", version.id, "set up")
         for one in platform.checks.run(version.id, by="ann"):

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from mainspring.checks.service import CheckService
+from mainspring.training.ordering import Ordering
 from mainspring.training.service import TrainingService
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -95,11 +96,13 @@ def test_the_bikes_have_a_rule_first_and_a_model_that_passes_its_checks_against_
         store=place.store,
         registry=place.registry,
         features=place.features,
+        ordering=Ordering(
+            registry=place.registry, features=place.features, blobs=place.blobs, root_of=place.projects.root_of
+        ),
         log=place.log,
         blobs=place.blobs,
         jobs=place.jobs,
         clock=place.clock,
-        root_of=place.projects.root_of,
     )
     checks = CheckService(store=place.store, registry=place.registry, log=place.log, blobs=place.blobs)
     rule = training.train(model.id, "rule", by="ada", reason="what the keeper says")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mainspring.project.template import write_template
+from mainspring.training.ordering import Ordering
 from mainspring.training.service import TrainingService
 
 
@@ -31,11 +32,13 @@ def test_a_new_project_is_applied_read_and_trained(place, tmp_path, kind, recipe
         store=place.store,
         registry=place.registry,
         features=place.features,
+        ordering=Ordering(
+            registry=place.registry, features=place.features, blobs=place.blobs, root_of=place.projects.root_of
+        ),
         log=place.log,
         blobs=place.blobs,
         jobs=place.jobs,
         clock=place.clock,
-        root_of=place.projects.root_of,
     )
     run = training.train(model.id, recipe, by="ada", reason="the first version")
     assert run.number == 1

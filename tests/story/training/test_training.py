@@ -169,7 +169,7 @@ def test_an_onnx_file_made_elsewhere_becomes_a_version(shop: Shop, tmp_path: Pat
     file = tmp_path / "late.onnx"
     file.write_bytes(shop.platform.blobs.get(made.files["model.onnx"]))
 
-    taken = shop.platform.training.register_graph(shop.model.id, file, by="ann", reason="made in the lab")
+    taken = shop.platform.intake.register_graph(shop.model.id, file, by="ann", reason="made in the lab")
 
     assert taken.files == {"model.onnx": made.files["model.onnx"]}  # it has no estimator to be proven against
     assert taken.signature == made.signature
@@ -182,20 +182,20 @@ def test_a_file_that_is_no_graph_is_refused(shop: Shop, tmp_path: Path) -> None:
     file.write_bytes(b"not a graph")
 
     with pytest.raises(InvalidInput, match="file: cannot be loaded"):
-        shop.platform.training.register_graph(shop.model.id, file, by="ann", reason="made in the lab")
+        shop.platform.intake.register_graph(shop.model.id, file, by="ann", reason="made in the lab")
 
 
 def test_a_backtest_says_whether_retraining_would_have_helped(project: Path, tmp_path: Path) -> None:
     with closing((shop := open_shop(tmp_path / "home", project)).platform) as platform:
         with pytest.raises(Conflict, match="has no champion to compare with"):
-            platform.training.backtest(shop.model.id, by="ann")
+            platform.backtests.run(shop.model.id, by="ann")
         first = platform.training.train(shop.model.id, by="ann")
         assert first.version is not None
         shop.champion(first.version)
         shop.clock.advance(START + timedelta(days=58))
         shop.ingest()
 
-        found = platform.training.backtest(shop.model.id, origins=3, by="ann")
+        found = platform.backtests.run(shop.model.id, origins=3, by="ann")
         second = platform.training.train(shop.model.id, by="ann")
         assert second.version is not None
         checked = {result.name: result for result in platform.checks.run(second.version, by="ann")}

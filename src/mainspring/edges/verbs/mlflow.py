@@ -41,8 +41,8 @@ def register_folder(platform: Platform, asked: RegisterFolder, by: str) -> Any:
     folder = read_folder(Path(asked.folder))
     graph = folder.graph()
     if graph is not None:
-        read = platform.training.read_graph(graph)
-        return platform.training.register_graph(
+        read = platform.intake.read_graph(graph)
+        return platform.intake.register_graph(
             model_for(platform, naming, by),
             read,
             by=by,
@@ -68,7 +68,7 @@ def _register_function(platform: Platform, asked: RegisterFolder, folder: Mlflow
         environment = msgspec.structs.replace(environment, lock=lock.lock)
     files = folder.keep(platform.blobs)
     model = model_for(platform, naming, by)
-    return platform.training.register_function(
+    return platform.intake.register_function(
         model,
         folder.model.inputs,
         files,

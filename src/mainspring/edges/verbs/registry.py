@@ -73,9 +73,9 @@ def register(platform: Platform, asked: Register, by: str) -> Any:
     with TemporaryDirectory(dir=platform.home.staging) as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(asked.file)
-        graph = platform.training.read_graph(path)
+        graph = platform.intake.read_graph(path)
     model = model_for(platform, naming, by)
-    return platform.training.register_graph(
+    return platform.intake.register_graph(
         model, graph, by=by, reason=asked.reason, task=asked.task, threshold=asked.threshold
     )
 

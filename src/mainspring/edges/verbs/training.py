@@ -48,11 +48,11 @@ def train(platform: Platform, asked: Train, by: str) -> Any:
 
 def backtest(platform: Platform, asked: Backtest, by: str) -> Any:
     model = find_model(platform, asked.model)
-    return platform.training.backtest(model.id, origins=asked.origins, by=by)
+    return platform.backtests.run(model.id, origins=asked.origins, by=by)
 
 
 def backtests(platform: Platform, asked: OneModel, by: str) -> Any:
-    return platform.training.backtests(find_model(platform, asked.model).id)
+    return platform.backtests.of(find_model(platform, asked.model).id)
 
 
 def retrainings(platform: Platform, asked: OneModel, by: str) -> Any:
