@@ -91,15 +91,15 @@ def until_next(world, release):
 def next_decision(world, release) -> str:
     """Return what the next step will decide, without taking it."""
     from mainspring.release.engine import decide
+    from mainspring.release.facts import shows
     from mainspring.release.gather import gather
-    from mainspring.release.service import _shows
 
     record, _ = world.releases._records.load(release.id)
     now_us = world.clock.now_us()
     books = gather(world.log, record, world.releases._records.books(release.id), now_us).books
     newest_us = world.log.last_outcome_us(record.model)
-    found = None if record.state.contest else _shows(record.terms, books, newest_us)
-    facts = world.releases._facts(record, books, {}, newest_us)
+    found = None if record.state.contest else shows(record.terms, books, newest_us)
+    facts = world.releases._facts.read(record, books, {}, newest_us)
     return decide(record.terms, record.state, found, facts, now_us).kind
 
 

@@ -19,6 +19,7 @@ from mainspring.log.queries import PredictionLog
 from mainspring.registry.alias import CHAMPION
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
+from mainspring.release.agreement import check_asked_alike
 from mainspring.release.gather import pace_us
 from mainspring.release.policy import Canary, Policy, Shadow, decode_policy, policy_digest
 from mainspring.release.rehearsal.deck import NEVER_US, Deck, Said, answered_rows, deck, logged, recomputed
@@ -28,7 +29,7 @@ from mainspring.release.rehearsal.play import Ended
 from mainspring.release.rehearsal.records import Rehearsals
 from mainspring.release.rehearsal.report import Rehearsal, count, sentence
 from mainspring.release.rehearsal.stage import Script
-from mainspring.release.service import ReleaseService, check_asked_alike
+from mainspring.release.service import ReleaseService
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import Package, VersionRoute
 
@@ -108,7 +109,7 @@ class RehearsalService:
                 value=[one.name for one in (*policy.metrics, *policy.guards)], remedy="rehearse it without those",
             )  # fmt: skip
         _check(model, challenger, champion, asked, until_us)
-        terms, expected, anchor = self._releases.agreed(model, challenger, champion, policy, asked.from_us)
+        terms, expected, anchor = self._releases.agreements.agreed(model, challenger, champion, policy, asked.from_us)
         versions = {"stable": champion, "challenger": challenger}
         if anchor is not None:
             versions["anchor"] = self._registry.version(anchor)
