@@ -4,19 +4,25 @@ from hypothesis import strategies as st
 
 from mainspring.log.outcomes import newest_revisions
 
-SCHEMA = {"entity": pl.String, "value": pl.Float64, "event_us": pl.Int64, "known_us": pl.Int64}
+SCHEMA = {
+    "entity": pl.String, "value": pl.Float64, "event_us": pl.Int64, "known_us": pl.Int64, "label": pl.String
+}  # fmt: skip
 rows = st.lists(
-    st.tuples(st.sampled_from("abc"), st.sampled_from([0.0, 1.0]), st.integers(0, 1), st.integers(0, 4)), max_size=12
-)
+    st.tuples(
+        st.sampled_from("abc"), st.sampled_from([0.0, 1.0, None]), st.integers(0, 1), st.integers(0, 4),
+        st.sampled_from([None, "x", "y"]),
+    ),
+    max_size=12,
+)  # fmt: skip
 
 
 def by_hand(came):
     """The rule, row by row: ordered by when it was known, a row that repeats the one before it changes nothing."""
     found = {}
-    for entity, value, event_us, known_us in sorted(came, key=lambda row: row[3]):
+    for entity, value, event_us, known_us, label in sorted(came, key=lambda row: row[3]):
         before = found.get(entity)
-        if before is None or before[:2] != (value, event_us):
-            found[entity] = (value, event_us, known_us, before[3] + 1 if before else 1)
+        if before is None or (*before[:2], before[4]) != (value, event_us, label):
+            found[entity] = (value, event_us, known_us, before[3] + 1 if before else 1, label)
     return found
 
 

@@ -39,7 +39,7 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     expression: str
     source: str
-    kind: Literal["bool", "float"]
+    kind: Literal["bool", "float", "class"]
     if_absent: Literal["unlabelled", "negative"]
     matures_after_us: int
 

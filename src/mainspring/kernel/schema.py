@@ -8,6 +8,7 @@ import msgspec
 
 Kind = Literal["int", "float", "bool", "str", "time"]
 Task = Literal["binary", "regression", "multiclass", "quantiles", "ranking", "embedding"]
+Label = str | int | bool
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,11 +23,12 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a model takes and gives: ``inputs`` in the order in which the model sees them.
 
     ``requested`` are the columns that a request must carry (entity, keys and inputs); the rest of ``inputs`` are
-    features that the gateway looks up. ``features`` maps each looked-up input to ``view.feature``.
+    features that the gateway looks up. ``features`` maps each looked-up input to ``view.feature``. ``classes`` are in
+    the order of the probabilities that the model gives.
     """
 
     task: Task
     inputs: tuple[Column, ...]
     requested: tuple[Column, ...] = ()
     features: dict[str, str] = {}
-    classes: tuple[str, ...] = ()
+    classes: tuple[Label, ...] = ()

@@ -1,27 +1,48 @@
-"""What a model answers, typed. Binary and regression answers are one number; the rest have shapes of their own."""
+"""What a model answers, typed: one number, or several of which one stands for all; the rest have their own shapes."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 
-class Number(msgspec.Struct, frozen=True, tag="number"):
-    """A probability of the positive class, or a regression's estimate."""
+class Vector(float):
+    """Several numbers ``(k,)`` that answer one row: a class's probability each. As a number it is the greatest of them.
 
-    value: float
+    It is NaN where they are no answer, so whatever looks at one number has looked at all of them.
+
+    >>> said = Vector(0.7, (0.1, 0.7, 0.2))
+    >>> said > 0.5, said.numbers
+    (True, (0.1, 0.7, 0.2))
+    """
+
+    __slots__ = ("numbers",)
+    numbers: tuple[float, ...]
+
+    def __new__(cls, value: float, numbers: Sequence[float]) -> Vector:
+        made = super().__new__(cls, value)
+        made.numbers = tuple(numbers)
+        return made
+
+    def __repr__(self) -> str:
+        return f"Vector{self.numbers!r}"
 
 
-class ClassVector(msgspec.Struct, frozen=True, tag="classes"):
-    """Probabilities ``(k,)`` in the order of the signature's classes."""
-
-    probabilities: tuple[float, ...]
+Plain = float | Sequence[float] | None
 
 
-class Quantiles(msgspec.Struct, frozen=True, tag="quantiles"):
-    """Estimates ``(k,)`` at the stated levels in (0, 1)."""
+def plain(value: float | None) -> Plain:
+    """Return an answer as JSON and MessagePack can carry it: a list of numbers for a vector."""
+    return list(value.numbers) if isinstance(value, Vector) else value
 
-    levels: tuple[float, ...]
-    values: tuple[float, ...]
+
+def from_plain(value: Any) -> float | None:
+    """Return the answer that ``plain`` made plain."""
+    if value is None or isinstance(value, int | float):
+        return value
+    return Vector(max(value), value)
 
 
 class Ranking(msgspec.Struct, frozen=True, tag="ranking"):
@@ -36,6 +57,3 @@ class Embedding(msgspec.Struct, frozen=True, tag="embedding"):
 
     vector: tuple[float, ...] = ()
     payload_digest: str | None = None
-
-
-Output = Number | ClassVector | Quantiles | Ranking | Embedding

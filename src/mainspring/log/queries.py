@@ -31,9 +31,9 @@ ASSIGNMENTS = (
 )
 SCORED = (
     *("prediction_id", "row", "version", "role", "status", "output", "decision_us", "latency_us", "generation"),
-    *("release", "reason", "threshold", "decision"),
+    *("release", "reason", "threshold", "decision", "vector", "parts"),
 )
-OUTCOMES = ("entity", "value", "event_us", "known_us")
+OUTCOMES = ("entity", "value", "label", "event_us", "known_us")
 
 
 class PredictionLog:
@@ -105,13 +105,13 @@ class PredictionLog:
         until_us: int | None = None,
         known_until_us: int | None = None,
     ) -> pl.DataFrame:
-        """Return scored rows with ``entity`` and ``unit``, and the outcome's ``value, event_us, known_us`` or null."""
+        """Return scored rows with ``entity`` and ``unit``, and the outcome's ``value, label`` and times, or null."""
         scored = self.scored(model, versions, since_us=since_us, until_us=until_us)
         asked = self._rows("requests", ("prediction_id", "row", "entity", "unit"), model, since_us, until_us)
         joined = scored.join(asked, on=["prediction_id", "row"], how="left", maintain_order="left")
         came = self._outcome_rows(model, known_until_us)
         newest = newest_revisions(came.join(joined.select("entity").unique(), on="entity", how="semi"))
-        labels = newest.select("entity", "value", "event_us", "known_us")
+        labels = newest.select("entity", "value", "label", "event_us", "known_us")
         return joined.join(labels, on="entity", how="left", maintain_order="left")
 
     def source(self, source_id: str, known_until_us: int | None = None, since_us: int | None = None) -> pl.DataFrame:

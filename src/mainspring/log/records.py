@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 2
+VERSION = 3
 
 Role = Literal["served", "shadow", "fallback", "pinned", "batch", "external"]
 Status = Literal["ok", "failed", "late", "invalid", "refused"]
@@ -53,8 +53,8 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True, tag="assignment",
 class Scored(msgspec.Struct, frozen=True, array_like=True, tag="scored", gc=False):
     """What one version answered for some rows of one request.
 
-    ``outputs`` holds a number a row for binary and regression models; other outputs are ``mainspring.kernel.values`` in
-    ``typed``. ``features`` is JSON: a list with one object a row, ``{view: [[value, …], known_at_us, view_digest]}``.
+    ``outputs`` holds a number a row; outputs that no number stands for are ``mainspring.kernel.values`` in ``typed``.
+    ``features`` is JSON: a list with one object a row, ``{view: [[value, …], known_at_us, view_digest]}``.
     """
 
     prediction_id: str
@@ -75,6 +75,16 @@ class Scored(msgspec.Struct, frozen=True, array_like=True, tag="scored", gc=Fals
     release: str = ""
 
 
+class ScoredVectors(Scored, frozen=True, array_like=True, tag="scored_vectors", gc=False):
+    """What a version answered that gives several numbers a row: ``parts`` says what each is for, such as its class.
+
+    ``outputs`` holds the greatest of a row's numbers.
+    """
+
+    parts: tuple[str, ...] = ()
+    vectors: tuple[tuple[float, ...] | None, ...] = ()
+
+
 class Outcomes(msgspec.Struct, frozen=True, array_like=True, tag="outcomes"):
     """What came true, for many entities at once. ``known_us`` is when it was known, not when it happened."""
 
@@ -84,6 +94,12 @@ class Outcomes(msgspec.Struct, frozen=True, array_like=True, tag="outcomes"):
     values: tuple[float, ...]
     event_us: tuple[int, ...]
     known_us: tuple[int, ...]
+
+
+class ClassOutcomes(Outcomes, frozen=True, array_like=True, tag="class_outcomes"):
+    """Which class came true, in place of ``values``: for many entities at once."""
+
+    labels: tuple[str, ...] = ()
 
 
 class SourceRows(msgspec.Struct, frozen=True, array_like=True, tag="source_rows"):
@@ -104,4 +120,4 @@ class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
     refused: int
 
 
-Record = Request | Assignment | Scored | Outcomes | SourceRows | Stopped
+Record = Request | Assignment | Scored | ScoredVectors | Outcomes | ClassOutcomes | SourceRows | Stopped

@@ -9,7 +9,17 @@ import msgspec
 import polars as pl
 
 from mainspring.log import arrow
-from mainspring.log.records import Assignment, Outcomes, Record, Request, Scored, SourceRows, Stopped
+from mainspring.log.records import (
+    Assignment,
+    ClassOutcomes,
+    Outcomes,
+    Record,
+    Request,
+    Scored,
+    ScoredVectors,
+    SourceRows,
+    Stopped,
+)
 
 _TEXT, _INT, _FLOAT = pl.String(), pl.Int64(), pl.Float64()
 
@@ -59,6 +69,8 @@ SCHEMAS: dict[str, dict[str, pl.DataType]] = {
         "decision": pl.Boolean(),
         "features": _TEXT,
         "typed": pl.Binary(),
+        "vector": pl.List(_FLOAT),
+        "parts": pl.List(_TEXT),
     },
     "outcomes": {
         "project": _TEXT,
@@ -67,6 +79,7 @@ SCHEMAS: dict[str, dict[str, pl.DataType]] = {
         "value": _FLOAT,
         "event_us": _INT,
         "known_us": _INT,
+        "label": _TEXT,
     },
 }
 TIMES = {"requests": "decision_us", "assignments": "decision_us", "scored": "decision_us", "outcomes": "known_us"}
@@ -159,17 +172,24 @@ def _scored_rows(record: Scored) -> list[Row]:
     decisions = record.decisions or (None,) * many
     features = _split(record.features, many) if record.features else ("",) * many
     typed = [bytes(piece) for piece in _packed.decode(record.typed)] if record.typed else [None] * many
-    scored = zip(record.rows, outputs, decisions, features, typed, strict=True)
+    vectors = record.vectors if isinstance(record, ScoredVectors) else (None,) * many
+    parts = record.parts if isinstance(record, ScoredVectors) else None
+    scored = zip(record.rows, outputs, decisions, features, typed, vectors, strict=True)
     by = (record.model, record.version, record.role, record.status)
     how = (record.decision_us, record.latency_us, record.generation, record.release, record.reason, record.threshold)
     return [
-        (record.prediction_id, row, *by, output, *how, decision, looked_up, value)
-        for row, output, decision, looked_up, value in scored
+        (record.prediction_id, row, *by, output, *how, decision, looked_up, value, vector, parts)
+        for row, output, decision, looked_up, value, vector in scored
     ]
 
 
 def _outcome_rows(record: Outcomes) -> list[Row]:
-    came = zip(record.entities, record.values, record.event_us, record.known_us, strict=True)
+    many = len(record.entities)
+    values: Sequence[float | None] = record.values
+    labels: Sequence[str | None] = (None,) * many
+    if isinstance(record, ClassOutcomes):
+        values, labels = (None,) * many, record.labels
+    came = zip(record.entities, values, record.event_us, record.known_us, labels, strict=True)
     return [(record.project, record.model, *each) for each in came]
 
 

@@ -221,7 +221,7 @@ def _model_route(
     )
 
 
-def _outcome_kind(model: ModelRow, champion: Version) -> Literal["bool", "float"]:
+def _outcome_kind(model: ModelRow, champion: Version) -> Literal["bool", "float", "class"]:
     if model.spec is not None:
         return model.spec.outcome.kind
     return "bool" if champion.signature.task == "binary" else "float"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from mainspring.kernel.errors import InvalidInput
-from mainspring.kernel.schema import Column, Task
+from mainspring.kernel.schema import Column, Label, Task
 
 MOST_BATCH_ROWS = 10_000
 MOST_WAIT_MS = 1_000.0
@@ -26,7 +26,7 @@ class OutcomeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expression: str
     source: str
     matures_after_us: int
-    kind: Literal["bool", "float"] = "bool"
+    kind: Literal["bool", "float", "class"] = "bool"
     if_absent: Literal["unlabelled", "negative"] = "unlabelled"
     affected_by_answer: bool = True
 
@@ -106,7 +106,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pii: tuple[str, ...] = ()
     threshold: float | None = None
     deadline_ms: int = 1_000
-    classes: tuple[str, ...] = ()
+    classes: tuple[Label, ...] = ()
     batching: Batching = Batching()
     holdout: float = 0.0
 

@@ -122,7 +122,7 @@ class ModelRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     holdout: HoldoutRoute | None = None
     shadows: tuple[ShadowRoute, ...] = ()
     pinned: tuple[str, ...] = ()
-    outcome_kind: Literal["bool", "float"] = "float"
+    outcome_kind: Literal["bool", "float", "class"] = "float"
     deadline_ms: int = 1_000
     max_rows: int = 1_000
     oldest_decision_us: int = OLDEST_DECISION_US

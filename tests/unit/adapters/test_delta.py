@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 from pathlib import Path
@@ -6,14 +7,17 @@ import duckdb
 import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from sqlalchemy import select, update
 
 from mainspring.adapters.tables.delta import DeltaPublication
 from mainspring.kernel.clock import SystemClock
 from mainspring.log.parts import MERGED_AT_ONCE
+from mainspring.log.records import ClassOutcomes, ScoredVectors
 from mainspring.log.retention import Keep, Retention
+from mainspring.log.tables import publications
 from mainspring.testing.logs import LogBench, assignment, outcome, request, scored
 
-GOLDEN = Path(__file__).parent / "golden" / "delta-1.json"
+GOLDEN = Path(__file__).parent / "golden" / "delta-2.json"
 
 
 @pytest.fixture
@@ -141,6 +145,45 @@ def test_checkpoints_keep_the_log_short_to_read(bench, root):
         delta.publish()
     assert (root / "requests" / "_delta_log" / "_last_checkpoint").exists()
     assert len(asked(root)) == 6
+
+
+def test_a_table_that_was_published_with_fewer_columns_gets_the_later_ones(bench, root):
+    log(bench, 1)
+    delta = publication(bench, root)
+    delta.publish()
+    first = root / "outcomes" / "_delta_log" / f"{0:020d}.json"
+    later = r",{\"name\":\"label\",\"type\":\"string\",\"nullable\":true,\"metadata\":{}}"
+    older = first.read_text().replace(later, "")
+    assert older != first.read_text()
+    first.write_text(older)
+    with bench.store.bookkeeping() as connection:
+        for row in connection.execute(select(publications).where(publications.c.table == "outcomes")).all():
+            state = {**json.loads(row.state), "commit": older}
+            del state["columns"]
+            values = {"state": json.dumps(state)}
+            connection.execute(update(publications).where(publications.c.id == row.id).values(**values))
+    assert "label" not in [field.name for field in DeltaTable(str(root / "outcomes")).schema().fields]
+    bench.write(request(2), ClassOutcomes("prj_1", "mod_1", ("e2",), (), (5,), (50,), ("b",)))
+    bench.ingest.run()
+    delta.publish()
+    read = DeltaTable(str(root / "outcomes")).to_pyarrow_table(columns=["entity", "value", "label"])
+    assert sorted(read.to_pylist(), key=lambda row: row["entity"]) == [
+        {"entity": "e1", "value": 1.0, "label": None}, {"entity": "e2", "value": None, "label": "b"},
+    ]  # fmt: skip
+
+
+def test_vectors_are_lists_of_numbers_for_other_engines(bench, root):
+    several = ScoredVectors(
+        "b_1-1", "mod_1", "ver_1", "served", "ok", 7, (0,), (0.75,), b"", 40, 10,
+        parts=("a", "b"), vectors=((0.25, 0.75),),
+    )  # fmt: skip
+    bench.write(request(1), several)
+    bench.ingest.run()
+    publication(bench, root).publish()
+    with duckdb.connect() as connection:
+        connection.register("scored", DeltaTable(str(root / "scored")).to_pyarrow_dataset())
+        rows = connection.sql("SELECT vector[2], list_position(parts, 'b') FROM scored").fetchall()
+    assert rows == [(0.75, 2)]
 
 
 def test_the_first_commit_is_as_the_golden_one(bench, root):

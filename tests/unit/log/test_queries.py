@@ -1,7 +1,13 @@
 import polars as pl
 import pytest
+from sqlalchemy import update
 
+from mainspring.adapters.tables.parquet import ParquetTables
 from mainspring.kernel.errors import InvalidInput, NotFound
+from mainspring.log.parts import listed
+from mainspring.log.queries import PredictionLog
+from mainspring.log.records import ClassOutcomes, ScoredVectors
+from mainspring.log.tables import parts
 from mainspring.testing.logs import assignment, outcome, request, scored
 
 
@@ -59,16 +65,16 @@ def test_labelled_rows_say_what_was_known_by_then(bench, log):
 def test_an_identical_repeat_of_an_outcome_changes_nothing(bench):
     bench.write(outcome("e1", 1.0, known_us=50), outcome("e1", 1.0, known_us=70))
     bench.ingest.run()
-    assert bench.log.outcomes("mod_1").rows() == [("e1", 1.0, 5, 50, 1)]
+    assert bench.log.outcomes("mod_1").rows() == [("e1", 1.0, 5, 50, 1, None)]
 
 
 def test_another_value_is_a_new_revision_from_when_it_was_known(bench):
     bench.write(outcome("e1", 1.0, known_us=50), outcome("e1", 0.0, known_us=70), outcome("e1", 1.0, known_us=90))
     bench.ingest.run()
     assert bench.log.outcomes("mod_1", known_until_us=49).is_empty()
-    assert bench.log.outcomes("mod_1", known_until_us=69).rows() == [("e1", 1.0, 5, 50, 1)]
-    assert bench.log.outcomes("mod_1", known_until_us=70).rows() == [("e1", 0.0, 5, 70, 2)]
-    assert bench.log.outcomes("mod_1").rows() == [("e1", 1.0, 5, 90, 3)]
+    assert bench.log.outcomes("mod_1", known_until_us=69).rows() == [("e1", 1.0, 5, 50, 1, None)]
+    assert bench.log.outcomes("mod_1", known_until_us=70).rows() == [("e1", 0.0, 5, 70, 2, None)]
+    assert bench.log.outcomes("mod_1").rows() == [("e1", 1.0, 5, 90, 3, None)]
 
 
 def test_of_two_revisions_known_at_the_same_moment_the_later_one_counts(bench):
@@ -76,7 +82,7 @@ def test_of_two_revisions_known_at_the_same_moment_the_later_one_counts(bench):
     bench.ingest.run()
     bench.write(outcome("e1", 0.0, known_us=50))
     bench.ingest.run()
-    assert bench.log.outcomes("mod_1").rows() == [("e1", 0.0, 5, 50, 2)]
+    assert bench.log.outcomes("mod_1").rows() == [("e1", 0.0, 5, 50, 2, None)]
 
 
 def test_an_outcome_that_comes_before_its_prediction_waits_for_it(bench):
@@ -165,3 +171,30 @@ def test_outcomes_that_came_after_their_horizon_are_counted(bench):
     assert bench.log.too_late("mod_1", 0, 0, 600, horizon_us=50) == 2
     assert bench.log.too_late("mod_1", 25, 0, 600, horizon_us=50) == 1
     assert bench.log.too_late("mod_1", 0, 601, 2_000, horizon_us=50) == 1
+
+
+def test_parts_from_before_vectors_are_read_beside_those_with_them(bench):
+    """A part that an earlier Mainspring wrote lacks the columns that came later."""
+    bench.write(request(1), scored(1), outcome("e1", 1.0, 50))
+    bench.ingest.run()
+    with bench.store.read() as connection:
+        old = {part.table: part for part in listed(connection, "scored") + listed(connection, "outcomes")}
+    for table, columns in (("scored", ["vector", "parts"]), ("outcomes", ["label"])):
+        frame = bench.tables.scan([old[table]]).collect().drop(columns)
+        part = bench.tables.write(table, frame)
+        with bench.store.bookkeeping() as connection:
+            swapped = {"id": part.id, "digest": part.digest, "bytes": part.bytes}
+            connection.execute(update(parts).where(parts.c.id == old[table].id).values(**swapped))
+    bench.tables.drop(list(old.values()))
+    several = ScoredVectors(
+        "b_1-2", "mod_1", "ver_1", "served", "ok", 7, (0,), (0.75,), b"", 40, 20,
+        parts=("a", "b"), vectors=((0.25, 0.75),),
+    )  # fmt: skip
+    bench.write(request(2), several, ClassOutcomes("prj_1", "mod_1", ("e2",), (), (5,), (50,), ("b",)))
+    bench.ingest.run()
+    fresh = PredictionLog(bench.store, ParquetTables(bench.spool.parent / "parts", bench.disk))
+    rows = fresh.labelled("mod_1").sort("decision_us")
+    assert rows.select("output", "vector", "parts", "value", "label").rows() == [
+        (0.5, None, None, 1.0, None),
+        (0.75, [0.25, 0.75], ["a", "b"], None, "b"),
+    ]

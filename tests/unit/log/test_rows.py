@@ -1,6 +1,6 @@
 import msgspec
 
-from mainspring.kernel.values import ClassVector
+from mainspring.kernel.values import Ranking
 from mainspring.log.records import Assignment, Outcomes, Request, Scored
 from mainspring.log.rows import rows_of
 
@@ -33,14 +33,14 @@ def test_scored_rows_without_an_answer_have_a_missing_output():
 
 
 def test_features_and_typed_outputs_are_split_by_row():
-    typed = msgspec.msgpack.encode([ClassVector((0.2, 0.8)), ClassVector((0.5, 0.5))])
+    typed = msgspec.msgpack.encode([Ranking(("a",), (0.2,)), Ranking(("b",), (0.5,))])
     scored = Scored(
         "p1", "mod", "ver", "served", "ok", 1, (3, 5), (None, None), b'[{"v":[[1],2,"d"]},{}]', 9, 5, typed=typed
     )
     rows = rows_of([scored]).frames["scored"]
     assert rows["row"].to_list() == [3, 5]
     assert rows["features"].to_list() == ['{"v":[[1],2,"d"]}', "{}"]
-    assert msgspec.msgpack.decode(rows["typed"][1], type=ClassVector) == ClassVector((0.5, 0.5))
+    assert msgspec.msgpack.decode(rows["typed"][1], type=Ranking) == Ranking(("b",), (0.5,))
 
 
 def test_what_a_bandit_could_have_done_is_kept():

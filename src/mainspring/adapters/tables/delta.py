@@ -29,13 +29,15 @@ LOG = "_delta_log"
 CHECKPOINT_EVERY = 50
 READERS_US = 3_600_000_000  # files of an older version stay so long for whoever reads it
 _ENGINE = "mainspring"
-_TYPES: dict[pl.DataType, str] = {
+_TYPES: dict[pl.DataType, Any] = {
     pl.String(): "string",
     pl.Int32(): "integer",
     pl.Int64(): "long",
     pl.Float64(): "double",
     pl.Boolean(): "boolean",
     pl.Binary(): "binary",
+    pl.List(pl.Float64()): {"type": "array", "elementType": "double", "containsNull": True},
+    pl.List(pl.String()): {"type": "array", "elementType": "string", "containsNull": True},
 }
 _SUFFIX = ".parquet"
 
@@ -54,13 +56,15 @@ class Published(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True):
     """What is remembered of a published table: its newest commit, as written, and the parts in it.
 
-    ``retired`` are parts that an older version names, with the moment since when the newest one does not.
+    ``retired`` are parts that an older version names, with the moment since when the newest one does not. ``columns``
+    are those that were published last: a log may have more once it was opened by a newer Mainspring.
     """
 
     version: int = -1
     commit: str = ""
     parts: tuple[str, ...] = ()
     retired: dict[str, int] = {}
+    columns: tuple[str, ...] = ()
 
 
 class DeltaPublication:
@@ -103,11 +107,12 @@ class DeltaPublication:
         gone = [id for id in state.parts if id not in wanted]
         for part, _ in wanted.values():
             self._copy(table, part)
+        columns = tuple(SCHEMAS[table])
         if fresh or gone or state.version < 0:
             reached("delta.after_copy")
             commit = self._commit(table, state, fresh, gone)
             retired = {**state.retired, **dict.fromkeys(gone, self._clock.now_us())}
-            state = State(state.version + 1, commit, tuple(wanted), retired)
+            state = State(state.version + 1, commit, tuple(wanted), retired, columns)
             self._write_commit(table, state)
             reached("delta.after_commit")
             self._verify(table, state)
@@ -156,7 +161,9 @@ class DeltaPublication:
         now_ms = self._clock.now_us() // 1_000
         actions: list[dict[str, Any]] = []
         if state.version < 0:
-            actions += [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, _meta(table, now_ms)]
+            actions.append({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}})
+        if state.columns != tuple(SCHEMAS[table]):
+            actions.append(_meta(table, now_ms))
         actions.append({"txn": {"appId": _ENGINE, "version": state.version + 1, "lastUpdated": now_ms}})
         actions += [_remove(id, now_ms) for id in gone]
         actions += [_add(part, span, now_ms) for part, span in fresh]

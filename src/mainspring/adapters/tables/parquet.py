@@ -17,6 +17,7 @@ from mainspring.kernel.errors import Damaged, NotFound
 from mainspring.kernel.ids import digest, new_id
 from mainspring.log.leases import Leases
 from mainspring.log.ports import Disk, PartRef
+from mainspring.log.rows import SCHEMAS
 
 CACHE_BYTES = 160 * 1_024 * 1_024
 
@@ -90,7 +91,7 @@ class ParquetTables:
     def _frame(self, part: PartRef, columns: Sequence[str] | None) -> pl.DataFrame:
         found = self._cache.get(part.id, columns)
         if found is None:
-            found = pl.read_parquet(BytesIO(self._bytes(part)), columns=list(columns) if columns is not None else None)
+            found = _read(self._bytes(part), part.table, columns)
             self._cache.put(part.id, found, whole=columns is None)
         return found
 
@@ -102,6 +103,23 @@ class ParquetTables:
         if digest(data) != part.digest:
             raise Damaged("a part is not what was written", field=part.table, value=part.id, remedy="restore a backup")
         return data
+
+
+def _read(data: bytes, table: str, columns: Sequence[str] | None) -> pl.DataFrame:
+    """Return columns of a part; those that the log had not yet when it was written are empty."""
+    if columns is None:
+        return pl.read_parquet(BytesIO(data))
+    try:
+        return pl.read_parquet(BytesIO(data), columns=list(columns))
+    except pl.exceptions.ColumnNotFoundError:
+        later = SCHEMAS.get(table, {})
+        there = pl.read_parquet_schema(BytesIO(data))
+        if not {*columns} <= {*there, *later}:
+            raise
+        found = pl.read_parquet(BytesIO(data), columns=[name for name in columns if name in there])
+        return found.with_columns(
+            pl.lit(None, later[name]).alias(name) for name in columns if name not in there
+        ).select(columns)
 
 
 class ColumnCache:
