@@ -13,19 +13,23 @@ import pytest
 from mainspring.edges.processes import Process
 
 
+@pytest.mark.parametrize("policy", ["durable", "batched"])
 def test_control_killed_at_random_moments_loses_and_doubles_nothing(
-    site: Any, check: Callable[..., None], kill_process: Callable[[Process], None]
-) -> None:
+    new_site: Callable[..., Any], check: Callable[..., None], kill_process: Callable[[Process], None],
+    moments: Callable[[int, int], int], policy: str,
+) -> None:  # fmt: skip
+    site = new_site(f'acknowledgement = "{policy}"\n')
     dice = random.Random(3)
-    site.client(), site.client()
-    for _ in range(2):
+    site.client(pause_s=0.008), site.client(pause_s=0.008)
+    times = moments(1, 200)
+    for number in range(times):
         time.sleep(dice.uniform(0.05, 0.4))
         kill_process(site.up.control)
         before = len(site.told.answers)
         site.answers_more()
         assert len(site.told.answers) > before
-        site.supervised_until(site.control_answers)
-    assert site.up.control.restarts == 2
+        site.restarted(site.up.control, site.control_answers, at_once=number >= 2)
+    assert site.up.control.restarts == min(2, times)
     site.stop()
     assert not site.told.refused
     check(site.home, site.told)

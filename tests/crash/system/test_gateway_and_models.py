@@ -25,20 +25,19 @@ def test_a_gateway_killed_under_traffic_is_started_again_and_loses_no_more_than_
     new_site: Callable[..., Any], kill_process: Callable[[Process], None], check: Callable[..., None], policy: str,
     moments: Callable[[int, int], int],
 ) -> None:  # fmt: skip
-    times = moments(2, 100)
     site = new_site(f'acknowledgement = "{policy}"\n')
     site.client(), site.client()
     (gateway,) = site.up.gateways
     dice = random.Random(5)
-    in_window: set[str] = set()
-    for _ in range(times):
+    in_window: set[Any] = set()
+    for number in range(moments(2, 200)):
         site.answers_more(20)
         time.sleep(dice.uniform(0.0, 0.2))
         killed_s = time.monotonic()
         kill_process(gateway)
-        in_window |= {id for id, at_s in dict(site.told.answered_s).items() if killed_s - WINDOW_S < at_s}
-        site.supervised_until(site.ready)
-    assert gateway.restarts == times
+        in_window |= site.told.since(killed_s - WINDOW_S)
+        site.restarted(gateway, site.ready, at_once=number >= 2)
+    assert gateway.restarts == 2
     site.answers_more(20)
     site.stop()
     refused = {(status, code) for _, status, code in site.told.refused}
@@ -70,10 +69,9 @@ def test_one_of_two_gateways_killed_leaves_the_other_answering(
     check(site.home, site.told)
 
 
-def test_the_champions_process_killed_under_traffic_is_started_again(
-    place: Path, new_site: Callable[..., Any], open_home: Callable[..., Any], kill_process: Callable[[Process], None],
-    check: Callable[..., None],
-) -> None:  # fmt: skip
+@pytest.fixture
+def with_a_rule(place: Path, open_home: Callable[..., Any]) -> None:
+    """The home's champion is a rule of the project, which runs in a process of its own."""
     with open_home(Home(place / "home")) as platform:
         model = platform.registry.model(None, "late").id
         run = platform.training.train(model, by="ann")
@@ -82,6 +80,12 @@ def test_the_champions_process_killed_under_traffic_is_started_again(
                 platform.checks.override(run.version, result.name, by="ann", reason="a test")
         platform.releases.start(model, run.version, by="ann", reason="a rule, in a process of its own")
         platform.publisher.publish()
+
+
+def test_the_champions_process_killed_under_traffic_is_started_again(
+    with_a_rule: None, new_site: Callable[..., Any], kill_process: Callable[[Process], None],
+    check: Callable[..., None],
+) -> None:  # fmt: skip
     site = new_site()
     site.client()
     site.answers_more()
@@ -91,6 +95,28 @@ def test_the_champions_process_killed_under_traffic_is_started_again(
     kill_process(site.up.models)
     site.wait(lambda: orphan not in model_processes(site), 5)
     site.supervised_until(lambda: model_processes(site))
+    site.answers_more()
+    site.stop()
+    assert {(status, code) for _, status, code in site.told.refused} == {(503, "unavailable")}
+    check(site.home, site.told)
+
+
+@pytest.mark.parametrize("policy", ["durable", "batched"])
+def test_the_champions_process_killed_at_random_moments_loses_and_doubles_nothing(
+    with_a_rule: None, new_site: Callable[..., Any], kill_process: Callable[[Process], None],
+    check: Callable[..., None], moments: Callable[[int, int], int], policy: str,
+) -> None:  # fmt: skip
+    site = new_site(f'acknowledgement = "{policy}"\n')
+    site.client(), site.client()
+    dice = random.Random(9)
+    for number in range(1, moments(1, 200) + 1):
+        site.answers_more()
+        time.sleep(dice.uniform(0.0, 0.2))
+        os.kill(the_model_process(site), signal.SIGKILL)
+        if number % 3 == 0:  # it is started again ever later, until what starts it begins anew
+            kill_process(site.up.models)
+            site.wait(lambda: not model_processes(site))
+            site.restarted(site.up.models, lambda: model_processes(site), at_once=True)
     site.answers_more()
     site.stop()
     assert {(status, code) for _, status, code in site.told.refused} == {(503, "unavailable")}
