@@ -91,6 +91,37 @@ class Disk(Protocol):
         ...
 
 
+class Sink(Protocol):
+    """Where a spool's writer puts its groups. Satisfied by segments in a folder and by a Kafka topic."""
+
+    @property
+    def group_bytes(self) -> int:
+        """Return how long a group of several sets may be."""
+        ...
+
+    @property
+    def most_bytes(self) -> int:
+        """Return how long any group may be, as far as is known."""
+        ...
+
+    @property
+    def patience_s(self) -> float:
+        """Return for how long a writer that closes goes on trying."""
+        ...
+
+    def write(self, group: bytes) -> None:
+        """Put a group at the end; where it raises, it is asked with the same bytes again until it does not."""
+        ...
+
+    def sync(self) -> None:
+        """Return once everything written survives a loss of power."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
 class Spool(Protocol):
     """Where a gateway puts records. Satisfied by segments in a folder and by a Kafka topic."""
 

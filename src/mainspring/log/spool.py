@@ -1,4 +1,4 @@
-"""The writing side of the spool: one writer per boot of a gateway worker, in a folder of its own.
+"""The writing side of the spool: one writer per boot of a gateway worker, into a folder of its own or into a topic.
 
 ``append`` puts records into memory; a thread writes what has gathered every few milliseconds as one group. Records that
 are appended together are in the log together or not at all. How much a crash may take is the acknowledgement policy:
@@ -21,7 +21,7 @@ import msgspec
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, Unavailable
 from mainspring.log.frame import MOST_BYTES, MOST_RECORDS, encode_group, encode_set
-from mainspring.log.ports import AppendFile, Disk, Lock
+from mainspring.log.ports import AppendFile, Disk, Lock, Sink
 from mainspring.log.records import Record, Stopped
 from mainspring.log.waiters import Waiters
 
@@ -55,44 +55,29 @@ def segment_name(number: int) -> str:
     return f"{number:06d}.seg"
 
 
-class SpoolWriter:
-    """Appends records to ``<folder>/<boot>/<nnnnnn>.seg``. Threads may share it.
+class Writer:
+    """Gathers records and writes them to a sink in groups, in order. Threads may share it.
 
-    The boot's folder appears with its lock already held, so a reader never takes a boot that begins for a dead one.
+    A group that the sink does not take is kept and tried again, nothing more is taken meanwhile, and once it went
+    through the log itself tells of the stop.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        boot: str,
-        disk: Disk,
-        acknowledgement: Acknowledgement = "batched",
-        *,
-        batch_ms: int = 5,
-        rotate_bytes: int = 64 * 1_024 * 1_024,
-    ) -> None:
-        self._disk = disk
+    def __init__(self, sink: Sink, boot: str, acknowledgement: Acknowledgement, *, batch_ms: int) -> None:
+        self._sink = sink
         self._acknowledgement = acknowledgement
         self._batch_s = batch_ms / 1_000
-        self._rotate_bytes = rotate_bytes
         self._waiting: list[Taken] = []
         self._waiting_bytes = 0
         self._unwritten: list[Set] = []
+        self._group: tuple[bytes, int] | None = None  # the first sets of those, while the sink has not taken them
         self._appended = self._written = self._kept = 0  # sets, of all that were ever appended
         self._boot = boot
         self._failing_since_s = 0.0
         self._refused = 0
         self._closing = False
-        self._number = 1
         self._turn = threading.Lock()
         self._work = threading.Event()
         self._waiters = Waiters(lambda: self._kept)
-        hidden = _begin(folder, boot, disk)
-        self._lock = _lock(hidden, boot, disk)
-        disk.write(hidden / POLICY, msgspec.json.encode(Policy(acknowledgement, batch_ms)))
-        self._segment: AppendFile = disk.append(hidden / segment_name(1))
-        disk.rename(hidden, folder / boot)
-        self._folder = folder / boot
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
@@ -112,7 +97,7 @@ class SpoolWriter:
         return monotonic() - self._failing_since_s if self._waiters.failure is not None else 0.0
 
     def append(self, *records: Record) -> None:
-        """Take records to be written together; raises ``Unavailable`` while the disk is full, and then takes none."""
+        """Take records to be written together; raises ``Unavailable`` while nothing is written, and takes none."""
         data = encode_set(records)
         self._take(data, len(records), len(data))
 
@@ -130,8 +115,15 @@ class SpoolWriter:
             raise self._waiters.failure
         if self._closing:
             raise Unavailable("the spool is closed", field="spool")
+        if about_bytes > self._sink.most_bytes:
+            raise InvalidInput(
+                "is more than the log takes in one piece",
+                field="body",
+                value=about_bytes,
+                remedy="send fewer rows at once",
+            )
         if self._waiting_bytes > MOST_WAITING_BYTES:
-            raise Unavailable("the disk is slower than the requests", field="spool", remedy="try again in a second")
+            raise Unavailable("the log is slower than the requests", field="spool", remedy="try again in a second")
         with self._turn:
             self._waiting_bytes += about_bytes
             self._appended += 1
@@ -140,25 +132,24 @@ class SpoolWriter:
             self._work.set()
 
     async def durable(self) -> None:
-        """Wait until what was appended is on disk, under ``durable``; the other policies do not wait."""
+        """Wait until what was appended is kept, under ``durable``; the other policies do not wait."""
         if self._acknowledgement != "durable":
             return
         await self._waiters.until(self._appended)
 
     def flush(self, timeout_s: float = 30.0) -> None:
-        """Wait until everything appended so far is written (and fsynced, unless ``best_effort``)."""
-        late = Unavailable("the disk did not answer in time", field="spool", remedy="look at the disk")
+        """Wait until everything appended so far is written (and kept for good, unless ``best_effort``)."""
+        late = Unavailable("the log was not written in time", field="spool", remedy="look at the disk or the broker")
         self._waiters.block(self._appended, timeout_s, late)
 
     def close(self) -> None:
-        """Write what is waiting and let the boot end; a full disk loses what could not be written, and says so."""
+        """Write what is waiting and let the boot end; what no disk or broker takes is lost, and it says so."""
         if self._closing:
             return
         self._closing = True
         self._work.set()
         self._thread.join()
-        self._segment.close()
-        self._lock.release()
+        self._sink.close()
         if self._waiters.failure is not None:
             raise self._waiters.failure
 
@@ -173,7 +164,7 @@ class SpoolWriter:
                     return
                 if self._acknowledgement != "durable" and not closing:
                     sleep(self._batch_s)
-            elif closing:
+            elif closing and self.failing_s > self._sink.patience_s:
                 return
             else:
                 sleep(RETRY_S)
@@ -185,7 +176,7 @@ class SpoolWriter:
         self._unwritten.extend([_made(one) for one in waiting])
         try:
             while self._unwritten:
-                self._write_group(self._unwritten[: _fitting(self._unwritten)])
+                self._write_group()
             self._keep()
             self._tell(None)
         except Unavailable as error:
@@ -195,20 +186,24 @@ class SpoolWriter:
             failure.__cause__ = error
             self._tell(failure)
 
-    def _write_group(self, sets: list[Set]) -> None:
-        if self._segment.size >= self._rotate_bytes:
-            self._rotate()
+    def _write_group(self) -> None:
+        if self._group is None:
+            sets = self._unwritten[: _fitting(self._unwritten, self._sink.group_bytes)]
+            self._group = encode_group([one[0] for one in sets], sum(one[1] for one in sets)), len(sets)
+        group, count = self._group
         reached("spool.before_write")
-        self._segment.write(encode_group([one[0] for one in sets], sum(one[1] for one in sets)))
-        del self._unwritten[: len(sets)]  # written: a failing fsync must not write it twice
-        self._written += len(sets)
+        self._sink.write(group)
+        about_bytes = sum(one[2] for one in self._unwritten[:count])
+        del self._unwritten[:count]  # written: a failing fsync must not write it twice
+        self._group = None
+        self._written += count
         with self._turn:
-            self._waiting_bytes -= sum(one[2] for one in sets)
+            self._waiting_bytes -= about_bytes
         reached("spool.after_write")
 
     def _keep(self) -> None:
         if self._acknowledgement != "best_effort" and self._kept < self._written:
-            self._segment.sync()
+            self._sink.sync()
             reached("spool.after_sync")
         self._kept = self._written
 
@@ -223,6 +218,66 @@ class SpoolWriter:
             self._waiting.append((data, 1, len(data)))
         self._work.set()
 
+    def _tell(self, failure: MainspringError | None) -> None:
+        if failure is not None and self._waiters.failure is None:
+            self._failing_since_s = monotonic()
+        elif failure is None and self._waiters.failure is not None:
+            self._note_stop(self._waiters.failure)
+        self._waiters.tell(failure)
+
+
+class SpoolWriter(Writer):
+    """Appends records to ``<folder>/<boot>/<nnnnnn>.seg``. Threads may share it.
+
+    The boot's folder appears with its lock already held, so a reader never takes a boot that begins for a dead one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        boot: str,
+        disk: Disk,
+        acknowledgement: Acknowledgement = "batched",
+        *,
+        batch_ms: int = 5,
+        rotate_bytes: int = 64 * 1_024 * 1_024,
+    ) -> None:
+        hidden = _begin(folder, boot, disk)
+        lock = _lock(hidden, boot, disk)
+        disk.write(hidden / POLICY, msgspec.json.encode(Policy(acknowledgement, batch_ms)))
+        first = disk.append(hidden / segment_name(1))
+        disk.rename(hidden, folder / boot)
+        segments = _Segments(folder / boot, disk, lock, first, rotate_bytes)
+        super().__init__(segments, boot, acknowledgement, batch_ms=batch_ms)
+
+
+class _Segments:
+    """The folder of one boot: groups go to the end of its newest segment."""
+
+    group_bytes = MOST_BYTES
+    most_bytes = sys.maxsize
+    patience_s = 0.0
+
+    def __init__(self, folder: Path, disk: Disk, lock: Lock, first: AppendFile, rotate_bytes: int) -> None:
+        self._folder = folder
+        self._disk = disk
+        self._lock = lock
+        self._segment = first
+        self._rotate_bytes = rotate_bytes
+        self._number = 1
+
+    def write(self, group: bytes) -> None:
+        if self._segment.size >= self._rotate_bytes:
+            self._rotate()
+        self._segment.write(group)
+
+    def sync(self) -> None:
+        self._segment.sync()
+
+    def close(self) -> None:
+        self._segment.close()
+        self._lock.release()
+
     def _rotate(self) -> None:
         self._segment.sync()
         following = self._disk.append(self._folder / segment_name(self._number + 1))
@@ -230,13 +285,6 @@ class SpoolWriter:
         self._segment = following
         self._number += 1
         reached("spool.rotated")
-
-    def _tell(self, failure: MainspringError | None) -> None:
-        if failure is not None and self._waiters.failure is None:
-            self._failing_since_s = monotonic()
-        elif failure is None and self._waiters.failure is not None:
-            self._note_stop(self._waiters.failure)
-        self._waiters.tell(failure)
 
 
 def _begin(folder: Path, boot: str, disk: Disk) -> Path:
@@ -256,13 +304,13 @@ def _lock(hidden: Path, boot: str, disk: Disk) -> Lock:
     return taken
 
 
-def _fitting(sets: list[Set]) -> int:
+def _fitting(sets: list[Set], group_bytes: int) -> int:
     """Return how many of the sets go into the next group: at least one."""
     fitting = records = size = 0
     for data, count, _ in sets:
         size += len(data)
         records += count
-        if fitting and (records > MOST_RECORDS or size > MOST_BYTES):
+        if fitting and (records > MOST_RECORDS or size > group_bytes):
             break
         fitting += 1
     return fitting

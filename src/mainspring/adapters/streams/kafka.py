@@ -1,14 +1,13 @@
 """A Kafka topic in the spool's place: gateways produce, control consumes, and our own store remembers how far.
 
-A message is one set of records, framed and checked like a group of a segment, under its boot as key, with the number
-of the set in that boot and the policy as headers. Boots keep their order within a partition. Offsets live in the
-metadata store, in the transaction that lists the parts; a set that was produced twice is told by its number.
+A message is one group of records, framed and checked as in a segment, under its boot as key, with its number in that
+boot (the header ``set``) and the policy. Boots keep their order within a partition. Offsets live in the metadata
+store, in the transaction that lists the parts; a message that was produced twice is told by its number.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, NamedTuple
@@ -17,18 +16,20 @@ import msgspec
 
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Damaged, InvalidInput, Unavailable
-from mainspring.log.frame import encode_group, encode_set, read_groups
+from mainspring.log.frame import read_groups
 from mainspring.log.records import Record, Stopped
 from mainspring.log.segments import Damage, Position, Reading
-from mainspring.log.spool import Acknowledgement, Policy
-from mainspring.log.waiters import Waiters
+from mainspring.log.spool import Acknowledgement, Policy, Writer
 
 PARTITIONS = 4
-STALLED_S = 2.0  # nothing was delivered for so long though something waits: callers are refused
-MOST_WAITING_BYTES = 64 * 1_024 * 1_024
+STALLED_S = 2.0  # what was sent has not arrived for so long: callers are refused
+RENEWED_S = 5.0  # and for so long: another producer tries, since a topic that was made anew knows nothing of this one
 MOST_MESSAGE_BYTES = 80 * 1_024 * 1_024  # brokers take 1 MiB unless told otherwise: less than a body may have
+GROUP_BYTES = 900 * 1_024  # what every broker takes, however it is set up
+_ENVELOPE_BYTES = 1_024  # what a message has around its group
 _POLL_S = 0.02
 _READ_S = 0.05
+_ASKED_S = 3.0
 _MESSAGES = 2_000
 _OFFSETS = "kafka:"  # what the position of a partition is kept under
 _decode_policy = msgspec.json.Decoder(Policy).decode
@@ -55,133 +56,113 @@ def place_of(url: str) -> Place:
     return Place(servers, topic)
 
 
-class KafkaSpool:
+class KafkaSpool(Writer):
     """The writing side: one producer per boot. Threads may share it.
 
-    While the broker does not take messages, what was taken is kept and tried again, and nothing more is taken.
+    What the broker does not take, being away or refusing it, is kept and tried again, and nothing more is taken.
     """
 
     def __init__(
         self, place: Place, boot: str, acknowledgement: Acknowledgement = "batched", *, batch_ms: int = 5
     ) -> None:
+        messages = _Messages(place, boot, Policy(acknowledgement, batch_ms))
+        super().__init__(messages, boot, acknowledgement, batch_ms=batch_ms)
+
+
+class _Flight:
+    """One try to send the message at hand."""
+
+    def __init__(self) -> None:
+        self.began_s = monotonic()
+        self.over = False
+        self.error: Any = None
+
+    def arrived(self, error: Any, _message: Any) -> None:
+        self.over, self.error = True, error
+
+
+class _Messages:
+    """The messages of one boot, one under way at a time: so they are in order, and each number is there once.
+
+    A message that was refused is sent again under its number, if need be by a new producer: whether an earlier try was
+    stored after all does not matter, since a reader takes each number once.
+    """
+
+    group_bytes = GROUP_BYTES
+    patience_s = 10.0
+
+    def __init__(self, place: Place, boot: str, policy: Policy) -> None:
+        self._place = place
+        self._boot = boot
+        self._policy = policy
+        self._number = 1  # of the message at hand
+        self._flight: _Flight | None = None
+        self._lost = False  # this producer sends nothing any more
+        self._producer = self._opened()
+        self.most_bytes = _longest(place)
+
+    def write(self, group: bytes) -> None:
+        """Return once the broker has the group; one that is under way already is only waited for."""
+        flight = self._flight or self._send(group)
+        until_s = monotonic() + STALLED_S
+        while not flight.over and not self._lost and monotonic() < until_s:
+            self._producer.poll(_POLL_S)
+        if flight.over and flight.error is None:
+            self._flight = None
+            self._number += 1
+            reached("kafka.delivered")
+            return
+        if flight.over or self._lost or monotonic() - flight.began_s > RENEWED_S:
+            self._flight = None
+            self._lost = self._lost or not flight.over
+        if flight.error is None:
+            raise Unavailable("the broker does not take records", field="spool", remedy="look at the broker")
+        raise _refusal(flight.error)
+
+    def sync(self) -> None:
+        """Do nothing: what was delivered is kept as the policy asked for."""
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        _end(self._producer)
+
+    def _send(self, group: bytes) -> _Flight:
+        from confluent_kafka import KafkaException
+
+        if self._lost:
+            _end(self._producer)
+            self._producer, self._lost = self._opened(), False
+        flight = _Flight()
+        headers = [("policy", msgspec.json.encode(self._policy)), ("set", str(self._number).encode())]
+        try:
+            self._producer.produce(self._place.topic, group, self._boot, headers=headers, on_delivery=flight.arrived)
+        except (KafkaException, BufferError) as error:
+            self._lost = True
+            raise _refusal(error) from error
+        self._flight = flight
+        return flight
+
+    def _opened(self) -> Any:
         from confluent_kafka import Producer
 
-        self._topic = place.topic
-        self._boot = boot
-        self._policy = Policy(acknowledgement, batch_ms)
-        self._headers = [("policy", msgspec.json.encode(self._policy))]
-        firm = acknowledgement != "best_effort"
-        self._producer = Producer(
+        firm = self._policy.acknowledgement != "best_effort"
+        return Producer(
             {
-                "bootstrap.servers": place.servers,
-                "client.id": boot,
+                "bootstrap.servers": self._place.servers,
+                "client.id": self._boot,
                 "enable.idempotence": firm,
                 "acks": "all" if firm else "1",
-                "linger.ms": 0 if acknowledgement == "durable" else batch_ms,
+                "linger.ms": 0,  # it is a group already
                 "message.timeout.ms": 0,  # kept and tried until the broker is back
                 "message.max.bytes": MOST_MESSAGE_BYTES,
-                "queue.buffering.max.messages": 1_000_000,
                 "partitioner": "murmur2_random",
                 "error_cb": self._note_error,
                 "logger": _quiet(),
             }
         )
-        self._turn = threading.Lock()
-        self._waiters = Waiters(lambda: self._delivered)
-        self._appended = self._delivered = self._waiting_bytes = self._refused = 0
-        self._moved_s = monotonic()
-        self._stopped_s: float | None = None
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name="kafka", daemon=True)
-        self._thread.start()
-
-    @property
-    def acknowledgement(self) -> Acknowledgement:
-        return self._policy.acknowledgement
-
-    @property
-    def waiting_bytes(self) -> int:
-        return self._waiting_bytes
-
-    @property
-    def failing_s(self) -> float:
-        return 0.0 if self._stopped_s is None else monotonic() - self._stopped_s
-
-    def append(self, *records: Record) -> None:
-        if self._waiters.failure is not None:
-            self._refused += 1
-            raise self._waiters.failure
-        if self._closing:
-            raise Unavailable("the spool is closed", field="spool")
-        if self._waiting_bytes > MOST_WAITING_BYTES:
-            raise Unavailable("the broker is slower than the requests", field="spool", remedy="try again in a second")
-        self._produce(records)
-
-    def append_later(self, make: Callable[[], Sequence[Record]], about_bytes: int) -> None:
-        self.append(*make())
-
-    def _produce(self, records: Sequence[Record]) -> None:
-        data = encode_group([encode_set(records)], len(records))
-        with self._turn:  # the numbers of sets are in the order of the producer's queue
-            headers: list[tuple[str, str | bytes | None]] = [*self._headers, ("set", str(self._appended + 1).encode())]
-            try:
-                self._producer.produce(self._topic, data, self._boot, headers=headers, on_delivery=self._arrived)
-            except BufferError:
-                raise Unavailable("the broker is slower than the requests", field="spool") from None
-            if self._appended == self._delivered:
-                self._moved_s = monotonic()
-            self._appended += 1
-            self._waiting_bytes += len(data)
-
-    async def durable(self) -> None:
-        if self.acknowledgement != "durable":
-            return
-        await self._waiters.until(self._appended)
-
-    def flush(self, timeout_s: float = 30.0) -> None:
-        late = Unavailable("the broker did not answer in time", field="spool", remedy="look at the broker")
-        self._waiters.block(self._appended, timeout_s, late)
-
-    def close(self) -> None:
-        if self._closing:
-            return
-        self._closing = True
-        left = self._producer.flush(10.0)
-        self._thread.join()
-        if left:
-            self._producer.purge()
-            raise Unavailable(f"the broker did not take {left} sets of records", field="spool", remedy="look at it")
-
-    def _run(self) -> None:
-        while not self._closing:
-            self._producer.poll(_POLL_S)
-            stalled = self._appended > self._delivered and monotonic() - self._moved_s > STALLED_S
-            if stalled and self._waiters.failure is None:
-                self._stopped_s = self._moved_s
-                why = "the broker does not take records"
-                self._waiters.tell(Unavailable(why, field="spool", remedy="look at the broker"))
-        self._producer.poll(0)
-
-    def _arrived(self, error: Any, message: Any) -> None:
-        if error is not None:
-            self._stopped_s = self._stopped_s or monotonic()
-            self._waiters.tell(Unavailable("the broker refused a record", field="spool", value=str(error)))
-            return
-        self._delivered += 1
-        self._waiting_bytes -= len(message.value() or b"")
-        self._moved_s = monotonic()
-        reached("kafka.delivered")
-        if self._waiters.failure is not None and self._stopped_s is not None:
-            lasted_ms = round((monotonic() - self._stopped_s) * 1_000)
-            why, self._waiters.failure, self._stopped_s = self._waiters.failure.sentence(), None, None
-            refused, self._refused = self._refused, 0
-            self._produce([Stopped(self._boot, why, lasted_ms, refused)])
-        self._waiters.tell(None)
 
     def _note_error(self, error: Any) -> None:
-        if error.fatal():
-            self._stopped_s = self._stopped_s or monotonic()
-            self._waiters.tell(Unavailable("the broker ended this producer", field="spool", value=str(error)))
+        self._lost = self._lost or error.fatal()
 
 
 class KafkaReader:
@@ -294,7 +275,7 @@ class _Taken:
         mine = self._records.setdefault(partition, [])
         if number > before.offset + 1:
             missing = number - before.offset - 1
-            mine.append(Stopped(boot, f"{missing} sets of records are missing: the broker has lost them", 0, missing))
+            mine.append(Stopped(boot, f"{missing} messages are missing: the broker has lost them", 0, missing))
         mine.extend(records)
         self.count += len(records)
         self._boots[boot] = Position(partition, number), policy
@@ -333,6 +314,32 @@ def make_topic(place: Place) -> None:
     for made in admin.create_topics([NewTopic(place.topic, num_partitions=PARTITIONS, config=config)]).values():
         with suppress(KafkaException):  # another process made it just now
             made.result(10)
+
+
+def _longest(place: Place) -> int:
+    """Return how long a group may be as the topic is set up; without an answer, as we would have set it up."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+
+    admin = AdminClient({"bootstrap.servers": place.servers, "logger": _quiet()})
+    asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, place.topic)], request_timeout=_ASKED_S)
+    try:
+        (told,) = asked.values()
+        found = int(told.result(2 * _ASKED_S)["max.message.bytes"].value)
+    except (KafkaException, TimeoutError, KeyError, ValueError, TypeError):
+        found = MOST_MESSAGE_BYTES
+    return min(found, MOST_MESSAGE_BYTES) - _ENVELOPE_BYTES
+
+
+def _refusal(error: Any) -> Unavailable:
+    remedy = "see to the topic at the broker; what was taken before waits, and is sent once the broker takes it"
+    return Unavailable("the broker refuses records", field="spool", value=str(error), remedy=remedy)
+
+
+def _end(producer: Any) -> None:
+    """Let a producer go, with what it could not send."""
+    producer.purge()
+    producer.flush(_READ_S)
 
 
 def _partition(name: str) -> int:

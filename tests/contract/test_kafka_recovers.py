@@ -1,0 +1,147 @@
+"""What a Kafka writer does when the broker refuses, is away or forgets: it stops aloud, goes on, and loses nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from mainspring.adapters.streams.kafka import KafkaReader, KafkaSpool, make_topic, place_of
+from mainspring.kernel.errors import InvalidInput, Unavailable
+from mainspring.log.records import Outcomes, Record, Stopped
+from mainspring.log.segments import Position
+
+LIMIT_S = 60.0
+
+
+class Topic:
+    """A topic at a real broker, and what an operator does to it."""
+
+    def __init__(self, url: str) -> None:
+        from confluent_kafka.admin import AdminClient
+
+        self.place = place_of(url)
+        self._admin = AdminClient({"bootstrap.servers": self.place.servers, "log_level": 0})
+        make_topic(self.place)
+
+    def takes(self, most_bytes: int) -> None:
+        from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+        entry = ConfigEntry("max.message.bytes", str(most_bytes), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, self.place.topic, incremental_configs=[entry])
+        (done,) = self._admin.incremental_alter_configs([resource]).values()
+        done.result(30)
+
+    def deleted(self) -> None:
+        (done,) = self._admin.delete_topics([self.place.topic]).values()
+        done.result(30)
+
+    def read(self, count: int) -> list[Record]:
+        reader, found, at = KafkaReader(self.place), list[Record](), dict[str, Position]()
+        until_s = time.monotonic() + LIMIT_S
+        while len(found) < count and time.monotonic() < until_s:
+            for reading in reader.read(at, 10_000):
+                at[reading.boot] = reading.position
+                found += reading.records
+        reader.close()
+        return found
+
+
+@pytest.fixture
+def topic(new_topic: str) -> Topic:
+    return Topic(new_topic)
+
+
+@pytest.fixture
+def writer(topic: Topic) -> Iterator[KafkaSpool]:
+    made = KafkaSpool(topic.place, "b_1", "durable")
+    yield made
+    with suppress(Unavailable):
+        made.close()
+
+
+def outcome(number: int, length: int = 0) -> Outcomes:
+    return Outcomes("prj_1", "mod_1", (str(number).rjust(length, "0"),), (1.0,), (number,), (number,))
+
+
+def numbers(records: list[Record]) -> list[int]:
+    return [one.event_us[0] for one in records if isinstance(one, Outcomes)]
+
+
+def wait(condition: Callable[[], Any]) -> None:
+    until_s = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+
+
+def test_what_the_broker_refuses_stops_the_writer_aloud_and_is_kept_until_it_is_taken(
+    topic: Topic, writer: KafkaSpool
+) -> None:
+    writer.append(outcome(1))
+    writer.flush(LIMIT_S)
+    topic.takes(2_000)
+    writer.append(outcome(2, 4_000))
+    with pytest.raises(Unavailable, match=r"the broker refuses records .*MSG_SIZE_TOO_LARGE"):
+        writer.flush(LIMIT_S)
+    with pytest.raises(Unavailable, match="the broker refuses records"):
+        writer.append(outcome(3))
+    assert writer.failing_s > 0
+    topic.takes(80 * 1_024 * 1_024)
+    wait(lambda: writer.failing_s == 0)
+    writer.append(outcome(4))
+    writer.flush(LIMIT_S)
+    found = topic.read(4)
+    assert numbers(found) == [1, 2, 4]
+    (stop,) = [one for one in found if isinstance(one, Stopped)]
+    assert (stop.boot, stop.refused) == ("b_1", 1)
+    assert "the broker refuses records" in stop.why
+
+
+def test_a_topic_that_is_deleted_stops_the_writer_until_there_is_one_again(topic: Topic, writer: KafkaSpool) -> None:
+    writer.append(outcome(1))
+    writer.flush(LIMIT_S)
+    topic.deleted()
+    writer.append(outcome(2))
+    with pytest.raises(Unavailable):
+        writer.flush(LIMIT_S)
+    with pytest.raises(Unavailable):
+        writer.append(outcome(3))
+    make_topic(topic.place)
+    wait(lambda: writer.failing_s == 0)
+    writer.append(outcome(4))
+    writer.flush(LIMIT_S)
+    found = topic.read(3)
+    assert numbers(found) == [2, 4]
+    whys = [one.why for one in found if isinstance(one, Stopped)]
+    assert any("1 messages are missing" in why for why in whys)
+    assert any("the broker does not take records" in why or "refuses" in why for why in whys)
+
+
+def test_a_piece_longer_than_the_topic_takes_is_refused_before_it_is_taken(topic: Topic) -> None:
+    topic.takes(100_000)
+    writer = KafkaSpool(topic.place, "b_1", "batched")
+    with pytest.raises(InvalidInput, match="more than the log takes in one piece"):
+        writer.append(outcome(1, 100_000))
+    writer.append(outcome(2, 90_000))
+    writer.close()
+    assert numbers(topic.read(1)) == [2]
+
+
+def test_many_small_ones_fit_a_broker_that_was_never_set_up_for_us(topic: Topic) -> None:
+    topic.takes(1_000_000)
+    writer = KafkaSpool(topic.place, "b_1", "batched")
+    threads = [
+        threading.Thread(target=lambda first=first: [writer.append(outcome(n, 9_000)) for n in range(first, 400, 4)])
+        for first in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.close()
+    assert sorted(numbers(topic.read(400))) == list(range(400))
