@@ -18,15 +18,15 @@ _ESTIMATORS = {
     "paired": "both versions score every row, so each row is compared with itself",
     "drawn": "units are drawn to one version or the other, and each counts with its logged probability",
 }
-_NAMES = {
+NAMES = {
     "shadow_failed": "failures in shadow",
     "shadow_late": "late answers in shadow",
     "failed": "failures of drawn units",
     "late": "late answers to drawn units",
     "label": "outcomes of drawn units",
     "labelled": "share of units with an outcome",
-    "sample_ratio": "units drawn",
-    "sample_ratio_labelled": "labelled units",
+    "sample_ratio": "units drawn against the stated share",
+    "sample_ratio_labelled": "labelled units against the stated share",
 }
 
 
@@ -169,7 +169,7 @@ def _seen(decision: Decision) -> str:
 
 
 def _measured(one: Measured) -> str:
-    name = {QUALITY: "Against the champion", ANCHOR: "Against the anchor"}.get(one.name, _NAMES.get(one.name, one.name))
+    name = {QUALITY: "Against the champion", ANCHOR: "Against the anchor"}.get(one.name, NAMES.get(one.name, one.name))
     name = name[0].upper() + name[1:]
     if one.n == 0:
         return f"{name}: nothing was mature yet."

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
-from mainspring.edges.web.views import Evidence, Reign, Release
+from mainspring.edges.web.views import Evidence, Reign, Release, Share
 from mainspring.edges.web.words import day, moment, share
 
 _AREA = Markup(
     '<svg x="0" y="{y}" width="100%" height="{h}" viewBox="0 0 100 100" preserveAspectRatio="none">{inside}</svg>'
 )
+_FEET = 22  # px below a plot, for its first and last day
+_APART = 13.0  # px between two lines of words
 
 
 def draw_reigns(reigns: Sequence[Reign], now_us: int) -> Markup:
@@ -50,34 +52,57 @@ def draw_evidence(evidence: Evidence, *, height: int = 150) -> Markup:
     if evidence.lower is None or evidence.upper is None:
         return Markup("")
     limit = evidence.limit or 0.0
-    intervals = [(point.lower, point.upper) for point in evidence.points]
-    if len(intervals) < 2:
+    points = evidence.points
+    if len(points) < 2:
         return draw_interval(evidence)
-    reach = _reach(intervals, limit)
-    plot = height - 22
+    reach = _reach([(point.lower, point.upper) for point in points], limit)
+    plot, start, end = height - _FEET, min(evidence.since_us, points[0].at_us), points[-1].at_us
 
     def y(value: float) -> float:
         return 100.0 * (reach - min(max(value, -reach), reach)) / (2 * reach)
 
-    zones = Markup(
-        '<rect class="worse" x="0" y="0" width="100" height="{:.2f}"/>'
-        '<rect class="fine" x="0" y="{:.2f}" width="100" height="{:.2f}"/>'
-    ).format(y(limit), y(limit), 100 - y(limit))
-    xs = [100.0 * index / (len(intervals) - 1) for index in range(len(intervals))]
-    top = [f"{x:.2f},{y(high):.2f}" for x, (_, high) in zip(xs, intervals, strict=True)]
-    low = [f"{x:.2f},{y(low):.2f}" for x, (low, _) in zip(xs, intervals, strict=True)]
-    middle = " ".join(f"{x:.2f},{y((a + b) / 2):.2f}" for x, (a, b) in zip(xs, intervals, strict=True))
+    xs = [_percent(point.at_us, start, end) for point in points]
+    top = [f"{x:.2f},{y(point.upper):.2f}" for x, point in zip(xs, points, strict=True)]
+    low = [f"{x:.2f},{y(point.lower):.2f}" for x, point in zip(xs, points, strict=True)]
+    middle = " ".join(f"{x:.2f},{y((p.lower + p.upper) / 2):.2f}" for x, p in zip(xs, points, strict=True))
     band = Markup('<polygon class="band" points="{}"/><polyline class="middle" points="{}"/>').format(
         " ".join([*top, *reversed(low)]), middle
     )
-    area = _AREA.format(y=0, h=plot, inside=zones + band)
-    rules = _rule(y(0.0) * plot / 100, "zero", "0, equally good")
-    if limit:
-        rules += _rule(y(limit) * plot / 100, "limit", f"{limit:+.3g}, the margin", above=True)
-    first, last = (evidence.points[0].at_us, evidence.points[-1].at_us) if evidence.points else (None, None)
-    feet = _feet(height, day(first) if first else "", day(last) if last else "")
+    marks = [(y(0.0), "zero", "0 equal"), *([(y(limit), "limit", f"{limit:+.3g} margin")] if limit else [])]
+    rules = Markup("").join(_line(at, tone) for at, tone, _ in marks)
+    area = _AREA.format(y=0, h=plot, inside=_zones(y(limit)) + band + rules)
     label = f"{evidence.name}: difference between {evidence.lower:+.4f} and {evidence.upper:+.4f}, margin {limit:g}"
-    return _svg("evidence", height, label, [area, rules, feet])
+    drawn = _svg("evidence", height, label, [area, _feet(height, day(start), day(end))])
+    return _beside(drawn, [(at * plot / 100, words) for at, _, words in marks], height, ends=("worse", "better"))
+
+
+def _zones(limit_y: float) -> Markup:
+    return Markup(
+        '<rect class="worse" x="0" y="0" width="100" height="{0:.2f}"/>'
+        '<rect class="fine" x="0" y="{0:.2f}" width="100" height="{1:.2f}"/>'
+    ).format(limit_y, 100 - limit_y)
+
+
+def _line(y: float, tone: str) -> Markup:
+    return Markup('<line class="{0}" x1="0" x2="100" y1="{1:.2f}" y2="{1:.2f}"/>').format(tone, y)
+
+
+def _beside(drawn: Markup, marks: Sequence[tuple[float, str]], height: int, *, ends: Sequence[str] = ()) -> Markup:
+    """Put words beside a drawing at their heights in px, none over another: the first ones count most."""
+    plot = height - _FEET
+    wanted = [(min(max(y + 4.0, 9.0), plot - 1.0), words) for y, words in marks]
+    if len(wanted) == 2 and abs(wanted[0][0] - wanted[1][0]) < _APART:  # two rules that nearly meet
+        (first, said), (second, also) = wanted
+        away = _APART if second >= first else -_APART
+        wanted = [(first, said), (first + away, also)]
+    wanted += zip((9.0, plot - 1.0), ends, strict=False)
+    placed: list[tuple[float, str]] = []
+    for y, words in wanted:
+        if all(abs(y - known) >= _APART for known, _ in placed):
+            placed.append((y, words))
+    words = Markup("").join(Markup('<text class="mute" x="0" y="{:.1f}">{}</text>').format(*one) for one in placed)
+    ticks = Markup('<svg class="drawing ticks" aria-hidden="true" height="{}">{}</svg>').format(height, words)
+    return Markup('<div class="drawn">{}{}</div>').format(drawn, ticks)
 
 
 def draw_interval(evidence: Evidence) -> Markup:
@@ -114,43 +139,74 @@ def _reach(intervals: Iterable[tuple[float, float]], limit: float) -> float:
     return max(1.6 * max(abs(low), abs(high)), 2.2 * abs(limit), 1e-9)
 
 
-def _rule(y: float, tone: str, words: str, *, above: bool = False) -> Markup:
-    return Markup(
-        '<line class="{0}" x1="0" x2="100%" y1="{1:.1f}" y2="{1:.1f}"/>'
-        '<text class="rule" x="0" y="{2:.1f}" dx="7">{3}</text>'
-    ).format(tone, y, y - 5 if above else y + 14, words)
-
-
 def _feet(height: int, left: str, right: str) -> Markup:
     return Markup(
         '<text class="mute" x="0" y="{0}">{1}</text><text class="mute end" x="100%" y="{0}">{2}</text>'
     ).format(height - 5, left, right)
 
 
-def draw_shares(release: Release, now_us: int, *, height: int = 120) -> Markup:
-    """Draw which share of units the challenger answered for over time, in steps; nothing while it is in shadow."""
+def draw_shares(release: Release, now_us: int, *, height: int = 130) -> Markup:
+    """Draw which shares of units the challengers answered for over time, in steps; nothing while all are in shadow."""
     end = max(release.ended_us or now_us, release.since_us + 1)
-    plot = height - 22
+    plot, names = height - _FEET, [name for name, _ in release.shares[0].arms]
+    edges = [min(_percent(one.at_us, release.since_us, end), 100.0) for one in release.shares] + [100.0]
+    below = [0.0] * len(release.shares)
+    areas, labels = [], []
+    for order, name in enumerate(names):
+        above = [low + one.arms[order][1] for low, one in zip(below, release.shares, strict=True)]
+        areas.append(_arm(order, name, edges, below, above))
+        if len(names) > 1 and above[-1] - below[-1] > 0.13:
+            labels.append((_share_y((above[-1] + below[-1]) / 2, plot), f"{name} {share(above[-1] - below[-1])}"))
+        below = above
+    ahead = [(_share_y(step, plot), share(step)) for step in release.ahead]
+    rules = Markup("").join(_line(100 * y / plot, "ahead") for y, _ in ahead) + _line(
+        100 * _share_y(1, plot) / plot, "whole"
+    )
+    told = ", ".join(f"{_shared(one)} from {moment(one.at_us)}" for one in release.shares)
+    inside = [
+        _AREA.format(y=0, h=plot, inside=Markup("").join([*rules, *areas])),
+        *(_steps_said(release, edges, plot) if len(names) == 1 else ()),
+        _feet(height, moment(release.since_us), moment(end)),
+    ]
+    marks = [*reversed(labels), *ahead, (_share_y(1, plot), "100 %"), (_share_y(0, plot), "0 %")]
+    return _beside(_svg("shares", height, f"share of units over time: {told}", inside), marks, height)
 
-    def x(at_us: int) -> float:
-        return min(_percent(at_us, release.since_us, end), 100.0)
 
-    corners, labels = [], []
-    following = [*(change.at_us for change in release.shares[1:]), end]
-    for change, until_us in zip(release.shares, following, strict=True):
-        top = 100.0 - 88.0 * change.share
-        corners += [f"{x(change.at_us):.2f},{top:.2f}", f"{x(until_us):.2f},{top:.2f}"]
-        if x(until_us) - x(change.at_us) > 6:
-            words = share(change.share) if change.share else "shadow"
-            labels.append(
-                Markup('<text x="{:.2f}%" y="{:.1f}" dx="4">{}</text>').format(
-                    x(change.at_us), max(top * plot / 100 - 5, 11), words
-                )
-            )
-    area = Markup('<polygon class="area" points="0,100 {} 100,100"/>').format(" ".join(corners))
-    told = ", ".join(f"{share(one.share)} from {moment(one.at_us)}" for one in release.shares)
-    inside = [_AREA.format(y=0, h=plot, inside=area), *labels, _feet(height, moment(release.since_us), moment(end))]
-    return _svg("shares", height, f"share of units over time: {told}", inside)
+def _share_y(share: float, plot: float) -> float:
+    return plot * (1.0 - 0.9 * share)
+
+
+def _arm(order: int, name: str, edges: Sequence[float], below: Sequence[float], above: Sequence[float]) -> Markup:
+    top, low = [], []
+    for place, (under, over) in enumerate(zip(below, above, strict=True)):
+        top += [f"{x:.2f},{_share_y(over, 100):.2f}" for x in edges[place : place + 2]]
+        low += [f"{x:.2f},{_share_y(under, 100):.2f}" for x in edges[place : place + 2]]
+    return Markup('<polygon class="area arm-{}" points="{}"><title>{}</title></polygon>').format(
+        order % 4, " ".join([*top, *reversed(low)]), name
+    )
+
+
+def _steps_said(release: Release, edges: Sequence[float], plot: int) -> list[Markup]:
+    """Return the share of each step that is wide enough to be written on."""
+    said = []
+    for place, one in enumerate(release.shares):
+        if edges[place + 1] - edges[place] > 6:
+            words = share(one.share) if one.share else "shadow"
+            y = max(_share_y(one.share, plot) - 5, 10)
+            text = Markup('<text class="rule" x="{:.2f}%" y="{:.1f}" dx="4">{}</text>')
+            said.append(text.format(edges[place], y, words))
+    return said
+
+
+def _shared(one: Share) -> str:
+    several = ", ".join(f"{name} {share(own)}" for name, own in one.arms if own)
+    return several if len(one.arms) > 1 and several else share(one.share)
+
+
+def draw_swatch(order: int) -> Markup:
+    """Draw the tone that the shares of one of several challengers are drawn in."""
+    box = Markup('<rect class="area arm-{}" x="1" y="1" width="10" height="10"/>').format(order % 4)
+    return Markup('<svg class="drawing shares swatch" aria-hidden="true" width="12" height="12">{}</svg>').format(box)
 
 
 def draw_level(level: float) -> Markup:

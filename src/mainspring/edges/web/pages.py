@@ -37,7 +37,7 @@ def _model(platform: Platform, names: Mapping[str, Any]) -> bytes:
 
 
 def _release(platform: Platform, names: Mapping[str, Any]) -> bytes:
-    from mainspring.edges.web.gather import read_release
+    from mainspring.edges.web.releases import read_release
 
     return fill("release.html", release=read_release(platform, names["id"]), **_frame(platform))
 

@@ -37,6 +37,7 @@ def _templates() -> Environment:
         "draw_reigns": drawings.draw_reigns,
         "draw_evidence": drawings.draw_evidence,
         "draw_shares": drawings.draw_shares,
+        "draw_swatch": drawings.draw_swatch,
         "draw_level": drawings.draw_level,
         "draw_line": drawings.draw_line,
     }

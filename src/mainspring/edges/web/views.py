@@ -29,7 +29,8 @@ class Point(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True):
     """One judged metric. Above 0 the challenger is worse; promoted once ``upper`` is below ``limit``.
 
-    ``points`` are the intervals of past decisions, oldest first. ``waiting`` counts rows that are not mature yet.
+    ``points`` are the intervals of past decisions, oldest first, of a release that began at ``since_us``. ``waiting``
+    counts rows that are not mature yet.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Evidence(msgspec.Struct, frozen=True):
     state: Literal["good", "bad", "open"] = "open"
     unit: str = "matured"
     points: tuple[Point, ...] = ()
+    since_us: int = 0
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -53,30 +55,37 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """One decision in words, with the numbers it was made on."""
+    """One decision in words, with the numbers it was made on; taken so many ``times`` in a row from ``since_us``."""
 
     at_us: int
     kind: str
     verdict: str
     reason: str
     numbers: dict[str, Any] = {}
+    times: int = 1
+    since_us: int = 0
 
 
 class Share(msgspec.Struct, frozen=True):
-    """From when on a challenger answered for which share of units."""
+    """From when on challengers answered for which shares of units: names and shares, always in the same order."""
 
     at_us: int
-    share: float
+    arms: tuple[tuple[str, float], ...]
+
+    @property
+    def share(self) -> float:
+        return sum(share for _, share in self.arms)
 
 
 class Contender(msgspec.Struct, frozen=True):
-    """One of several challengers, with its share and what became of it."""
+    """One of several challengers, or the champion, with its share and what became of it."""
 
     name: str
-    share: float
+    share: float | None
     status: str
     reason: str
     numbers: dict[str, Any] = {}
+    champion: bool = False
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -101,13 +110,17 @@ class Slice(msgspec.Struct, frozen=True):
 
 
 class Release(msgspec.Struct, frozen=True):
-    """One release, running or ended. ``shares`` are its changes of share, oldest first; ``orders`` what may be said."""
+    """One release, running or ended. ``shares`` are its changes of share, oldest first; ``orders`` what may be said.
+
+    ``others`` is how many more challengers there are, ``ahead`` the shares that it has still to go through.
+    """
 
     id: str
     project: str
     model: str
     challenger: str
     champion: str
+    others: int
     stage: str
     share: float
     status: str
@@ -115,6 +128,8 @@ class Release(msgspec.Struct, frozen=True):
     since_us: int
     deadline_us: int | None = None
     steps: tuple[Step, ...] = ()
+    ahead: tuple[float, ...] = ()
+    immature: int = 0
     evidence: tuple[Evidence, ...] = ()
     decisions: tuple[Decision, ...] = ()
     policy: dict[str, Any] = {}

@@ -8,6 +8,8 @@ from typing import Any
 
 from mainspring.kernel.clock import from_us
 
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def day(at_us: int | None) -> str:
     """Return a day.
@@ -80,10 +82,37 @@ def how_many(value: int, noun: str) -> str:
 def signed(value: float) -> str:
     """Return a difference with its sign and four digits after the point.
 
-    >>> signed(-0.0012)
-    '\u22120.0012'
+    >>> signed(-0.0012), signed(-0.00001), signed(1234.5)
+    ('\u22120.0012', '0.0000', '+1\u202f234')
     """
-    return f"{value:+.4f}".replace("-", "\u2212")
+    if abs(value) >= 1_000:
+        return ("\u2212" if value < 0 else "+") + number(round(abs(value)))
+    shown = f"{value:+.4f}" if abs(value) < 10 else f"{value:+.4g}"
+    return shown.lstrip("+-") if float(shown) == 0 else shown.replace("-", "\u2212")
+
+
+def evidence_number(value: float | None) -> str:
+    """Return an e-value: what is beyond a million is said in powers of ten.
+
+    >>> evidence_number(41.5), evidence_number(3.2e11), evidence_number(None)
+    ('41.5', '3\u00b710\u00b9\u00b9', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value < 1e6:
+        return f"{value:.3g}" if value < 1_000 else number(round(value))
+    digits, power = f"{value:.0e}".split("e+")
+    return f"{digits}\u00b710{str(int(power)).translate(_RAISED)}"
+
+
+def sentence_case(text: str) -> str:
+    """Return a sentence with a great letter in front, but for names of versions.
+
+    >>> sentence_case("it failed"), sentence_case("v2 has won")
+    ('It failed', 'v2 has won')
+    """
+    named = text[:1] == "v" and text[1:2].isdigit()
+    return text if named else text[:1].upper() + text[1:]
 
 
 def share(value: float) -> str:
@@ -110,6 +139,18 @@ def spoken(reason: str) -> str:
     return code.replace("_", " ") + colon + rest if colon and " " not in code else reason
 
 
+def _item(value: Any) -> str:
+    """Return one thing of a list; what has parts itself with their names.
+
+    >>> _item({"type": "reward", "margin": 0.5, "limit": None})
+    'reward (margin 0.5)'
+    """
+    if not isinstance(value, dict):
+        return number(value)
+    parts = ", ".join(f"{plain_words(name)} {_item(part)}" for name, part in value.items() if part and name != "type")
+    return f"{plain_words(str(value['type']))} ({parts})" if "type" in value else parts
+
+
 def numbers_line(numbers: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the flat numbers of a decision as pairs of words."""
     pairs: list[tuple[str, str]] = []
@@ -117,9 +158,8 @@ def numbers_line(numbers: dict[str, Any]) -> list[tuple[str, str]]:
         if isinstance(value, dict):
             pairs += [(f"{plain_words(name)} {inner}", text) for inner, text in numbers_line(value)]
         elif isinstance(value, list | tuple):
-            pairs.append(
-                (plain_words(name), ", ".join(number(item) for item in value[:8]) + (" …" if len(value) > 8 else ""))
-            )
+            items = ", ".join(_item(item) for item in value[:8]) + (" …" if len(value) > 8 else "")
+            pairs.append((plain_words(name), items or "none"))
         elif name.endswith("_us") and isinstance(value, int) and value > 10**14:
             pairs.append((plain_words(name.removesuffix("_us")), moment(value)))
         else:

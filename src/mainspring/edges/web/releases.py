@@ -1,0 +1,279 @@
+"""Reads what the page shows of releases; nothing is computed that the services do not know already."""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mainspring.edges.web import views
+from mainspring.edges.web.commands import Order, orders_for
+from mainspring.edges.web.words import evidence_number, number, plain_words, sentence_case, share, signed
+from mainspring.kernel.duration import DAY_US
+from mainspring.ledger.queries import entries
+from mainspring.registry.alias import CHAMPION
+from mainspring.release.comparison import ALL
+from mainspring.release.explain import NAMES, explain
+from mainspring.release.terms import ANCHOR, QUALITY
+
+if TYPE_CHECKING:
+    from mainspring.platform import Platform
+    from mainspring.registry.service import ModelRow
+    from mainspring.release.comparison import Slice
+    from mainspring.release.engine import Contender, Decision
+    from mainspring.release.evidence.stream import Measured
+    from mainspring.release.release import Release
+
+_PAST_RELEASES = 4
+_SAMPLE_ROWS = 12
+_MOST_SLICES = 20
+_MOST_RELEASES = 200
+_MOST_DECISIONS = 200
+
+
+def read_release(platform: Platform, id: str) -> views.Release:
+    """Return one release with all its evidence and decisions."""
+    return _release(platform, platform.releases.get(id), whole=True)
+
+
+def read_releases(platform: Platform, row: ModelRow, *, brief: bool) -> tuple[views.Release, ...]:
+    """Return a model's releases, those that run first, the newest first; ``brief`` leaves out most that are over."""
+    running = list(reversed(platform.releases.running(row.id)))
+    most = _PAST_RELEASES if brief else _MOST_RELEASES
+    over = list(reversed(platform.releases.list(row.id, False, newest=most)))
+    detailed = [platform.releases.get(release.id) for release in running]
+    return tuple(_release(platform, release) for release in detailed + over)
+
+
+def _release(platform: Platform, release: Release, *, whole: bool = False) -> views.Release:
+    row = platform.registry.model(None, release.model)
+    shown = [one for one in release.evidence if whole or one.role == "metric" or one.stops]
+    decision = release.decision
+    return views.Release(
+        id=release.id,
+        project=row.project_name,
+        model=row.name,
+        challenger=f"v{release.challenger_number}" + (f" {release.recipe}" if release.recipe else ""),
+        champion=f"v{release.champion_number}",
+        others=len(release.contenders) - 1 if release.contenders else 0,
+        stage=release.stage,
+        share=release.share,
+        status=release.status,
+        running=not release.over,
+        since_us=release.started_us,
+        deadline_us=None if release.over else release.deadline_us,
+        steps=_steps(_way(release), release),
+        ahead=tuple(release.terms.steps[release.step :]) if not release.over else (),
+        evidence=tuple(_evidence(one, release) for one in shown),
+        immature=decision.immature if decision is not None else 0,
+        decisions=_decisions(release.history),
+        policy=msgspec.to_builtins(release.policy),
+        words=_words(release, platform.clock.now_us()),
+        ended_us=release.ended_us,
+        shares=_shares(release),
+        orders=_orders(platform, release) if whole else (),
+        told=_told(platform, release) if whole else (),
+        contenders=_contenders(release),
+        sample=_sample(platform, release) if whole and not release.over else (),
+        slices=tuple(_slice(one) for one in release.disagreement[:_MOST_SLICES]),
+        approved=f"{release.approved.by}: {release.approved.reason}" if release.approved else "",
+    )
+
+
+def _contenders(release: Release) -> tuple[views.Contender, ...]:
+    if not release.contenders:
+        return ()
+    rest = 1.0 - sum(one.share for one in release.contenders) if release.stage == "bandit" else None
+    champion = views.Contender(f"v{release.champion_number}", rest, "champion", "", champion=True)
+    return (champion, *(_contender(one) for one in release.contenders))
+
+
+def _contender(one: Contender) -> views.Contender:
+    scores = {score.name: {"mean": score.estimate, "low": score.low, "high": score.high} for score in one.scores}
+    return views.Contender(f"v{one.number}", one.share, plain_words(one.status), plain_words(one.reason), scores)
+
+
+def _sample(platform: Platform, release: Release) -> tuple[views.Row, ...]:
+    """Return rows for whoever has to sign a release off: the largest differences, and some by chance."""
+    if release.terms.approval is None or release.approved is not None:
+        return ()
+    return tuple(
+        views.Row(one.entity, one.asked, one.champion, one.challenger, one.difference, one.outcome)
+        for one in platform.releases.reports.sample(release, _SAMPLE_ROWS)
+    )
+
+
+def _slice(one: Slice) -> views.Slice:
+    name = "all rows" if one.column == ALL and not one.value else f"{one.column} = {one.value}"
+    return views.Slice(name, one.rows, one.mean, one.mean_absolute, one.largest)
+
+
+def _shares(release: Release) -> tuple[views.Share, ...]:
+    """Return when shares of units changed, from the start in shadow to the end; of each challenger where several."""
+    names = [f"v{one.number}" for one in release.contenders] or [f"v{release.challenger_number}"]
+    changes = [views.Share(release.started_us, tuple((name, 0.0) for name in names))]
+    for decision in release.history:
+        then = _shares_after(decision, names, f"v{release.challenger_number}")
+        if then != changes[-1].arms:
+            changes.append(views.Share(decision.at_us, then))
+    return tuple(changes)
+
+
+def _shares_after(decision: Decision, names: list[str], leading: str) -> tuple[tuple[str, float], ...]:
+    if decision.kind == "promote":
+        return tuple((name, 1.0 if name == leading else 0.0) for name in names)
+    drawn = {f"v{one.number}": one.share for one in decision.contenders}
+    if not any(drawn.values()):  # one alone is drawn to, or none
+        drawn = {leading: decision.share}
+    return tuple((name, drawn.get(name, 0.0)) for name in names)
+
+
+def _orders(platform: Platform, release: Release) -> tuple[Order, ...]:
+    champion = platform.registry.alias(release.model, CHAMPION)
+    return orders_for(release, champion=champion is not None and champion.id == release.challenger)
+
+
+def _told(platform: Platform, release: Release) -> tuple[str, ...]:
+    with platform.store.read() as connection:
+        about = entries(connection, subject=release.id)
+    return tuple(explain(release, about))
+
+
+def _way(release: Release) -> list[str]:
+    """Return the stages that a release of its strategy goes through."""
+    match release.terms.strategy:
+        case "blue_green":
+            return ["warm", "kept", "champion"]
+        case "bandit":
+            return ["shadow", "bandit", "champion"]
+        case _:
+            return ["shadow", *(share(step) for step in release.terms.steps), "champion"]
+
+
+def _steps(labels: list[str], release: Release) -> tuple[views.Step, ...]:
+    reached = len(labels) - 1 if release.status == "promoted" else release.step
+    marks: list[views.Step] = []
+    for place, label in enumerate(labels):
+        if place < reached or release.status == "promoted":
+            marks.append(views.Step(label, "done"))
+        elif place == reached:
+            marks.append(views.Step(label, "stopped" if release.over else "now"))
+        else:
+            marks.append(views.Step(label, "ahead"))
+    return tuple(marks)
+
+
+def _words(release: Release, now_us: int) -> str:
+    decision = release.decision
+    said = decision.sentence if decision is not None else "it has just begun, and nothing was looked at yet"
+    if release.over:
+        return sentence_case(said + _deciding(release))
+    where = "in shadow" if release.stage == "shadow" else f"answers {share(release.share)} of units"
+    sentence = f"Day {(now_us - release.started_us) // DAY_US + 1}, {where}: {said}."
+    if release.forecast is not None and release.forecast.days:
+        sentence += f" A decision was forecast for day {math.ceil(release.forecast.days)}."
+    more = [plain_words(word) for word in (decision.waiting[1:] if decision is not None else ())]
+    return sentence + (f" Also waits for: {', '.join(more)}." if more else "")
+
+
+def _deciding(release: Release) -> str:
+    """Return the comparison that decided, in numbers."""
+    one = next((one for one in release.evidence if one.stops), None)
+    one = one or next((one for one in release.evidence if one.role == "metric"), None)
+    if one is None:
+        return ""
+    name = release.terms.loss.metric if one.name == QUALITY else NAMES.get(one.name, one.name)
+    return f" ({plain_words(name)} {signed(one.estimate)} [{signed(one.low)}, {signed(one.high)}], n = {number(one.n)})"
+
+
+def _evidence(one: Measured, release: Release) -> views.Evidence:
+    metric, ratio = one.role == "metric", one.role == "ratio"
+    words, state = _reading(one)
+    return views.Evidence(
+        name=_name(one, release),
+        estimate=one.estimate,
+        lower=None if ratio else one.low,
+        upper=None if ratio else one.high,
+        limit=one.promote_limit if metric else one.stop_limit,
+        n=one.n,
+        waiting=_waiting(one, release),
+        words=words,
+        state=state,
+        unit="units" if one.estimator == "drawn" or ratio else "matured",
+        points=_points(one, release) if metric else (),
+        since_us=release.started_us,
+    )
+
+
+def _name(one: Measured, release: Release) -> str:
+    metric = release.terms.loss.metric
+    match one.name:
+        case "quality" if release.contenders and not release.over and release.stage != "canary":
+            return f"{metric} of the leading one against the champion"
+        case "quality":
+            return f"{metric} against the champion"
+        case "quality_against_anchor":
+            return f"{metric} against the anchor"
+        case _:
+            return NAMES.get(one.name, one.name)
+
+
+def _waiting(one: Measured, release: Release) -> int:
+    """Return how many rows were asked about but are not mature yet, for the comparisons that wait for outcomes."""
+    if one.name not in (QUALITY, ANCHOR) or release.over or release.decision is None:
+        return 0
+    return max(release.decision.immature if one.estimator == "paired" else release.decision.units - one.n, 0)
+
+
+def _points(one: Measured, release: Release) -> tuple[views.Point, ...]:
+    """Return the interval at past decisions; those that took somebody else out tell nothing of who is left."""
+    points = []
+    for decision in release.history:
+        then = next((known for known in decision.measured if known.name == one.name), None)
+        if then is None or decision.kind == "drop" or not (math.isfinite(then.low) and math.isfinite(then.high)):
+            continue
+        points.append(views.Point(decision.at_us, then.low, then.high))
+    return tuple(points)
+
+
+def _reading(one: Measured) -> tuple[str, Any]:
+    if one.stops:
+        bar = f"e = {evidence_number(one.e_stop)}, stops at {evidence_number(one.stop_at)}"
+        return f"worse beyond doubt: it stops ({bar})", "bad"
+    if one.role != "metric":
+        return "within its limit", "good"
+    bar = f"e = {evidence_number(one.e_promote)} of {evidence_number(one.promote_at)}"
+    if one.good_enough:
+        return ("proven not worse by its margin" if one.promote_limit else "proven better") + f" ({bar})", "good"
+    return f"not decided yet ({bar})", "open"
+
+
+def _decisions(history: tuple[Decision, ...]) -> tuple[views.Decision, ...]:
+    """Return decisions, oldest first; of those that wait for the same thing in a row, the latest, and since when."""
+    found: list[views.Decision] = []
+    for _, same in groupby(history, key=lambda one: (one.kind, one.reason, one.by, one.kind == "wait" or one.at_us)):
+        alike = list(same)
+        found.append(_decision(alike[-1], len(alike), alike[0].at_us))
+    return tuple(found[-_MOST_DECISIONS:])
+
+
+def _decision(decision: Decision, times: int, since_us: int) -> views.Decision:
+    numbers = {
+        "share": decision.share,
+        "units": decision.units,
+        "coverage": decision.coverage,
+        "labelled share": decision.labelled_share,
+        "waits for": list(decision.waiting) or None,
+        **{one.name: {"mean": one.estimate, "low": one.low, "high": one.high, "n": one.n} for one in decision.measured},
+    }
+    return views.Decision(
+        decision.at_us,
+        decision.kind,
+        decision.verdict,
+        decision.sentence + (f" ({decision.by})" if decision.by else ""),
+        {name: value for name, value in numbers.items() if value is not None},
+        times=times,
+        since_us=since_us,
+    )
