@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from mainspring.kernel.errors import NotFound
+from mainspring.kernel.errors import Damaged, NotFound
 from mainspring.log.frame import read_groups
 from mainspring.log.ports import Disk
 from mainspring.log.records import Record
-from mainspring.log.spool import LOCK, POLICY, Policy
+from mainspring.log.spool import LOCK, POLICY, POLICY_VERSION, Policy
 
 QUARANTINE = "quarantine"
 _SEGMENT = ".seg"
@@ -141,10 +141,22 @@ class FolderReader:
         """Do nothing: no file stays open."""
 
 
+def read_policy(data: bytes) -> Policy:
+    """Return what a boot's policy file says; one that is damaged may have said the weakest."""
+    try:
+        found = msgspec.json.decode(data, type=Policy)
+    except msgspec.MsgspecError:
+        return Policy("best_effort", 0)
+    if found.version > POLICY_VERSION:
+        remedy = "install that version of Mainspring"
+        raise Damaged("was written by a newer version", field="spool", value=found.version, remedy=remedy)
+    return found
+
+
 def _policy(disk: Disk, folder: Path) -> Policy:
     try:
-        return msgspec.json.decode(disk.read(folder / POLICY), type=Policy)
-    except (NotFound, msgspec.MsgspecError):  # of a boot before policies were written down, when this was the default
+        return read_policy(disk.read(folder / POLICY))
+    except NotFound:  # of a boot before policies were written down, when this was the default
         return Policy("batched", 5)
 
 

@@ -29,6 +29,7 @@ Acknowledgement = Literal["durable", "batched", "best_effort"]
 
 LOCK = "lock"
 POLICY = "policy"  # a file beside the segments: under which policy this boot acknowledges
+POLICY_VERSION = 1
 RETRY_S = 0.1
 MOST_WAITING_BYTES = 64 * 1_024 * 1_024
 
@@ -43,7 +44,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     acknowledgement: Acknowledgement
     batch_ms: int
-    version: int = 1
+    version: int = POLICY_VERSION
 
 
 def segment_name(number: int) -> str:

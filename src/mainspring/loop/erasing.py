@@ -18,7 +18,7 @@ from mainspring.features.spec import SourceSpec
 from mainspring.features.tables import sources
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
-from mainspring.kernel.errors import InvalidInput
+from mainspring.kernel.errors import InvalidInput, Refused
 from mainspring.kernel.ids import new_id
 from mainspring.ledger.ports import Store
 from mainspring.log.erasure import blank_spool, drop_quarantined, erase_from_source, erase_rows
@@ -30,6 +30,7 @@ from mainspring.log.rewriting import Replaced, list_replaced
 BACKUPS = "backups made before now still hold the subject: let them run out, or erase again after restoring one"
 MODELS = "versions trained before now have seen the subject's rows; retrain where that matters"
 FILES = "files and queries that sources read are not ours: take the subject out of them too"
+ORDER_VERSION = 1
 NOTES = (BACKUPS, MODELS, FILES)
 
 
@@ -42,7 +43,16 @@ class Order(msgspec.Struct, frozen=True):
     by: str
     reason: str
     begun_us: int
-    version: int = 1
+    version: int = ORDER_VERSION
+
+
+def read_order(data: bytes) -> Order:
+    """Return what an order's file says."""
+    order = msgspec.json.decode(data, type=Order)
+    if order.version > ORDER_VERSION:
+        remedy = "install that version of Mainspring"
+        raise Refused("was written by a newer version", field="erasing", value=order.version, remedy=remedy)
+    return order
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -108,7 +118,7 @@ class Erasure:
     def pending(self) -> list[Order]:
         """Return what was noted and is not done."""
         names = [name for name in self._disk.list(self._folder) if name.endswith(".json") and name[0] != "."]
-        return [msgspec.json.decode(self._disk.read(self._folder / name), type=Order) for name in names]
+        return [read_order(self._disk.read(self._folder / name)) for name in names]
 
     def carry_out(self, order: Order) -> Erased:
         """Erase what was noted; every step may be done again. The caller has taken the spool in to its end."""
