@@ -19,14 +19,19 @@ from mainspring.registry.tables import models as model_rows
 from mainspring.registry.tables import projects as project_rows
 
 
-def write_rows(tx: Transaction, revision: Revision, root: Path, needed: Collection[str]) -> str:
-    """Make a revision the newest one and return the project's id; ``needed`` views stay fed though undeclared."""
+def write_rows(
+    tx: Transaction, revision: Revision, root: Path, needed: Collection[str], last: Revision | None = None
+) -> str:
+    """Make a revision the newest one and return the project's id; ``needed`` views stay fed though undeclared.
+
+    A policy of releases that was set by hand stands where what is declared is the same as in the ``last`` revision.
+    """
     project = _project_id(tx, revision.project)
     statement = update(project_rows).where(project_rows.c.id == project)
     tx.connection.execute(statement.values(revision=revision.digest()))
     ids = _sources(tx.connection, project, revision, root)
     _views(tx, project, revision, ids, needed)
-    _models(tx, project, revision)
+    _models(tx, project, revision, last)
     _let_go(tx.connection, project, ids)
     return project
 
@@ -101,14 +106,17 @@ def _overtaken(connection: Connection, project: str, name: str, digest: str) -> 
     return bool(connection.scalar(query.order_by(view_rows.c.fed_since_us.desc()).limit(1)) != digest)
 
 
-def _models(tx: Transaction, project: str, revision: Revision) -> None:
+def _models(tx: Transaction, project: str, revision: Revision, last: Revision | None) -> None:
     """Write the rows of models. A model that is declared no more keeps answering, but is not made again or watched."""
     connection = tx.connection
     rows = connection.execute(select(model_rows.c.name, model_rows.c.id).where(model_rows.c.project == project))
     ids = {row.name: row.id for row in rows}
+    declared = {entry.spec.name: entry.release for entry in last.models} if last is not None else {}
     for entry in revision.models:
         values = _model_values(entry, revision.digest())
         if entry.spec.name in ids:
+            if entry.spec.name in declared and declared[entry.spec.name] == entry.release:
+                del values["release"]
             connection.execute(update(model_rows).where(model_rows.c.id == ids[entry.spec.name]).values(**values))
         else:
             new = {"id": new_id("mod"), "project": project, "name": entry.spec.name, "created_us": tx.at_us}

@@ -116,7 +116,7 @@ class ProjectService:
             changed = last is None or last.digest() != revision.digest()
             if changed and not dry_run:
                 self._keep_files(revision, result)
-                self._commit(revision, root, changes, by)
+                self._commit(revision, root, changes, last, by)
         finally:
             self._jobs.discard(result)
         if changed and not dry_run:
@@ -211,11 +211,13 @@ class ProjectService:
         self._blobs.put(revision.encoded())
         reached("project.after_files")
 
-    def _commit(self, revision: Revision, root: Path, changes: Sequence[Change], by: str) -> None:
+    def _commit(
+        self, revision: Revision, root: Path, changes: Sequence[Change], last: Revision | None, by: str
+    ) -> None:
         rows = self._rows(revision.project)
         needed = {view for row in rows for version in self._registry.versions(row.id) for view in version.views}
         with self._store.begin(by) as tx:
-            project = write_rows(tx, revision, root, needed)
+            project = write_rows(tx, revision, root, needed, last)
             digest = revision.digest()
             entry = tx.record(
                 "project.applied", project, _reason(changes), _numbers(revision, changes), project=project

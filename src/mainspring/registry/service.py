@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, func, insert, select
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.errors import Damaged, InvalidInput, NotFound, Refused, unknown
@@ -220,6 +220,10 @@ class Registry:
             )
         )
         return entry
+
+    def set_release(self, tx: Transaction, model_id: str, policy: str) -> None:
+        """Keep the policy, as JSON, by which a model's releases to come start."""
+        tx.connection.execute(update(models).where(models.c.id == model_id).values(release=policy))
 
     def history(self, model_id: str, alias: str, newest: int | None = None) -> list[AliasMove]:
         """Return every move of an alias, or so many of the newest, oldest first."""

@@ -147,8 +147,12 @@ def terms_of(policy: Policy, spec: ModelSpec | None, past: Past, setting: Settin
 def amended(terms: Terms, policy: Policy) -> Terms:
     """Return running terms under a policy that was changed; what evidence rests on stays as it was."""
     plan = outline(policy)
+    allocation = terms.allocation
+    if allocation is not None and isinstance(policy, Bandit):
+        allocation = msgspec.structs.replace(allocation, confidence=policy.confidence)
     return msgspec.structs.replace(
         terms,
+        allocation=allocation,
         steps=plan.steps,
         shadow_us=plan.shadow_us,
         shadow_least_us=plan.shadow_least_us,

@@ -12,7 +12,7 @@ from mainspring.kernel.errors import Conflict, InvalidInput, Refused
 from mainspring.ledger.ports import Store
 from mainspring.log.queries import PredictionLog
 from mainspring.registry.alias import ANCHOR, CHALLENGER, CHAMPION
-from mainspring.registry.service import Registry
+from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
 from mainspring.release.agreement import Agreements, check_asked_alike, check_number
 from mainspring.release.decision import Decision, Say
@@ -23,7 +23,7 @@ from mainspring.release.evidence.gathered import Books, Evidence
 from mainspring.release.facts import FactsReader, shows
 from mainspring.release.gather import gather
 from mainspring.release.outlook import amended
-from mainspring.release.policy import Immediate, Policy, decode_policy
+from mainspring.release.policy import Immediate, Policy, decode_policy, policy_digest
 from mainspring.release.policy.change import change
 from mainspring.release.recompute import Recomputed, recompute
 from mainspring.release.records import Records
@@ -169,11 +169,34 @@ class ReleaseService:
             _check_role(approval.role, by, self._roles)
         return self._command(release_id, "approve", by, reason)
 
-    def change(self, release_id: str, policy: Policy, *, by: str, reason: str) -> Release:
-        """Go on by another policy; refused where that would take back what the evidence so far rests on."""
+    def set_policy(self, model_id: str, policy: Policy, *, by: str, reason: str) -> ModelRow:
+        """Start a model's releases to come by this policy, until its project declares another one."""
+        _check_reason(reason)
+        model = self._registry.model(None, model_id)
+        before = decode_policy(model.release)
+        if policy == before:
+            raise Conflict("is the model's policy already", field="policy")
+        numbers = {
+            "model": model.name,
+            "policy": msgspec.to_builtins(policy),
+            "policy_digest": policy_digest(policy),
+            "policy_digest_before": policy_digest(before),
+        }
+        with self._store.begin(by) as tx:
+            self._registry.set_release(tx, model_id, msgspec.json.encode(policy).decode())
+            tx.record("policy.set", model_id, reason, numbers, project=model.project)
+        return self._registry.model(None, model_id)
+
+    def change(self, release_id: str, policy: Policy, *, by: str, reason: str, dry_run: bool = False) -> Release:
+        """Go on by another policy; refused where that would take back what the evidence so far rests on.
+
+        With ``dry_run`` it is only said whether it would be taken.
+        """
         _check_reason(reason)
         record, changes = self._records.load(release_id)
         policy = change(record.policy, policy, record.state)
+        if dry_run:
+            return self.get(release_id)
         terms = amended(record.terms, policy)
         changed = msgspec.structs.replace(record, policy=policy, terms=terms)
         now_us = self._clock.now_us()

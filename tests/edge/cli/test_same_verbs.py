@@ -100,3 +100,22 @@ def test_the_command_is_installed_and_tells_its_version(home: Path) -> None:
     refused = subprocess.run([command, "statsu", "--home", str(home)], capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "error: there is no command 'statsu'; did you mean 'status'?\n"
+
+
+@pytest.mark.parametrize("control", [True, False])
+def test_a_policy_is_set_from_a_file_and_shown_either_way(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], control: bool
+) -> None:
+    written = tmp_path / "policy.toml"
+    written.write_text(f'type = "bandit"\nfloor = {0.1 if control else 0.2}\nupdate = "2h"\n')
+    words = ["policy", "set", "late", str(written), "--reason", "offers change daily", "--home", str(home)]
+    if control:
+        with closing(open_platform(Home(home))) as platform, ControlServer(platform):
+            set_ = said(capsys, *words)
+    else:
+        set_ = said(capsys, *words)
+    shown = {one["field"]: one for one in said(capsys, "policy", "show", "late", "--home", str(home))}
+    assert list(shown.values()) == set_
+    assert (shown["type"]["value"], shown["floor"]["default"], shown["update"]["value"]) == ("bandit", 0.05, "2h")
+    entry = said(capsys, "ledger", "list", "--limit", "1", "--home", str(home))[0]
+    assert (entry["kind"], entry["numbers"]["policy"]["type"]) == ("policy.set", "bandit")

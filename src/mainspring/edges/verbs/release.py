@@ -37,6 +37,7 @@ class ChangePolicy(Change, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     release: Annotated[str, Meta(description="id of a release, or a model's name for its running one")]
     policy: Annotated[bytes | dict[str, Any], Meta(description="a file with the whole new policy, as JSON or TOML")]
+    dry_run: Annotated[bool, Meta(description="only say whether it would be taken")] = False
 
 
 class Compare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,12 +115,18 @@ def start(platform: Platform, asked: Start, by: str) -> Any:
 
 def change(platform: Platform, asked: ChangePolicy, by: str) -> Any:
     found = find_release(platform, asked.release)
-    policy = policy_of(asked.policy)
-    if policy is None:
-        raise InvalidInput("is empty", field="policy")
-    release = platform.releases.change(found.id, policy, by=by, reason=asked.reason)
+    policy = needed_policy(asked.policy)
+    release = platform.releases.change(found.id, policy, by=by, reason=asked.reason, dry_run=asked.dry_run)
     platform.publisher.publish()
     return release
+
+
+def needed_policy(given: PolicyGiven) -> Policy:
+    """Read a policy that must be there."""
+    policy = policy_of(given)
+    if policy is None:
+        raise InvalidInput("is empty", field="policy")
+    return policy
 
 
 def policy_of(given: PolicyGiven) -> Policy | None:

@@ -15,7 +15,12 @@ from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import Conflict
 from mainspring.release.state import State
 
-Rule = Callable[[Any, Any, State], str]  # returns why the change is refused, or nothing
+
+class Rule(msgspec.Struct, frozen=True):
+    """How one field may change while a release runs: in words, and as a test that says why not, or nothing."""
+
+    says: str
+    why_not: Callable[[Any, Any, State], str]
 
 
 def change(policy: Any, new: Any, state: State) -> Any:
@@ -39,7 +44,7 @@ def change(policy: Any, new: Any, state: State) -> Any:
     if not changed:
         raise Conflict("says what is agreed already", field="policy")
     for field in changed:
-        why = RULES.get(field, _agreed)(getattr(policy, field), getattr(new, field), state)
+        why = rule_of(field).why_not(getattr(policy, field), getattr(new, field), state)
         if why:
             raise Conflict(why, field=field, value=_plain(getattr(new, field)))
     return new
@@ -102,25 +107,31 @@ def _approval(old: Any, new: Any, state: State) -> str:
     return "" if new.not_starter or not old.not_starter else "whoever started it may still not approve it"
 
 
+FIXED = Rule("fixed: evidence rests on it", _agreed)
 RULES: dict[str, Rule] = {
-    "shadow": _shadow_longer,
-    "shadow_at_least": _shadow_longer,
-    "hold": _longer,
-    "keep": _longer,
-    "horizon": _longer,
-    "deadline": _later,
-    "on_deadline": _free,
-    "minimum_units": _more,
-    "step_requests": _more,
-    "coverage": _more,
-    "confidence": _more,
-    "precision": _tighter,
-    "steps": _steps,
-    "approval": _approval,
-    "slices": _free,
-    "holdout": _drawn_for_good,
-    "share": _drawn_for_good,
+    "shadow": Rule("may become longer, as long as it is in shadow", _shadow_longer),
+    "shadow_at_least": Rule("may become longer, as long as it is in shadow", _shadow_longer),
+    "hold": Rule("may become longer", _longer),
+    "keep": Rule("may become longer", _longer),
+    "horizon": Rule("may become longer", _longer),
+    "deadline": Rule("may move away, where one was stated", _later),
+    "on_deadline": Rule("may change", _free),
+    "minimum_units": Rule("may be raised", _more),
+    "step_requests": Rule("may be raised", _more),
+    "coverage": Rule("may be raised", _more),
+    "confidence": Rule("may be raised", _more),
+    "precision": Rule("may become smaller", _tighter),
+    "steps": Rule("shares to come may become smaller, and more may follow", _steps),
+    "approval": Rule("may be asked for, and never taken back", _approval),
+    "slices": Rule("may change", _free),
+    "holdout": Rule("fixed: units would change sides", _drawn_for_good),
+    "share": Rule("fixed: units would change sides", _drawn_for_good),
 }
+
+
+def rule_of(field: str) -> Rule:
+    """Return how a field may change; one without a rule of its own is what evidence rests on."""
+    return RULES.get(field, FIXED)
 
 
 def _plain(value: Any) -> Any:

@@ -51,6 +51,7 @@ def test_releases_aliases_overrides_and_alarms_are_not_changed_without_a_reason(
         "release approve",
         "release change",
         "erase",
+        "policy set",
     }
 
 
