@@ -1,4 +1,7 @@
-"""Metrics of answers against what came true, as plain NumPy; one that cannot be computed is None, never a number."""
+"""Metrics of answers against what came true, as plain NumPy; one that cannot be computed is None, never a number.
+
+Scores are (n,), or (n, k) where there are classes; then a label is the place of the class that came true.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
+from mainspring.checks.credit import credit
 from mainspring.kernel.schema import Task
 
 Floats = npt.NDArray[np.float64]
@@ -17,18 +21,25 @@ CLIP = 1e-6
 
 def measure(task: Task, label: Floats, score: Floats) -> dict[str, float | None]:
     """Return every metric of the task, with the number of rows."""
-    names = ("roc_auc", "log_loss", "brier") if task == "binary" else ("mae", "rmse", "r2")
-    found: dict[str, float | None] = {name: METRICS[name](label, score) for name in names}
-    base = {"base_rate": _mean(label)} if task == "binary" else {"bias": _mean(score - label)}
+    found: dict[str, float | None] = {name: METRICS[name](label, score) for name in _OF_TASK.get(task, _OF_ESTIMATES)}
+    if task == "multiclass":
+        base = {"commonest_share": _mean((label == _commonest(label)).astype(np.float64))}
+    else:
+        base = {"base_rate": _mean(label)} if task == "binary" else {"bias": _mean(score - label)}
     return {**found, **base, "rows": float(label.size)}
 
 
 def roc_auc(label: Floats, score: Floats) -> float | None:
     """Return the chance that a positive row is scored above a negative one; None with one class only.
 
+    Of several classes it is the mean over those that came true, each against the rest.
+
     >>> roc_auc(np.array([0.0, 0.0, 1.0]), np.array([0.1, 0.4, 0.3]))
     0.5
     """
+    if score.ndim == 2:
+        areas = [roc_auc((label == one).astype(np.float64), score[:, int(one)]) for one in np.unique(label)]
+        return _mean(np.array([area for area in areas if area is not None]))
     positive = int(label.sum())
     negative = label.size - positive
     if positive == 0 or negative == 0 or not np.isfinite(score).all():
@@ -40,13 +51,21 @@ def roc_auc(label: Floats, score: Floats) -> float | None:
 
 def log_losses(label: Floats, score: Floats) -> Floats:
     """Return the log loss of each row, scores clipped at one in a million."""
+    label, score = _credited("log_loss", label, score)
     safe = np.clip(score, CLIP, 1 - CLIP)
     return np.asarray(-(label * np.log(safe) + (1 - label) * np.log1p(-safe)))
 
 
 def squared_errors(label: Floats, score: Floats) -> Floats:
     """Return the squared error (Brier score for probabilities) of each row."""
+    label, score = _credited("brier", label, score)
     return np.asarray((score - label) ** 2)
+
+
+def mistakes(label: Floats, score: Floats) -> Floats:
+    """Return 1 for each row that was decided wrongly: the likeliest class, or a probability cut at one half."""
+    label, score = _credited("error", label, score)
+    return np.asarray((score >= 0.5) != (label > 0.5), dtype=np.float64)
 
 
 def absolute_errors(label: Floats, score: Floats) -> Floats:
@@ -62,6 +81,16 @@ def log_loss(label: Floats, score: Floats) -> float | None:
 def brier(label: Floats, score: Floats) -> float | None:
     """Return the mean squared error of a probability."""
     return _mean(squared_errors(label, score))
+
+
+def error(label: Floats, score: Floats) -> float | None:
+    """Return the share of rows that were decided wrongly."""
+    return _mean(mistakes(label, score))
+
+
+def accuracy(label: Floats, score: Floats) -> float | None:
+    """Return the share of rows that were decided rightly."""
+    return _mean(1.0 - mistakes(label, score))
 
 
 def mae(label: Floats, score: Floats) -> float | None:
@@ -87,6 +116,8 @@ METRICS: dict[str, Callable[[Floats, Floats], float | None]] = {
     "roc_auc": roc_auc,
     "log_loss": log_loss,
     "brier": brier,
+    "error": error,
+    "accuracy": accuracy,
     "mae": mae,
     "rmse": rmse,
     "r2": r2,
@@ -94,8 +125,16 @@ METRICS: dict[str, Callable[[Floats, Floats], float | None]] = {
 LOSSES: dict[str, Callable[[Floats, Floats], Floats]] = {
     "log_loss": log_losses,
     "brier": squared_errors,
+    "error": mistakes,
     "squared_error": squared_errors,
     "mae": absolute_errors,
+}
+
+
+_OF_ESTIMATES = ("mae", "rmse", "r2")
+_OF_TASK: dict[Task, tuple[str, ...]] = {
+    "binary": ("roc_auc", "log_loss", "brier"),
+    "multiclass": ("roc_auc", "log_loss", "brier", "accuracy"),
 }
 
 
@@ -118,6 +157,17 @@ def day_block_interval(
     error = sqrt(float((residual**2).sum()) * days / (days - 1)) / float(rows.sum())
     reach = float(stdtrit(days - 1, 0.5 + level / 2)) * error
     return mean, mean - reach, mean + reach, days
+
+
+def _credited(metric: str, label: Floats, score: Floats) -> tuple[Floats, Floats]:
+    if score.ndim == 1:
+        return label, score
+    return np.ones(len(label)), credit(metric, score, label.astype(np.int64))
+
+
+def _commonest(label: Floats) -> float:
+    classes, counts = np.unique(label, return_counts=True)
+    return float(classes[counts.argmax()]) if len(classes) else np.nan
 
 
 def _mean(values: Floats) -> float | None:

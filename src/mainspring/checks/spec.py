@@ -9,8 +9,11 @@ import msgspec
 from mainspring.kernel.errors import InvalidInput, nearest
 
 Severity = Literal["block", "warn"]
-HIGHER_IS_BETTER = {"roc_auc": True, "log_loss": False, "brier": False, "mae": False, "rmse": False, "r2": True}
-PAIRED = ("log_loss", "brier", "mae", "squared_error")
+HIGHER_IS_BETTER = {
+    "roc_auc": True, "log_loss": False, "brier": False, "error": False, "accuracy": True,
+    "mae": False, "rmse": False, "r2": True,
+}  # fmt: skip
+PAIRED = ("log_loss", "brier", "error", "mae", "squared_error")
 
 
 class Schema(msgspec.Struct, frozen=True, tag="schema", kw_only=True, forbid_unknown_fields=True):

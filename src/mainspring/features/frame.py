@@ -126,7 +126,8 @@ def _labelled(frame: FrameSpec, asked: pl.DataFrame, sources: Mapping[str, pl.Da
     """Return asked rows with ``label`` and ``known_us``, without those that have no label yet."""
     label = frame.label
     dtype = pl.Boolean() if label.kind == "bool" else pl.Float64()
-    value = _expression(label.expression).cast(dtype).alias("label")
+    value = _expression(label.expression).alias("label")
+    value = value if label.kind == "class" else value.cast(dtype)
     if label.source == frame.source:
         came = asked.with_columns(value, pl.col(KNOWN).alias("known_us"))
     else:

@@ -54,7 +54,7 @@ class BacktestResult(msgspec.Struct, frozen=True):
 
 def loss_name(task: Task) -> str:
     """Return the loss by which a task's answers are compared."""
-    return "log_loss" if task == "binary" else "squared_error"
+    return "squared_error" if task == "regression" else "log_loss"
 
 
 def origins_between(start_us: int, until_us: int, count: int) -> list[tuple[int, int]]:

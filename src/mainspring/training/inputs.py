@@ -10,9 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+import numpy as np
 import polars as pl
 
+from mainspring.checks.credit import NO_CLASS, Floats, places
 from mainspring.features.spec import Feature, SourceSpec, ViewSpec
+from mainspring.kernel.classes import checked_classes, class_texts
 from mainspring.kernel.errors import InvalidInput, nearest
 from mainspring.kernel.schema import Column, Kind, Signature
 from mainspring.registry.model import ModelSpec, Recipe
@@ -57,6 +61,43 @@ def model_frame(rows: pl.DataFrame, signature: Signature) -> pl.DataFrame:
         for column in signature.inputs
     ]
     return rows.select(chosen)
+
+
+def labels_of(rows: pl.DataFrame, signature: Signature) -> pl.Series:
+    """Return what came true as a trainer is given it: 0 and 1, numbers, or the classes themselves."""
+    label = rows.get_column(LABEL)
+    if signature.task != "multiclass":
+        return label.cast(pl.Int64 if signature.task == "binary" else pl.Float64)
+    if label.dtype.is_integer():
+        return label.cast(pl.Int64)
+    return label if label.dtype == pl.Boolean else label.cast(pl.String)
+
+
+def truth_of(rows: pl.DataFrame, signature: Signature) -> Floats:
+    """Return what came true as numbers (n,): of a class its place among the signature's."""
+    label = labels_of(rows, signature)
+    if signature.task != "multiclass":
+        return label.cast(pl.Float64).to_numpy()
+    return places(class_texts(label.to_list()), class_texts(signature.classes)).astype(np.float64)
+
+
+def with_classes(signature: Signature, rows: pl.DataFrame, place: str) -> Signature:
+    """Return the signature with the classes that came true, sorted, where the model declares none.
+
+    Where it declares some, an outcome that is none of them is refused: its author alone knows what to make of it.
+    """
+    if signature.task != "multiclass":
+        return signature
+    if not signature.classes:
+        learnt = sorted(labels_of(rows, signature).unique().to_list())
+        return msgspec.structs.replace(signature, classes=checked_classes(learnt, f"{place}.classes"))
+    unknown = truth_of(rows, signature) == NO_CLASS
+    if unknown.any():
+        first = labels_of(rows, signature)[int(unknown.argmax())]
+        what = f"{int(unknown.sum())} outcomes are none of the declared classes"
+        remedy = "declare that class too, or let the outcome's expression make one of the declared of it"
+        raise InvalidInput(what, field=f"{place}.classes", value=first, remedy=remedy)
+    return signature
 
 
 def to_pandas(frame: pl.DataFrame) -> Any:

@@ -18,7 +18,7 @@ from mainspring.training.conversion.graph import CannotConvert, is_plain
 from mainspring.training.conversion.pack import CannotPack, pack
 from mainspring.training.conversion.parity import edge_rows, prove
 from mainspring.training.inputs import to_pandas
-from mainspring.training.runtime import OnnxScorer, PackedScorer, p999_ms
+from mainspring.training.runtime import OnnxScorer, PackedScorer, p999_ms, width_of
 from mainspring.training.usercode import Floats, shown
 
 
@@ -58,7 +58,7 @@ def pack_estimator(
 
     try:
         graph = to_onnx(estimator, signature)
-        scorer = OnnxScorer(graph)
+        scorer = OnnxScorer(graph, width_of(signature))
     except CannotConvert as refusal:
         parity = Parity(0, 0.0, 0.0, 0, equal=False, reason=refusal.sentence())
     else:

@@ -34,9 +34,10 @@ class Package(msgspec.Struct, frozen=True):
 
 
 class OnnxScorer:
-    """A graph with one input a column, run with one thread."""
+    """A graph with one input a column, run with one thread; it gives ``width`` numbers a row."""
 
-    def __init__(self, model: bytes | str) -> None:
+    def __init__(self, model: bytes | str, width: int = 1) -> None:
+        self._width = width
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
@@ -44,9 +45,10 @@ class OnnxScorer:
         self.types = {one.name: one.type for one in self._session.get_inputs()}
 
     def scores(self, inputs: pl.DataFrame) -> Floats:
-        """Return one answer a row: the last column of the last output."""
+        """Return one answer a row: the last columns of the last output."""
         answer = self._session.run(None, self.feed(inputs))[-1]
-        return np.asarray(answer, dtype=np.float64).reshape(inputs.height, -1)[:, -1]
+        wide = np.asarray(answer, dtype=np.float64).reshape(inputs.height, -1)
+        return wide[:, -1] if self._width == 1 else wide[:, -self._width :]
 
     def feed(self, inputs: pl.DataFrame) -> dict[str, Any]:
         """Return the input arrays ``(n, 1)``; missing text is empty, missing numbers are NaN."""
@@ -60,7 +62,7 @@ class PackedScorer(OnnxScorer):
     """A graph whose columns are packed into one tensor, fed as a gateway feeds it."""
 
     def __init__(self, packed: PackedGraph, signature: Signature) -> None:
-        super().__init__(packed.graph)
+        super().__init__(packed.graph, width_of(signature))
         self._packing = packed.packing
         self._filler = Filler(packed.packing, signature)
         self._names = [column.name for column in signature.inputs]
@@ -69,6 +71,11 @@ class PackedScorer(OnnxScorer):
         columns = self._filler.columns([column.to_list() for column in inputs.select(self._names)])
         kind = np.float32 if self._packing.kind == "float" else np.float64
         return {self._packing.input: np.ascontiguousarray(np.array(columns, dtype=kind).T)}
+
+
+def width_of(signature: Signature) -> int:
+    """Return how many numbers a row an answer holds: one for each class, or one."""
+    return len(signature.classes) if signature.task == "multiclass" else 1
 
 
 def _array(column: pl.Series, kind: str) -> np.typing.NDArray[Any]:
@@ -97,7 +104,7 @@ def p999_ms(answer: Callable[[], Any], budget_s: float = 0.4, most: int = 2_000)
 def score_package(package: Package, inputs: pl.DataFrame, staging: Path) -> Floats:
     """Return a version's answers; user code of another revision runs in a process of its own, in this process group."""
     if package.runtime == "onnx":
-        return OnnxScorer(package.files["model.onnx"]).scores(inputs)
+        return OnnxScorer(package.files["model.onnx"], width_of(package.signature)).scores(inputs)
     folder = staging / "champion"
     folder.mkdir(exist_ok=True)
     inputs.write_parquet(folder / "inputs.parquet")
@@ -128,7 +135,7 @@ def main(folder: Path) -> None:
         estimator = cloudpickle.loads(Path(package.files["model.pkl"]).read_bytes())
         raw = estimator_scores(estimator, to_pandas(inputs), package.signature)
         scores = checked_scores(raw, inputs.height, package.signature, "champion")
-    pl.DataFrame({"score": scores}).write_parquet(folder / "scores.parquet")
+    pl.DataFrame([pl.Series("score", scores)]).write_parquet(folder / "scores.parquet")
 
 
 if __name__ == "__main__":

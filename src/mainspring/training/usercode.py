@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from mainspring.kernel.classes import class_texts
 from mainspring.kernel.errors import MainspringError, WorkerFailed
 from mainspring.kernel.schema import Signature
 from mainspring.registry.model import Recipe
-from mainspring.training.answers import estimator_scores
+from mainspring.training.answers import estimator_scores, no_probabilities, rule_vectors
 from mainspring.training.inputs import LABEL, to_pandas
 
 Floats = np.typing.NDArray[np.float64]
+WITH_CLASSES = ("binary", "multiclass")
 
 
 def materialise(code: dict[str, str], folder: Path) -> None:
@@ -65,7 +67,7 @@ class Fitted:
         self._place = place
 
     def scores(self, inputs: pl.DataFrame) -> Floats:
-        """Return one answer a row, checked: finite, and within [0, 1] for a binary model."""
+        """Return one answer a row, checked: finite, and probabilities where the model gives such."""
         try:
             raw = self._raw(inputs)
         except MainspringError:
@@ -76,7 +78,8 @@ class Fitted:
 
     def _raw(self, inputs: pl.DataFrame) -> Any:
         if self._recipe.kind == "rule":
-            return self.made(shown(inputs, self._recipe), dict(self._recipe.params))
+            said = self.made(shown(inputs, self._recipe), dict(self._recipe.params))
+            return rule_vectors(said, self._signature.classes) if self._signature.task == "multiclass" else said
         return estimator_scores(self.made, to_pandas(inputs), self._signature)
 
 
@@ -85,7 +88,7 @@ def fit(recipe: Recipe, inputs: pl.DataFrame, label: pl.Series, signature: Signa
     function = function_of(recipe, place)
     if recipe.kind == "rule":
         return Fitted(function, recipe, signature, place)
-    if signature.task == "binary" and label.n_unique() < 2:
+    if signature.task in WITH_CLASSES and label.n_unique() < 2:
         raise WorkerFailed(
             f"all {label.len()} outcomes to fit on are the same", field=f"{place}.window", remedy="widen the window"
         )
@@ -103,11 +106,14 @@ def fit(recipe: Recipe, inputs: pl.DataFrame, label: pl.Series, signature: Signa
 
 
 def checked_scores(raw: Any, rows: int, signature: Signature, place: str) -> Floats:
-    """Return answers as an array, or say what is wrong with them."""
+    """Return answers as an array, ``(n, k)`` where there are classes; or say what is wrong with them."""
     try:
-        scores = np.asarray(raw.to_numpy() if hasattr(raw, "to_numpy") else raw, dtype=np.float64).ravel()
+        scores = np.asarray(raw.to_numpy() if hasattr(raw, "to_numpy") else raw, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise WorkerFailed("the answers are not numbers", field=place, value=type(raw).__name__) from error
+    if signature.task == "multiclass":
+        return _checked_vectors(scores, rows, signature, place)
+    scores = scores.ravel()
     if scores.size != rows:
         raise WorkerFailed(f"gave {scores.size} answers for {rows} rows", field=place)
     if not np.isfinite(scores).all():
@@ -118,8 +124,24 @@ def checked_scores(raw: Any, rows: int, signature: Signature, place: str) -> Flo
     return scores
 
 
+def _checked_vectors(scores: Floats, rows: int, signature: Signature, place: str) -> Floats:
+    wanted = (rows, len(signature.classes))
+    if scores.shape != wanted:
+        what = f"gave answers of shape {scores.shape} for {wanted[0]} rows and {wanted[1]} classes"
+        raise WorkerFailed(what, field=place, remedy=f"give the probabilities of {_shown(signature)}, in this order")
+    bad = no_probabilities(scores)
+    if bad.any():
+        what = f"{int(bad.sum())} answers are no probabilities of the classes, which add up to 1"
+        raise WorkerFailed(what, field=place, value=scores[int(bad.argmax())].tolist())
+    return scores
+
+
+def _shown(signature: Signature) -> str:
+    return ", ".join(class_texts(signature.classes))
+
+
 def _demand_estimator(made: Any, signature: Signature, place: str) -> None:
-    needed = "predict_proba" if signature.task == "binary" else "predict"
+    needed = "predict_proba" if signature.task in WITH_CLASSES else "predict"
     if not callable(getattr(made, needed, None)):
         raise WorkerFailed(
             f"must return a fitted estimator with {needed}",

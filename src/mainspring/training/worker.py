@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,18 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from mainspring.checks.credit import credit
 from mainspring.checks.measures import measure
 from mainspring.features.frame import training_frame
 from mainspring.kernel.errors import InvalidInput, MainspringError, WorkerFailed
 from mainspring.kernel.ids import digest
-from mainspring.kernel.schema import Signature
+from mainspring.kernel.schema import Label, Signature
 from mainspring.registry.environment import capture
 from mainspring.registry.model import Recipe
 from mainspring.registry.version import Environment
 from mainspring.training.backtest import ANSWERS, FEWEST_SEGMENT_ROWS, Origin, origins_between
 from mainspring.training.environment import environment_of
-from mainspring.training.inputs import BoundSpec, model_frame, signature_of
+from mainspring.training.inputs import BoundSpec, labels_of, model_frame, signature_of, truth_of, with_classes
 from mainspring.training.order import BacktestManifest, BacktestOrder, ChampionOrder, TrainManifest, TrainOrder
 from mainspring.training.package import Packed, pack_estimator, pack_rule
 from mainspring.training.progress import Progress
@@ -39,7 +41,7 @@ def train(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
     materialise(order.code, staging / "code")
     progress.say(0.05, "building the training frame")
     rows = _rows(order, place)
-    signature = signature_of(order.model, order.recipe, _bound(order))
+    signature = with_classes(signature_of(order.model, order.recipe, _bound(order)), rows, place)
     parts = split(rows, order.recipe, place)
     progress.say(0.25, f"fitting on {parts.fit.height} rows")
     candidate = _fit(order.recipe, parts.fit, signature, place)
@@ -55,7 +57,7 @@ def train(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
         _demand_same(candidate, _fit(order.recipe, parts.fit, signature, place), parts.held_out, signature, place)
     progress.say(0.8, "packing")
     packed = _pack(order, registered, signature, model_frame(parts.held_out, signature), staging)
-    measured = measure(order.model.task, parts.held_out.get_column("label").cast(pl.Float64).to_numpy(), scores)
+    measured = measure(order.model.task, truth_of(parts.held_out, signature), scores)
     manifest = _manifest(order, packed, signature, rows, parts)
     manifest = msgspec.structs.replace(
         manifest,
@@ -74,7 +76,7 @@ def backtest(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
     progress, place = Progress(staging), f"{order.model.name}.{order.recipe.name}"
     materialise(order.code, staging / "code")
     rows = training_frame(order.frame).sort("at_us", "entity")
-    signature = signature_of(order.model, order.recipe, _bound(order))
+    signature = with_classes(signature_of(order.model, order.recipe, _bound(order)), rows, place)
     start_us = max(order.until_us - order.span_us, order.champion.trained_until_us or 0)
     segments = origins_between(start_us, order.until_us, order.origins)
     origins, answered = [], [pl.DataFrame(schema=ANSWERS)]
@@ -89,20 +91,30 @@ def backtest(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
             origins.append(Origin(at_us, past.height, test.height, reason=error.sentence()))
             continue
         origins.append(Origin(at_us, past.height, test.height))
-        answered.append(_answers(order, number, test, scores, staging))
+        answered.append(_answers(order, number, test, signature, scores, staging))
     path = staging / "answers.parquet"
     pl.concat(answered).write_parquet(path)
     return plain(BacktestManifest(tuple(origins), str(path)))
 
 
-def _answers(order: BacktestOrder, number: int, test: pl.DataFrame, scores: Floats, staging: Path) -> pl.DataFrame:
-    champion, compared = _champion_scores(order.champion, test, staging)
+def _answers(
+    order: BacktestOrder, number: int, test: pl.DataFrame, signature: Signature, scores: Floats, staging: Path
+) -> pl.DataFrame:
+    champion, compared = _champion_scores(order.champion, test, signature, staging)
     if champion is None:
         raise InvalidInput(
             f"cannot be compared with: {compared['reason']}", field="champion", value=order.champion.number
         )
+    label = truth_of(test, signature)
+    if scores.ndim == 2:
+        came = label.astype(np.int64)
+        scores, champion, label = (
+            credit("log_loss", scores, came),
+            credit("log_loss", champion, came),
+            np.ones_like(label),
+        )
     return test.select(
-        pl.lit(number).alias("origin"), "at_us", "label",
+        pl.lit(number).alias("origin"), "at_us", pl.Series("label", label),
         pl.Series("retrained", scores), pl.Series("champion", champion),
     ).cast(ANSWERS)  # type: ignore[arg-type]  # fmt: skip
 
@@ -139,8 +151,7 @@ def _bound(order: TrainOrder | BacktestOrder) -> list[BoundSpec]:
 
 
 def _fit(recipe: Recipe, rows: pl.DataFrame, signature: Signature, place: str) -> Fitted:
-    label = rows.get_column("label").cast(pl.Int64 if signature.task == "binary" else pl.Float64)
-    return fit(recipe, model_frame(rows, signature), label, signature, place)
+    return fit(recipe, model_frame(rows, signature), labels_of(rows, signature), signature, place)
 
 
 def _demand_same(one: Fitted, other: Fitted, rows: pl.DataFrame, signature: Signature, place: str) -> None:
@@ -190,11 +201,12 @@ def _environment(recipe: Recipe, made: Fitted, before: set[str]) -> Environment:
 def _held_out(
     order: TrainOrder, parts: Split, signature: Signature, scores: Floats, staging: Path
 ) -> tuple[str, dict[str, Any]]:
-    champion, compared = _champion_scores(order.champion, parts.held_out, staging)
+    champion, compared = _champion_scores(order.champion, parts.held_out, signature, staging)
     inputs = model_frame(parts.held_out, signature)
-    frame = parts.held_out.select("entity", "at_us", "known_us", pl.col("label").cast(pl.Float64)).with_columns(
-        pl.Series("score", scores),
-        pl.Series("champion_score", [None] * inputs.height if champion is None else champion, dtype=pl.Float64),
+    label = pl.Series("label", truth_of(parts.held_out, signature))
+    frame = parts.held_out.select("entity", "at_us", "known_us", label).with_columns(
+        _column("score", scores, scores),
+        _column("champion_score", champion, scores),
         _seen(order.champion),
         *(inputs.get_column(name).alias(f"input.{name}") for name in inputs.columns),
     )
@@ -203,8 +215,16 @@ def _held_out(
     return str(path), compared
 
 
+def _column(name: str, scores: Floats | None, like: Floats) -> pl.Series:
+    """Return scores as a column: numbers, or lists of numbers; nothing where there are none."""
+    kind = pl.Float64() if like.ndim == 1 else pl.List(pl.Float64())
+    if scores is None:
+        return pl.Series(name, [None] * len(like), dtype=kind)
+    return pl.Series(name, scores).cast(kind)
+
+
 def _champion_scores(
-    champion: ChampionOrder | None, rows: pl.DataFrame, staging: Path
+    champion: ChampionOrder | None, rows: pl.DataFrame, signature: Signature, staging: Path
 ) -> tuple[Floats | None, dict[str, Any]]:
     if champion is None:
         return None, {"reason": "there is no champion yet"}
@@ -213,9 +233,21 @@ def _champion_scores(
     if missing:
         return None, {"number": champion.number, "reason": f"the frame lacks {', '.join(missing)}"}
     try:
-        return score_package(champion.package, model_frame(rows, needed), staging), {"number": champion.number}
+        scores = score_package(champion.package, model_frame(rows, needed), staging)
+        return aligned(scores, needed.classes, signature.classes), {"number": champion.number}
     except MainspringError as error:
         return None, {"number": champion.number, "reason": f"the champion could not answer: {error.sentence()}"}
+
+
+def aligned(scores: Floats, classes: Sequence[Label], to: Sequence[Label]) -> Floats:
+    """Return probabilities in the order of another version's classes; it gave none to those that it does not know."""
+    if classes == to:
+        return scores
+    ordered = np.zeros((len(scores), len(to)))
+    for place, label in enumerate(to):
+        if label in classes:
+            ordered[:, place] = scores[:, list(classes).index(label)]
+    return ordered
 
 
 def _columns(signature: Signature) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from mainspring.checks.judges.held_out import MISSING
+from mainspring.checks.judges.held_out import MISSING, label_and_score
 from mainspring.checks.measures import LOSSES, day_block_interval
 from mainspring.checks.result import Candidate, Finding
 from mainspring.checks.spec import NotWorseThanChampion
@@ -28,10 +28,9 @@ def judge(check: NotWorseThanChampion, candidate: Candidate) -> Finding:
         return Finding("inconclusive", "no champion answered these rows: there is none yet, or its inputs differ")
     unseen = rows.filter(~pl.col("champion_seen"))
     fair = unseen if unseen.height >= FEWEST_ROWS else rows
-    label = fair.get_column("label").to_numpy()
     loss = LOSSES[check.metric]
-    ours = loss(label, fair.get_column("score").to_numpy())
-    theirs = loss(label, fair.get_column("champion_score").to_numpy())
+    ours = loss(*label_and_score(fair))
+    theirs = loss(*label_and_score(fair, "champion_score"))
     found = day_block_interval(ours - theirs, fair.get_column("at_us").to_numpy() // DAY_US)
     numbers = {
         "candidate": float(ours.mean()),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import polars as pl
 
-from mainspring.checks.measures import Floats
+from mainspring.checks.credit import Floats, matrix
 
 MISSING = "there are no held-out answers to judge by"
 
 
 def label_and_score(rows: pl.DataFrame, score: str = "score") -> tuple[Floats, Floats]:
     """Return labels and answers as arrays."""
-    return rows.get_column("label").to_numpy(), rows.get_column(score).to_numpy()
+    return rows.get_column("label").to_numpy(), matrix(rows.get_column(score))
 
 
 def within(value: float, at_least: float | None, at_most: float | None) -> bool:

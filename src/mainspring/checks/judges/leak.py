@@ -18,7 +18,7 @@ def judge(check: TooGoodToBeTrue, candidate: Candidate) -> Finding:
         return Finding("inconclusive", MISSING)
     rows, task = candidate.held_out, candidate.version.signature.task
     label, score = label_and_score(rows)
-    quality = roc_auc if task == "binary" else r2
+    quality = r2 if task == "regression" else roc_auc
     overall = quality(label, score)
     strongest, strength = _strongest(rows, label, task)
     jump = _jump(rows, task)
@@ -48,9 +48,8 @@ def _jump(rows: pl.DataFrame, task: Task) -> float | None:
     both = rows.filter(pl.col("champion_score").is_not_null())
     if both.is_empty():
         return None
-    quality = roc_auc if task == "binary" else r2
-    label, score = label_and_score(both)
-    ours, theirs = quality(label, score), quality(label, both.get_column("champion_score").to_numpy())
+    quality = r2 if task == "regression" else roc_auc
+    ours, theirs = quality(*label_and_score(both)), quality(*label_and_score(both, "champion_score"))
     return None if ours is None or theirs is None else ours - theirs
 
 
@@ -74,9 +73,10 @@ def _strongest(rows: pl.DataFrame, label: Floats, task: Task) -> tuple[str | Non
 def _strength(label: Floats, values: Floats, task: Task) -> float | None:
     if not np.isfinite(values).all():
         return None
-    if task == "binary":
-        area = roc_auc(label, values)
-        return None if area is None else max(area, 1 - area)
+    if task != "regression":
+        came = [label] if task == "binary" else [(label == one).astype(np.float64) for one in np.unique(label)]
+        areas = [area for one in came if (area := roc_auc(one, values)) is not None]
+        return max((max(area, 1 - area) for area in areas), default=None)
     if values.std() == 0 or label.std() == 0:
         return None
     ranks = pl.DataFrame({"a": label, "b": values}).select(pl.corr("a", "b", method="spearman")).item()

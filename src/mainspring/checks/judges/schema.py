@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from mainspring.checks.result import Candidate, Finding
 from mainspring.checks.spec import Schema
+from mainspring.kernel.classes import class_texts
+from mainspring.kernel.schema import Signature
+from mainspring.registry.model import ModelSpec
 
 
 def judge(check: Schema, candidate: Candidate) -> Finding:
@@ -22,6 +25,8 @@ def judge(check: Schema, candidate: Candidate) -> Finding:
         for name in made
         if name in declared and made[name] != declared[name]
     ]
+    if spec.classes and signature.classes != spec.classes:
+        faults.append(f"its classes are {_shown(signature)}, declared are {_shown(spec)}")
     known = {*made, *signature.features}
     faults += [
         f"the input {c.name} is neither asked for nor looked up" for c in signature.inputs if c.name not in known
@@ -30,3 +35,7 @@ def judge(check: Schema, candidate: Candidate) -> Finding:
     if faults:
         return Finding("failed", "; ".join(faults), numbers)
     return Finding("passed", "its inputs and answers are as declared", numbers)
+
+
+def _shown(known: Signature | ModelSpec) -> str:
+    return ", ".join(class_texts(known.classes))

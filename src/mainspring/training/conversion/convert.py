@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from mainspring.kernel.schema import Signature
+from mainspring.training.answers import class_places
 from mainspring.training.conversion.ensemble import Ensemble
 from mainspring.training.conversion.graph import OUTPUT, CannotConvert, GraphWriter, Tensor, input_tensors
 from mainspring.training.conversion.lightgbm import ZERO, LightGbmTrees
@@ -27,11 +28,11 @@ EXPONENTIAL = frozenset({"poisson", "gamma"})
 
 
 def to_onnx(estimator: Any, signature: Signature) -> bytes:
-    """Return a graph with one input a column and one output ``output`` ``(n, 1)``: P(positive) or the estimate.
+    """Return a graph with one input a column and one output: P(positive), the estimate, or P(class) ``(n, k)``.
 
     Raises ``CannotConvert`` with the reason. The result is a claim: prove it with ``parity.prove`` before use.
     """
-    if signature.task not in ("binary", "regression"):
+    if signature.task not in ("binary", "regression", "multiclass"):
         raise CannotConvert(f"{signature.task} answers are not written as a graph yet")
     try:
         return _by_hand(estimator, signature)
@@ -75,7 +76,11 @@ def _by_hand(estimator: Any, signature: Signature) -> bytes:
     sparse = _is_sparse(steps)
     if sparse and _library(last) == "xgboost":
         inputs = _zeros_missing(graph, inputs)  # in a sparse matrix XGBoost takes a zero for a missing value
-    return graph.finish(signature.inputs, _answer(graph, last, inputs, sparse=sparse))
+    answer = _answer(graph, last, inputs, sparse=sparse)
+    if signature.task != "multiclass":
+        return graph.finish(signature.inputs, answer)
+    order = graph.constant(_order(last, signature))
+    return graph.finish(signature.inputs, graph.add("Gather", [answer, order], axis=1), len(signature.classes))
 
 
 def _taken_apart(estimator: Any) -> tuple[list[Any], Any]:
@@ -92,36 +97,52 @@ def _answer(graph: GraphWriter, last: Any, inputs: Tensor, *, sparse: bool) -> s
         raise CannotConvert(f"{name} is not an estimator of scikit-learn, XGBoost or LightGBM")
     if name in BOOSTED or _library(last) == "xgboost":
         ensemble, base, operator = _ensemble(last)
-        raw = ensemble.write(graph, inputs.name, base)
-        return raw if operator == "Identity" else graph.add(operator, [raw])
+        return _last(graph, operator, ensemble.write(graph, inputs.name, base))
     if name in LINEAR or name in LOGISTIC:
         coefficients = np.atleast_2d(np.asarray(last.coef_, dtype=np.float64))
-        if coefficients.shape[0] != 1:
-            raise CannotConvert("more than one target or more than two classes are not written as a graph yet")
+        if coefficients.shape[0] != 1 and name in LINEAR:
+            raise CannotConvert("more than one target is not written as a graph yet")
         raw = graph.add("MatMul", [inputs.name, graph.constant(coefficients.T)])
-        intercept = np.reshape(np.asarray(last.intercept_, dtype=np.float64), (1, 1))
+        intercept = np.reshape(np.asarray(last.intercept_, dtype=np.float64), (1, -1))
         raw = graph.add("Add", [raw, graph.constant(intercept)])
-        return graph.add("Sigmoid", [raw]) if name in LOGISTIC else raw
+        if name in LINEAR:
+            return raw
+        return _last(graph, "Sigmoid" if coefficients.shape[0] == 1 else "Softmax", raw)
     raise CannotConvert(f"{name} has no graph nodes here")
+
+
+def _last(graph: GraphWriter, operator: str, raw: str) -> str:
+    """Append what follows the sums: none, or the operator that makes probabilities or rates of them."""
+    if operator == "Identity":
+        return raw
+    return graph.add(operator, [raw], axis=1) if operator == "Softmax" else graph.add(operator, [raw])
+
+
+def _order(last: Any, signature: Signature) -> np.typing.NDArray[np.int64]:
+    """Return which of the estimator's classes each class of the signature is."""
+    places = class_places(list(last.classes_), signature.classes)
+    if sorted(places) != list(range(len(signature.classes))) or len(places) == 2:
+        raise CannotConvert("knows not every class of the model, or two alone")
+    return np.argsort(np.array(places)).astype(np.int64)
 
 
 def _library(estimator: Any) -> str:
     return type(estimator).__module__.partition(".")[0]
 
 
-def _ensemble(last: Any) -> tuple[Ensemble, float, str]:
-    """Return the trees of an estimator, what their sum begins with, and the operator that follows it."""
+def _ensemble(last: Any) -> tuple[Ensemble, list[float], str]:
+    """Return the trees of an estimator, what their sums begin with, and the operator that follows them."""
     name = type(last).__name__
     if name in BOOSTED and _library(last) == "sklearn":
         ensemble, base = boosted_trees(last)
         if name.endswith("Classifier"):
-            return ensemble, base, "Sigmoid"
+            return ensemble, base, "Sigmoid" if len(base) == 1 else "Softmax"
         return ensemble, base, "Exp" if last.loss in EXPONENTIAL else "Identity"
     if _library(last) == "xgboost" and hasattr(last, "get_booster"):
         return xgboost_trees(last)
     if _library(last) == "lightgbm" and hasattr(last, "booster_"):
         trees = LightGbmTrees(last)
-        return trees.ensemble, 0.0, trees.last
+        return trees.ensemble, [0.0] * trees.targets, trees.last
     raise CannotConvert(f"{name} has no trees that are written as a graph here")
 
 
@@ -139,10 +160,10 @@ def _lightgbm(graph: GraphWriter, last: Any, inputs: Tensor, *, sparse: bool) ->
         meant = np.zeros((1, inputs.width))
         meant[0, trees.zero] = np.nan
         name = graph.add("Where", [zero, graph.constant(meant), name])
-    raw = trees.ensemble.write(graph, name, 0.0)
+    raw = trees.ensemble.write(graph, name, [0.0] * trees.targets)
     if trees.scale != 1.0:
         raw = graph.add("Mul", [raw, graph.constant(np.full((1, 1), trees.scale))])
-    return raw if trees.last == "Identity" else graph.add(trees.last, [raw])
+    return _last(graph, trees.last, raw)
 
 
 def _mask(graph: GraphWriter, inputs: Tensor, features: list[int]) -> str:
@@ -186,10 +207,12 @@ def _by_skl2onnx(estimator: Any, signature: Signature, refusal: CannotConvert) -
             (column.name, StringTensorType([None, 1]) if column.kind == "str" else FloatTensorType([None, 1]))
             for column in signature.inputs
         ]
-    options = {id(_taken_apart(estimator)[1]): {"zipmap": False}} if signature.task == "binary" else None
+    classifies = signature.task != "regression"
+    options = {id(_taken_apart(estimator)[1]): {"zipmap": False}} if classifies else None
     try:
         model = convert_sklearn(estimator, initial_types=kinds, options=options, target_opset={"": 18, "ai.onnx.ml": 3})
-        return _in_our_shape(model, signature)
+        order = _order(_taken_apart(estimator)[1], signature) if signature.task == "multiclass" else np.array([1])
+        return _in_our_shape(model, signature, order)
     except Exception as error:  # whatever a converter of other people's raises, the estimator still runs as it is
         raise CannotConvert(f"{refusal.what}; skl2onnx: {type(error).__name__}: {str(error)[:200]}") from error
 
@@ -199,8 +222,8 @@ def _has_named_columns(estimator: Any) -> bool:
     return any(type(step).__name__ == "ColumnTransformer" for step in (*steps, last))
 
 
-def _in_our_shape(model: Any, signature: Signature) -> bytes:
-    """Give a graph one input a column and one output, whatever it had."""
+def _in_our_shape(model: Any, signature: Signature, order: np.typing.NDArray[np.int64]) -> bytes:
+    """Give a graph one input a column and one output, whatever it had: of probabilities those that ``order`` names."""
     graph = model.graph
     if [one.name for one in graph.input] == [PACKED]:
         del graph.input[:]
@@ -208,13 +231,13 @@ def _in_our_shape(model: Any, signature: Signature) -> bytes:
         graph.input.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in names)
         graph.node.insert(0, helper.make_node("Concat", names, [PACKED], axis=1))
     answer = graph.output[-1].name
-    if signature.task == "binary":
-        graph.initializer.append(helper.make_tensor("mainspring_positive", TensorProto.INT64, [1], [1]))
-        node = helper.make_node("Gather", [answer, "mainspring_positive"], [OUTPUT], axis=1)
+    if signature.task != "regression":
+        graph.initializer.append(helper.make_tensor("mainspring_classes", TensorProto.INT64, [len(order)], order))
+        node = helper.make_node("Gather", [answer, "mainspring_classes"], [OUTPUT], axis=1)
     else:
         node = helper.make_node("Identity", [answer], [OUTPUT])
     graph.node.append(node)
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1]))
+    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, len(order)]))
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))

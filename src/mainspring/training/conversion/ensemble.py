@@ -19,8 +19,9 @@ class Ensemble:
     Doubles keep the thresholds of libraries that compare in double precision; XGBoost compares in single precision.
     """
 
-    def __init__(self, mode: Mode, *, double: bool) -> None:
+    def __init__(self, mode: Mode, *, double: bool, targets: int = 1) -> None:
         self._mode = mode
+        self._count = targets
         self._double = double
         self.thresholds: dict[int, list[float]] = {}
         self._trees: list[int] = []
@@ -34,6 +35,7 @@ class Ensemble:
         self._leaf_trees: list[int] = []
         self._leaf_ids: list[int] = []
         self._leaf_values: list[float] = []
+        self._targets: list[int] = []
 
     def branch(
         self, tree: int, id: int, feature: int, threshold: float, *, left: int, right: int, missing_left: bool
@@ -42,15 +44,16 @@ class Ensemble:
         self._node(tree, id, feature, threshold, self._mode, left, right, missing_left)
         self.thresholds.setdefault(feature, []).append(threshold)
 
-    def leaf(self, tree: int, id: int, value: float) -> None:
-        """Add what a row that ends here adds to the sum."""
+    def leaf(self, tree: int, id: int, value: float, target: int = 0) -> None:
+        """Add what a row that ends here adds to the sum of a target."""
         self._node(tree, id, 0, 0.0, "LEAF", 0, 0, False)
         self._leaf_trees.append(tree)
         self._leaf_ids.append(id)
         self._leaf_values.append(value)
+        self._targets.append(target)
 
-    def write(self, graph: GraphWriter, inputs: str, base: float) -> str:
-        """Append the ensemble to ``graph`` and return its sum ``(n, 1)`` as doubles."""
+    def write(self, graph: GraphWriter, inputs: str, base: Sequence[float]) -> str:
+        """Append the ensemble to ``graph``; return its sums ``(n, targets)`` as doubles, which begin with ``base``."""
         attributes: dict[str, Any] = {
             "nodes_treeids": self._trees,
             "nodes_nodeids": self._ids,
@@ -61,10 +64,10 @@ class Ensemble:
             "nodes_missing_value_tracks_true": self._missing_left,
             "target_treeids": self._leaf_trees,
             "target_nodeids": self._leaf_ids,
-            "target_ids": [0] * len(self._leaf_ids),
+            "target_ids": self._targets,
             **self._numbers("nodes_values", self._values),
             **self._numbers("target_weights", self._leaf_values),
-            **self._numbers("base_values", [base]),
+            **self._numbers("base_values", base),
         }
         kind = TensorProto.DOUBLE if self._double else TensorProto.FLOAT
         fed = graph.add("Cast", [inputs], to=kind) if not self._double else inputs
@@ -72,7 +75,7 @@ class Ensemble:
             "TreeEnsembleRegressor",
             [fed],
             domain="ai.onnx.ml",
-            n_targets=1,
+            n_targets=self._count,
             aggregate_function="SUM",
             **attributes,
         )

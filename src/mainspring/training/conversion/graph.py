@@ -65,14 +65,14 @@ class GraphWriter:
         name = self.add("Concat", [tensor.name for tensor in tensors], axis=1)
         return Tensor(name, sum(tensor.width for tensor in tensors), text=tensors[0].text)
 
-    def finish(self, inputs: Sequence[Column], answer: str) -> bytes:
-        """Return the model's bytes; ``answer`` is a double tensor ``(n, 1)`` that becomes the only output."""
+    def finish(self, inputs: Sequence[Column], answer: str, width: int = 1) -> bytes:
+        """Return the model's bytes; ``answer`` is a double tensor ``(n, width)`` that becomes the only output."""
         self._nodes.append(helper.make_node("Cast", [answer], [OUTPUT], to=TensorProto.FLOAT))
         graph = helper.make_graph(
             self._nodes,
             "mainspring",
             [helper.make_tensor_value_info(column.name, _type(column), [None, 1]) for column in inputs],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])],
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, width])],
             initializer=self._constants,
         )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]

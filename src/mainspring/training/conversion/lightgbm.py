@@ -13,6 +13,7 @@ from mainspring.training.conversion.graph import CannotConvert
 IDENTITY = frozenset({"regression", "regression_l1", "huber", "fair", "quantile", "mape"})
 EXPONENTIAL = frozenset({"poisson", "gamma", "tweedie"})
 LOGISTIC = frozenset({"binary", "cross_entropy"})
+SOFT = frozenset({"multiclass", "softmax"})
 ZERO = float(np.float32(1e-35))  # what is no larger is zero to LightGBM, and it puts splits right there
 
 
@@ -25,12 +26,11 @@ class LightGbmTrees:
 
     def __init__(self, estimator: Any) -> None:
         dump = estimator.booster_.dump_model()
-        if dump["num_tree_per_iteration"] != 1:
-            raise CannotConvert("more than two classes are not written as a graph yet")
         if dump["average_output"]:
             raise CannotConvert("a random forest of LightGBM is not written as a graph yet")
         self.last, self.scale = _last(str(dump.get("objective", "")).split())
-        self.ensemble = Ensemble("BRANCH_LEQ", double=True)
+        self.targets = int(dump["num_tree_per_iteration"])
+        self.ensemble = Ensemble("BRANCH_LEQ", double=True, targets=self.targets)
         kinds: dict[int, set[str]] = {}
         for number, tree in enumerate(dump["tree_info"]):
             for id, node, left, right in _numbered(tree["tree_structure"]):
@@ -42,7 +42,7 @@ class LightGbmTrees:
 
     def _add(self, tree: int, id: int, node: dict[str, Any], left: int, right: int, kinds: dict[int, set[str]]) -> None:
         if "leaf_value" in node:
-            self.ensemble.leaf(tree, id, float(node["leaf_value"]))
+            self.ensemble.leaf(tree, id, float(node["leaf_value"]), tree % self.targets)
             return
         if node["decision_type"] != "<=":
             raise CannotConvert("categorical splits are not written as a graph yet")
@@ -78,6 +78,8 @@ def _last(objective: list[str]) -> tuple[str, float]:
     if name in LOGISTIC:
         sigmoid = next((float(one.partition(":")[2]) for one in options if one.startswith("sigmoid:")), 1.0)
         return "Sigmoid", sigmoid
+    if name in SOFT:
+        return "Softmax", 1.0
     if name in EXPONENTIAL:
         return "Exp", 1.0
     if name in IDENTITY:

@@ -38,7 +38,7 @@ def edge_rows(inputs: pl.DataFrame, signature: Signature, thresholds: dict[str, 
 
 def prove(graph: Scorer, estimator: Scorer, inputs: pl.DataFrame, edges: pl.DataFrame, signature: Signature,
           threshold: float | None = None) -> Parity:  # fmt: skip
-    """Compare answers; equal means that no difference exceeds the tolerance. Decisions that flip are counted.
+    """Compare answers; equal means that no difference exceeds the tolerance, of any class. Flips of decisions count.
 
     The tolerance is absolute for probabilities, and relative to the spread of the answers for estimates.
     """
@@ -50,13 +50,12 @@ def prove(graph: Scorer, estimator: Scorer, inputs: pl.DataFrame, edges: pl.Data
             ours, theirs = graph(rows), estimator(rows)
     except Exception as error:  # an estimator that raises has no equal among graphs
         return Parity(rows.height, 0.0, TOLERANCE, 0, equal=False, reason=f"a row raised: {str(error)[:200]}")
-    spread = 1.0 if signature.task == "binary" else max(1.0, float(np.std(theirs)))
+    spread = max(1.0, float(np.std(theirs))) if signature.task == "regression" else 1.0
     tolerance = TOLERANCE * spread
     difference = np.where(np.isfinite(ours) & np.isfinite(theirs), np.abs(ours - theirs), np.inf)
+    difference = difference if difference.ndim == 1 else difference.max(axis=1)
     largest = float(difference.max())
-    cut = 0.5 if threshold is None else threshold
-    decides = signature.task == "binary" or threshold is not None
-    flipped = (ours >= cut) != (theirs >= cut) if decides else np.zeros(rows.height, dtype=np.bool_)
+    flipped = _flipped(ours, theirs, signature, threshold)
     equal = largest <= tolerance
     flips = int(flipped.sum())
     reason = "" if equal else f"differs by up to {largest:.3g} where {tolerance:.3g} is allowed, {flips} decisions flip"
@@ -71,6 +70,16 @@ def prove(graph: Scorer, estimator: Scorer, inputs: pl.DataFrame, edges: pl.Data
         edge_largest_difference=min(float(difference[ordinary.height :].max(initial=0.0)), 1e300),
         edge_flips=int(flipped[ordinary.height :].sum()),
     )
+
+
+def _flipped(ours: Floats, theirs: Floats, signature: Signature, threshold: float | None) -> Any:
+    """Return which rows (n,) are decided otherwise: another class is the likeliest, or the other side of the cut."""
+    if signature.task == "multiclass":
+        return ours.argmax(axis=1) != theirs.argmax(axis=1)
+    if signature.task != "binary" and threshold is None:
+        return np.zeros(len(ours), dtype=np.bool_)
+    cut = 0.5 if threshold is None else threshold
+    return (ours >= cut) != (theirs >= cut)
 
 
 def _edges(values: pl.Series, nullable: bool, thresholds: Any) -> Iterator[Any]:

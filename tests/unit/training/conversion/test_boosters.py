@@ -155,7 +155,7 @@ def test_thresholds_that_lose_their_precision_are_found_out_beside_the_splits_al
     estimator = HistGradientBoostingRegressor(max_iter=20, early_stopping=False)
     estimator.fit(to_pandas(frame), frame["wind"].to_numpy() ** 2)
 
-    monkeypatch.setattr(trees, "Ensemble", lambda mode, double: Ensemble(mode, double=False))
+    monkeypatch.setattr(trees, "Ensemble", lambda mode, double, targets: Ensemble(mode, double=False, targets=targets))
     parity = proved(estimator, signature, frame, to_onnx(estimator, signature))
 
     assert not parity.equal
