@@ -22,6 +22,7 @@ from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home
 from mainspring.adapters.latest.lmdb import LmdbLatest
+from mainspring.adapters.spools import spool_opener
 from mainspring.edges.gateway import predict
 from mainspring.edges.gateway.app import ROUTES, Gateway
 from mainspring.edges.gateway.journal import Journal
@@ -66,7 +67,10 @@ async def opened(home: Home) -> Gateway:
     disk = LocalDisk()
     loader = Loader(home.run, FileBlobs(home.blobs, disk).get, 512)
     latest = LmdbLatest(home.latest, read_only=True)
-    gateway = Gateway(home, disk, home.clock(), "bench", loader, lambda: latest, Limits(), journal=Journal("bench"))
+    gateway = Gateway(
+        home, disk, home.clock(), "bench", loader, lambda: latest, Limits(),
+        new_spool=spool_opener("", home.spool, disk), journal=Journal("bench"),
+    )  # fmt: skip
     gateway.__rsgi_init__(asyncio.get_running_loop())
     while gateway.generation == 0:
         await asyncio.sleep(0.01)

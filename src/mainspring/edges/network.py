@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,26 @@ def closed(settings: Settings, host: str) -> bool:
     return True
 
 
+def tls(settings: Settings) -> ssl.SSLContext | None:
+    """Return what a gateway encrypts with, if TLS is set."""
+    files = encryption(settings)
+    if not files:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(files["ssl_cert"], files["ssl_key"])
+    except (ssl.SSLError, OSError) as error:
+        remedy = "name a certificate and its key in PEM form"
+        raise InvalidInput(
+            f"cannot be read: {error}", field="tls_cert", value=str(files["ssl_cert"]), remedy=remedy
+        ) from None
+    return context
+
+
 def encryption(settings: Settings) -> dict[str, Any]:
-    """Return the server's options for TLS, if it is set; a key that others could read is refused."""
+    """Return the options for TLS of control's server, if it is set; a key that others could read is refused."""
     if not settings.tls_cert:
         return {}
     files = {"tls_cert": Path(settings.tls_cert), "tls_key": Path(settings.tls_key)}

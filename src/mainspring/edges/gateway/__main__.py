@@ -12,10 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-from granian.server.embed import Server
 
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home
@@ -24,10 +20,11 @@ from mainspring.adapters.places import open_blobs
 from mainspring.adapters.settings import Settings, read_settings
 from mainspring.adapters.spools import spool_opener
 from mainspring.edges.gateway.app import Gateway
+from mainspring.edges.gateway.http.listener import Listener
 from mainspring.edges.gateway.journal import Journal
 from mainspring.edges.gateway.snapshot import Loader
 from mainspring.edges.gateway.told import Witness
-from mainspring.edges.network import closed, encryption
+from mainspring.edges.network import closed, tls
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError
 
 _LAST_WORDS_S = 2.0
@@ -61,7 +58,7 @@ def main() -> None:
 async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1) -> None:
     """Run one worker on this loop until SIGTERM or SIGINT, then finish what is under way."""
     settings, _ = read_settings(home.root)
-    keys_needed, encrypted = closed(settings, host), encryption(settings)
+    keys_needed, encrypted = closed(settings, host), tls(settings)
     if workers > 1 and sys.platform != "linux":
         raise InvalidInput("only Linux shares one port", field="workers", value=workers, remedy="use 1")
     port = _free_port(host, port, home.run)
@@ -80,17 +77,12 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
         new_spool=spool_opener(settings.spool, home.spool, disk),
         journal=journal, witnesses=witnesses, closed=keys_needed, workers=workers,
     )  # fmt: skip
-    server = Server(
-        gateway, address=host, port=port, interface=Interfaces.RSGI, http=HTTPModes.http1, websockets=False,
-        backlog=1024, backpressure=limits.connections, log_level=LogLevels.error,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=round(limits.header_s * 1_000), max_buffer_size=limits.header_bytes
-        ),
-        **encrypted,
-    )  # fmt: skip
+    listener = Listener(gateway, limits)
+    await listener.listen(host, port, encrypted)
+    gateway.start()
     disk.write(home.run / f"{worker}.json", msgspec.json.encode(RunFile(worker, os.getpid(), host, port)))
     try:
-        await _serve_until_told(server, gateway)
+        await _serve_until_told(listener, gateway)
     finally:
         await gateway.close()
         disk.remove(home.run / f"{worker}.json")
@@ -109,23 +101,16 @@ def _witnesses(settings: Settings, journal: Journal, worker: str) -> Sequence[Wi
     return heard
 
 
-async def _serve_until_told(server: Server, gateway: Gateway) -> None:
+async def _serve_until_told(listener: Listener, gateway: Gateway) -> None:
     """Serve until a signal; then say that it is no more ready, stop accepting, and finish what is under way."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for kind in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(kind, told.set)
-    serving = loop.create_task(server.serve())
-    telling = loop.create_task(told.wait())
-    await asyncio.wait((serving, telling), return_when=asyncio.FIRST_COMPLETED)
-    telling.cancel()
-    if not serving.done():
-        gateway.drain()
-        await asyncio.wait((serving,), timeout=gateway.limits.drain_notice_s)
-        server.stop()  # type: ignore[no-untyped-call]
-        await asyncio.wait((serving,), timeout=gateway.limits.drain_s)
-    if serving.done():
-        serving.result()
+    await told.wait()
+    gateway.drain()
+    await asyncio.sleep(gateway.limits.drain_notice_s)
+    await listener.close(gateway.limits.drain_s)
 
 
 def _free_port(host: str, port: int, run: Path) -> int:

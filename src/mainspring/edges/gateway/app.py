@@ -1,14 +1,13 @@
-"""The RSGI application of one worker: one route table, one place where errors become answers."""
+"""The application of one worker: one route table, one place where errors become answers."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
-
-from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # it is exported, but not by name
 
 from mainspring.adapters.home import Home
 from mainspring.adapters.routing import RoutingFile
@@ -16,8 +15,9 @@ from mainspring.edges.gateway import foreign
 from mainspring.edges.gateway.bodies import Bodies
 from mainspring.edges.gateway.guard import Guard
 from mainspring.edges.gateway.health import SHARE_EVERY_S, Shared, drained, gather, live, metrics, ready
+from mainspring.edges.gateway.http.exchange import Exchange, Headers
 from mainspring.edges.gateway.journal import Journal
-from mainspring.edges.gateway.limits import JSON, TooMany
+from mainspring.edges.gateway.limits import JSON, TooMany, problem
 from mainspring.edges.gateway.metrics import Counters
 from mainspring.edges.gateway.openapi import openapi
 from mainspring.edges.gateway.outcomes import outcomes
@@ -44,9 +44,6 @@ GONE = 499  # nobody was there to be answered
 _RETRY_S = 1.0
 _SPOOL_ANSWERS_S = 1.0
 _POLICY = {policy: ("x-mainspring-acknowledgement", policy) for policy in ("durable", "batched", "best_effort")}
-
-_HANG_UP = ("connection", "close")
-_BROKEN_OFF = b'{"code":"broken_off","message":"the body did not come whole"}'
 
 
 class Gateway:
@@ -76,7 +73,9 @@ class Gateway:
         self._easy = min(EASY, limits.requests)
         self.counters = Counters()
         self.shared = Shared(home.run, worker)
-        self.in_flight = 0
+        self.at_work = 0  # requests: body come, work not ended
+        self.connections = 0
+        self._waited: set[asyncio.Task[None]] = set()
         self.shadows = Shadows(lambda: self.spool, limits.shadow_rows)
         self.tripwires = Tripwires(self._acknowledge)
         self.ids = PredictionIds("")
@@ -105,6 +104,11 @@ class Gateway:
         if self._spool is None:
             raise Unavailable("the gateway is starting", field="spool", remedy="try again in a second")
         return self._spool
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many requests are under way, those whose body has not come among them."""
+        return self.at_work + self.turns.waiting + self.bodies.reading
 
     @property
     def spooling(self) -> bool:
@@ -144,9 +148,7 @@ class Gateway:
 
     def respond(self, proto: Any, body: bytes, status: int = 200, headers: Sequence[tuple[str, str]] = (JSON,)) -> int:
         """Send an answer to what stands in the spool, saying by which policy, and return its status."""
-        policy = _POLICY[self.acknowledgement]
-        more = (policy, _HANG_UP) if self.draining else (policy,)
-        proto.response_bytes(status, [*headers, *more], body)
+        proto.response_bytes(status, (*headers, _POLICY[self.acknowledgement]), body)
         return status
 
     def drain(self) -> None:
@@ -154,32 +156,101 @@ class Gateway:
         self.draining = True
         self.journal.event("draining", in_flight=self.in_flight)
 
-    async def __rsgi__(self, scope: Any, proto: Any) -> None:
-        self.in_flight += 1
-        route: Route | None = None
-        try:
-            route, arguments = ROUTES.find(scope.method, scope.path)
-            if self.guard.closed and route.permission != "open":
-                self.guard.require(route.permission, scope.headers)
-            if not route.spared and (self.turns.full or self.in_flight - self.bodies.reading > self.limits.requests):
+    def opened(self, exchange: Exchange) -> None:
+        """Find the line of a request and refuse what is refused, before its body has come."""
+        head = exchange.head
+        route, _ = exchange.line = ROUTES.find(head.method, head.path)
+        if self.guard.closed and route.permission != "open":
+            self.guard.require(route.permission, head.headers)
+        if not route.spared:
+            if self.connections > self.limits.connections or self.turns.full or self.at_work >= self.limits.requests:
                 raise self._too_many()
-            self.counters.answered(route.label, await route.handler(self, scope, proto, *arguments))
-        except ProtocolClosed:  # who asked has hung up, or its body broke off
-            self.counters.answered(route.label if route else "other", GONE)
-            proto.response_bytes(400, [JSON, _HANG_UP], _BROKEN_OFF)
-        except Exception as error:  # this is the one place where errors become answers
-            status, headers, body = (route.problem if route else ROUTES.problem(scope.path))(error)
-            self._refuse(route, error, status, scope.headers)
-            proto.response_bytes(status, headers, body)
+            if route.method == "POST":
+                self.bodies.announced(head)
+
+    def asked(self, exchange: Exchange) -> None:
+        """Answer a request whose body has come; only now does it hold a permit.
+
+        Who sends slowly, or hangs up on the way, holds none; who hangs up later frees none before the work has ended.
+        """
+        route, _ = exchange.line
+        if route.spared or self.connections <= self._easy or self.turns.begins():
+            self._work(exchange)
+        elif self.at_work + self.turns.waiting >= self.limits.requests:
+            self.refused(exchange, self._too_many())
+        else:
+            self.turns.queue(partial(self._work, exchange))
+
+    def _work(self, exchange: Exchange) -> None:
+        route, arguments = exchange.line
+        if not exchange.open:  # who asked has hung up while it waited
+            self.counters.answered(route.label, GONE)
+            return
+        if self.at_work >= self.limits.requests and not route.spared:
+            self.refused(exchange, self._too_many())
+            return
+        self.at_work += 1
+        try:
+            said = route.handler(self, exchange.head, exchange, *arguments)
+            if type(said) is int:
+                self.counters.answered(route.label, said)
+                self.at_work -= 1
+                return
+        except Exception as error:  # here and below are the places where errors become answers
+            self.at_work -= 1
+            self.refused(exchange, error)
+            return
+        waited = asyncio.get_running_loop().create_task(self._wait(exchange, said))
+        self._waited.add(waited)
+        waited.add_done_callback(self._waited.discard)
+
+    async def _wait(self, exchange: Exchange, said: Awaitable[int]) -> None:
+        try:
+            self.counters.answered(exchange.line[0].label, await said)
+        except Exception as error:
+            self.refused(exchange, error)
         finally:
-            self.in_flight -= 1
+            self.at_work -= 1
+
+    def refused(self, exchange: Exchange, error: Exception) -> None:
+        """Answer a request with an error, in the words of its protocol."""
+        head, line = exchange.head, exchange.line
+        route = None if line is None else line[0]
+        status, headers, body = (route.problem if route else ROUTES.problem(head.path))(error)
+        self._tell_refusal(route, error, status, head.headers)
+        exchange.response_bytes(status, headers, body)
+
+    def malformed(self, exchange: Exchange | None, error: Exception) -> tuple[int, Headers, bytes]:
+        """Return what is said of bytes that are no request."""
+        status, headers, body = problem(error)
+        self._tell_refusal(None, error, status, {})
+        return status, headers, body
+
+    def reading(self, exchange: Exchange, began: bool) -> None:
+        """Count who waits for a body."""
+        if began:
+            self.bodies.began(exchange)
+        else:
+            self.bodies.ended(exchange)
+
+    def received(self, exchange: Exchange, count: int) -> None:
+        """Count what came of a body in chunks."""
+        self.bodies.came(exchange, count)
+
+    def broken_off(self, exchange: Exchange) -> None:
+        """Count a caller who hung up before the body had come."""
+        self.counters.answered(exchange.line[0].label if exchange.line else "other", GONE)
+
+    def connected(self, count: int) -> None:
+        """Take how many connections there are."""
+        self.connections = count
 
     def tell(self, told: Told) -> None:
         """Tell whoever listens of an answer."""
         for witness in self.witnesses:
             witness.answered(told)
 
-    def _refuse(self, route: Route | None, error: Exception, status: int, headers: Any) -> None:
+    def _tell_refusal(self, route: Route | None, error: Exception, status: int, headers: Any) -> None:
         """Count a refusal or failure and tell of it; a fault of ours is told with where it happened."""
         if isinstance(error, MainspringError):
             code = str(error.as_dict()["code"])
@@ -194,25 +265,13 @@ class Gateway:
         for witness in self.listeners:
             witness.refused(refusal)
 
-    async def receive(self, scope: Any, proto: Any) -> bytes:
-        """Return the body of a request once work on it may begin; only then does it hold a permit.
-
-        Who sends slowly, or hangs up on the way, holds none; who hangs up later frees none before the work has ended.
-        """
-        body = await self.bodies.read(scope, proto)
-        if self.in_flight > self._easy:
-            if self.in_flight - self.bodies.reading > self.limits.requests:
-                raise self._too_many()
-            turn = self.turns.take()
-            if turn is not None:
-                await turn
-        return body
-
     def _too_many(self) -> TooMany:
         wait_s = self.turns.wait_s
         return TooMany("too many requests at once", field="gateway", remedy="try again in a second", wait_s=wait_s)
 
-    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def start(self) -> None:
+        """Follow the routing, on the loop that runs."""
+        loop = asyncio.get_running_loop()
         self._watcher = loop.create_task(self._watch())
         if self._workers > 1:
             self._sharer = loop.create_task(self._share())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from mainspring.edges.gateway.limits import JSON, read_query
@@ -16,20 +17,20 @@ if TYPE_CHECKING:
 _MODEL = "x-mainspring-model"
 
 
-async def infer(gateway: Gateway, scope: Any, proto: Any, name: str, version: str | None = None) -> int:
+def infer(gateway: Gateway, scope: Any, proto: Any, name: str, version: str | None = None) -> int | Awaitable[int]:
     """Answer ``POST /v2/models/{name}[/versions/{version}]/infer``."""
-    return await answer(gateway, scope, proto, name, "oip", version)
+    return answer(gateway, scope, proto, name, "oip", version)
 
 
-async def tf_predict(gateway: Gateway, scope: Any, proto: Any, name: str, version: str | None = None) -> int:
+def tf_predict(gateway: Gateway, scope: Any, proto: Any, name: str, version: str | None = None) -> int | Awaitable[int]:
     """Answer ``POST /v1/models/{name}[/versions/{version}]:predict``."""
-    return await answer(gateway, scope, proto, name, "tfserving", version)
+    return answer(gateway, scope, proto, name, "tfserving", version)
 
 
-async def invocations(gateway: Gateway, scope: Any, proto: Any) -> int:
+def invocations(gateway: Gateway, scope: Any, proto: Any) -> int | Awaitable[int]:
     """Answer ``POST /invocations``: the model is a header's, or the setting's, or the only one there is."""
     project, name = gateway.snapshot().invoked(scope.headers.get(_MODEL))
-    return await answer(gateway, scope, proto, name, "invocations", project=project)
+    return answer(gateway, scope, proto, name, "invocations", project=project)
 
 
 async def ping(gateway: Gateway, scope: Any, proto: Any) -> int:

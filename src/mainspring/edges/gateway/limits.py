@@ -31,6 +31,12 @@ class TooLarge(InvalidInput):
     code = "too_large"
 
 
+class HeadTooLarge(InvalidInput):
+    """The head has more bytes than one request may carry."""
+
+    code = "head_too_large"
+
+
 class WrongMethod(InvalidInput):
     """The route exists, the method does not."""
 
@@ -83,6 +89,7 @@ class ModelFailed(MainspringError):
 
 _STATUS: tuple[tuple[type[MainspringError], int], ...] = (
     (TooLarge, 413),
+    (HeadTooLarge, 431),
     (WrongMethod, 405),
     (WrongEncoding, 415),
     (WrongContentType, 415),

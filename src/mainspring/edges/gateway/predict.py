@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -99,50 +99,78 @@ class Answers:
         return [one for one in self.given if one is not None]
 
 
-async def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
+def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> int | Awaitable[int]:
     """Answer ``POST /predict/{model}``: one object or a list of them, or a stream of Arrow batches."""
     protocol = "arrow" if scope.headers.get("content-type") == ARROW else "native"
-    return await answer(gateway, scope, proto, name, protocol)
+    return answer(gateway, scope, proto, name, protocol)
 
 
-async def answer(
+def answer(
     gateway: Gateway, scope: Any, proto: Any, name: str, protocol: str, version: str | None = None,
     project: str | None = None,
-) -> int:  # fmt: skip
-    """Answer a request in a protocol's words; every one of them comes through here and differs in its codec alone."""
-    began_ns = time.perf_counter_ns()
+) -> int | Awaitable[int]:  # fmt: skip
+    """Answer a request in a protocol's words; every one of them comes through here and differs in its codec alone.
+
+    It is answered at once where nothing has to be waited for, and else when what is returned is awaited.
+    """
     query = read_query(scope, "project", "version")
     model = gateway.snapshot().model(name, query.get("project", project))
     codec = model.codecs[protocol]
-    pin = _pin(model, version, query.get("version"), scope.headers.get(VERSION))
-    if pin is not None:
-        gateway.guard.require("operate", scope.headers)
-    body = await gateway.receive(scope, proto)
     headers = scope.headers
+    pin = _pin(model, version, query.get("version"), headers.get(VERSION))
+    if pin is not None:
+        gateway.guard.require("operate", headers)
     within_ms = deadline_ms(headers.get("x-mainspring-deadline-ms"), model.route.deadline_ms)
-    refuse_vain_work(pin or model.champion, within_ms, began_ns)
-    decoded = codec.decode(body, headers)
+    refuse_vain_work(pin or model.champion, within_ms, proto.began_ns)
+    decoded = codec.decode(proto.body, headers)
     rows = decoded.rows
     if decoded.several:
         check_rows(len(rows), model.route.max_rows)
     now_us = gateway.clock.now_us()
     at_us = decision_time(headers.get("x-mainspring-at"), now_us, model.route.oldest_decision_us)
-    asked = Asked(gateway.ids.next(), model, model.generation, at_us, began_ns, within_ms, rows, pin)
+    asked = Asked(gateway.ids.next(), model, model.generation, at_us, proto.began_ns, within_ms, rows, pin)
     drawn = _spool_request(gateway, asked, decoded.listed, now_us, headers)
     reached("gateway.after_assignment")
     asked.looked = model.look_up(rows, at_us)
-    answers = _answer_here(gateway, asked, drawn) or await _answer(gateway, asked, drawn)
-    if gateway.acknowledgement == "durable":
-        await gateway.spool.durable()
+    call = _Call(gateway, asked, drawn, headers, proto, codec, decoded)
+    answers = _answer_here(gateway, asked, drawn)
+    if answers is None or gateway.acknowledgement == "durable":
+        return _answer_later(call, answers)
+    return _say(call, answers)
+
+
+class _Call(msgspec.Struct, gc=False):
+    """What it takes to say an answer."""
+
+    gateway: Gateway
+    asked: Asked
+    drawn: Sequence[Drawn]
+    headers: Any
+    proto: Any
+    codec: Any
+    decoded: Any
+
+
+async def _answer_later(call: _Call, answers: Answers | None) -> int:
+    """Answer what waits for another process, or for the disk."""
+    if answers is None:
+        answers = await _answer(call.gateway, call.asked, call.drawn)
+    if call.gateway.acknowledgement == "durable":
+        await call.gateway.spool.durable()
+    return _say(call, answers)
+
+
+def _say(call: _Call, answers: Answers) -> int:
+    gateway, asked = call.gateway, call.asked
     reached("gateway.before_answer")
-    said, encoded = codec.encode(decoded, asked.id, answers.said())
-    status = gateway.respond(proto, encoded, headers=said)
+    said, encoded = call.codec.encode(call.decoded, asked.id, answers.said())
+    status = gateway.respond(call.proto, encoded, headers=said)
     reached("gateway.after_answer")
-    gateway.counters.took[model.route.model].add((time.perf_counter_ns() - began_ns) // 1_000)
-    if model.shadows:
+    gateway.counters.took[asked.model.route.model].add((time.perf_counter_ns() - asked.began_ns) // 1_000)
+    if asked.model.shadows:
         gateway.shadows.offer(asked, answers.met)
     if gateway.witnesses:
-        gateway.tell(_told(gateway, asked, drawn, answers, status, headers))
+        gateway.tell(_told(gateway, asked, call.drawn, answers, status, call.headers))
     return status
 
 

@@ -19,13 +19,13 @@ Problem = Callable[[BaseException], tuple[int, list[tuple[str, str]], bytes]]
 class Route(msgspec.Struct, frozen=True):
     """One line: ``/v2/models/{name}/infer``. What stands in braces is handed to the handler, in that order.
 
-    A handler answers by itself and returns the status that it answered with. ``problem`` says an error in the words of
-    the route's protocol. ``spared`` routes answer however busy the gateway is.
+    A handler answers by itself and returns the status that it answered with, at once or when it is awaited. ``problem``
+    says an error in the words of the route's protocol. ``spared`` routes answer however busy the gateway is.
     """
 
     method: Literal["GET", "POST"]
     path: str
-    handler: Callable[..., Awaitable[int]]
+    handler: Callable[..., int | Awaitable[int]]
     permission: Permission
     problem: Problem = problem
     spared: bool = False

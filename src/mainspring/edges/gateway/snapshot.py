@@ -250,7 +250,9 @@ class Snapshot:
     def invoked(self, wanted: str | None) -> tuple[str | None, str]:
         """Return project and name of the model that a route without a name means; nothing is guessed."""
         known = [f"{model.route.project_name}/{model.route.name}" for model in self.models()]
-        stated = wanted or self.routing.invocations
+        stated = self.routing.invocations if wanted is None else wanted
+        if wanted == "":
+            raise unknown("model", wanted, known)
         if not stated and len(known) == 1:
             stated = known[0]
         if not stated:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
-TURN_NS = 7_000_000
-EASY = 8  # with so few requests at work nobody needs to wait
+TURN_NS = 3_000_000
+EASY = 8  # over so few connections nobody needs to wait
 
 
 class Turns:
@@ -26,7 +27,7 @@ class Turns:
     def __init__(self, most_waiting: int, patience_s: float) -> None:
         self._most = most_waiting
         self._patience_ns = patience_s * 1e9
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._queue: deque[Callable[[], None]] = deque()
         self._began_ns = 0
         self._let_in = 0
         self._turning = False
@@ -47,8 +48,8 @@ class Turns:
         """Return what the next one may expect to wait."""
         return len(self._queue) * self.cost_ns / 1e9
 
-    def take(self) -> asyncio.Future[None] | None:
-        """Return None if work may begin now, or what to wait for."""
+    def begins(self) -> bool:
+        """Tell whether work may begin now; what may not is to be queued."""
         now_ns = time.perf_counter_ns()
         if not self._turning:
             self._turning = True
@@ -56,25 +57,30 @@ class Turns:
             asyncio.get_running_loop().call_soon(self._turn)
         if not self._queue and now_ns - self._began_ns < TURN_NS:
             self._let_in += 1
-            return None
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(future)
-        return future
+            return True
+        return False
+
+    def queue(self, begin: Callable[[], None]) -> None:
+        """Take work that is begun in its turn, by calling this."""
+        self._queue.append(begin)
 
     def _turn(self) -> None:
-        """Begin a turn: learn from the last one, and let in what fits into this one."""
-        now_ns = time.perf_counter_ns()
+        """Begin a turn: learn from the last one, and do what fits into this one."""
+        began_ns = time.perf_counter_ns()
         if self._let_in:
-            self.cost_ns += 0.2 * ((now_ns - self._began_ns) / self._let_in - self.cost_ns)
+            self._learn((began_ns - self._began_ns) / self._let_in)
         elif not self._queue:
             self._turning = False
             return
-        self._began_ns, self._let_in = now_ns, 0
-        fitting = max(1, int(TURN_NS / max(self.cost_ns, 1.0)))
-        while self._queue and fitting:
-            future = self._queue.popleft()
-            if not future.done():
-                future.set_result(None)
-                self._let_in += 1
-                fitting -= 1
+        self._began_ns, self._let_in, done = began_ns, 0, 0
+        while self._queue:
+            self._queue.popleft()()
+            done += 1
+            if time.perf_counter_ns() - began_ns > TURN_NS:
+                break
+        if done:
+            self._learn((time.perf_counter_ns() - began_ns) / done)
         asyncio.get_running_loop().call_soon(self._turn)
+
+    def _learn(self, cost_ns: float) -> None:
+        self.cost_ns += 0.2 * (cost_ns - self.cost_ns)

@@ -75,6 +75,17 @@ def without_moments(case: Any) -> None:
         for name in ("event_time", "known_at"):
             if isinstance(row, dict) and name in row:
                 row[name] = None
+    case.body = _within_the_calendar(case.body)
+
+
+def _within_the_calendar(value: Any) -> Any:
+    """Return the value with no moment that lies, by another zone's clock, before the year 1 or behind 9999."""
+    if isinstance(value, dict):
+        return {key: _within_the_calendar(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_within_the_calendar(item) for item in value]
+    beyond = isinstance(value, str) and value[:10] in ("0001-01-01", "9999-12-31")
+    return f"2001{value[4:]}" if beyond else value
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,9 +15,10 @@ Schema = dict[str, Any]
 Content = dict[str, Schema]
 Describe = Callable[[Described], Content]
 
+_GREATEST_FLOAT = 2**1024 - 2**970 - 1  # a number above it is read as infinite, and refused
 _KINDS: dict[Kind, Schema] = {
     "int": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
-    "float": {"type": "number", "minimum": -sys.float_info.max, "maximum": sys.float_info.max},
+    "float": {"type": "number", "minimum": -_GREATEST_FLOAT, "maximum": _GREATEST_FLOAT},
     "bool": {"type": "boolean"},
     "str": {"type": "string"},
     "time": {"type": "string", "format": "date-time"},

@@ -1,0 +1,123 @@
+"""Listens on one address: accepts, sweeps what is slow, and ends without breaking off what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import sys
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+
+from mainspring.edges.gateway.http.connection import Connection
+from mainspring.edges.gateway.http.exchange import Application, Headers
+from mainspring.edges.gateway.http.head import Heads
+from mainspring.serving.limits import Limits
+
+BUFFER_BYTES = 256 * 1024
+BACKLOG = 1_024
+DATED_S = 1.0
+_REMEMBERED = 256
+
+
+class Listener:
+    """Connections of one address, and what they share.
+
+    ``buffer`` takes what is received, for all of them: it is emptied before the next one is read.
+    """
+
+    def __init__(self, application: Application, limits: Limits) -> None:
+        self.application = application
+        self.limits = limits
+        self.heads = Heads(limits.header_bytes)
+        self.buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._connections: set[Connection] = set()
+        self._prefixes: dict[tuple[int, Headers, bool], bytes] = {}
+        self._server: asyncio.Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._gone = asyncio.Event()
+        self._look_every_s = min(DATED_S, limits.header_s / 10, limits.body_s / 10)
+        self._date = ""
+
+    async def listen(self, host: str, port: int, encryption: ssl.SSLContext | None) -> None:
+        """Begin to accept; several processes may listen on one port where the system shares it fairly."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Connection(self), host, port, backlog=BACKLOG, ssl=encryption,
+            ssl_handshake_timeout=self.limits.header_s if encryption else None,
+            reuse_address=True, reuse_port=sys.platform == "linux" or None, family=_family(host),
+        )  # fmt: skip
+        self._sweep()
+
+    async def close(self, within_s: float) -> None:
+        """Stop to accept, finish what is under way, and hang up."""
+        if self._server is not None:
+            self._server.close()
+        await asyncio.sleep(0)  # what has come already is read first
+        await asyncio.sleep(0)
+        for connection in list(self._connections):
+            connection.hang_up()
+        if self._connections:
+            self._gone.clear()
+            try:
+                await asyncio.wait_for(self._gone.wait(), within_s)
+            except TimeoutError:
+                for connection in list(self._connections):
+                    connection.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def add(self, connection: Connection) -> None:
+        """Count a connection; far too many of them are not even told so."""
+        self._connections.add(connection)
+        count = len(self._connections)
+        self.application.connected(count)
+        if count > 2 * self.limits.connections:
+            connection.abort()
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
+        self._connections.discard(connection)
+        self.application.connected(len(self._connections))
+        if not self._connections:
+            self._gone.set()
+
+    def prefix(self, status: int, headers: Headers, keeps: bool) -> bytes:
+        """Return the head of an answer, up to the length of its body."""
+        key = (status, headers if type(headers) is tuple else tuple(headers), keeps)
+        found = self._prefixes.get(key)
+        if found is None:
+            if len(self._prefixes) >= _REMEMBERED:
+                self._prefixes.clear()
+            found = self._prefixes[key] = self._written(status, headers, keeps)
+        return found
+
+    def _written(self, status: int, headers: Headers, keeps: bool) -> bytes:
+        lines = [f"HTTP/1.1 {status} {_phrase(status)}", f"date: {self._date}"]
+        lines += [f"{name}: {value}" for name, value in headers if name != "connection"]
+        if any("\r" in line or "\n" in line for line in lines):
+            raise ValueError("a header of an answer has a line of its own")
+        lines.append("connection: keep-alive" if keeps else "connection: close")
+        return "\r\n".join([*lines, "content-length: "]).encode()
+
+    def _sweep(self) -> None:
+        now_s = time.monotonic()
+        date = formatdate(usegmt=True)
+        if date != self._date:
+            self._date = date
+            self._prefixes.clear()
+        for connection in list(self._connections):
+            connection.sweep(now_s)
+        self._timer = asyncio.get_running_loop().call_later(self._look_every_s, self._sweep)
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
