@@ -65,21 +65,25 @@ def move_store(home: Home, url: str, *, by: str) -> Moved:
 def move_files(home: Home, *, blobs: str = "", tables: str = "") -> Moved:
     """Copy every blob, or every listed part, into a bucket, and switch the settings once all is there.
 
-    The files stay in the folder, which is a cache from then on.
+    The files stay in the folder, which is a cache from then on. Killed anywhere, the same command ends the work.
     """
     settings, _ = read_settings(home.root)
     places = {name: url for name, url in (("blobs", blobs), ("tables", tables)) if url}
-    for name in places:
-        if getattr(settings, name):
+    for name, url in places.items():
+        if getattr(settings, name) not in ("", url):
             raise Conflict("are in a bucket already", field=name, value=getattr(settings, name))
-    there = Settings(**{**msgspec.structs.asdict(settings), **places})
+    left = {name: url for name, url in places.items() if not getattr(settings, name)}  # of a move that was killed
+    if not left:
+        raise Conflict("are in that bucket already", field=next(iter(places)), value=blobs or tables)
+    there = Settings(**{**msgspec.structs.asdict(settings), **left})
     moved = Moved(
-        blobs=_move_blobs(home, there) if blobs else 0,
-        parts=_move_parts(home, settings, there) if tables else 0,
+        blobs=_move_blobs(home, there) if "blobs" in left else 0,
+        parts=_move_parts(home, settings, there) if "tables" in left else 0,
     )
     reached("move.before_switch")
-    for name, url in places.items():
+    for name, url in left.items():
         keep_setting(home.root, name, url)
+        reached("move.after_switch")
     return moved
 
 

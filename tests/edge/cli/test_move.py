@@ -105,6 +105,25 @@ def test_a_move_that_is_killed_is_ended_by_the_same_command(home, postgres_url, 
     assert [kind for _, kind in said].count("home.moved") == 1
 
 
+@pytest.mark.parametrize("point", ["bucket.after_put:2", "move.before_switch", "move.after_switch"])
+def test_a_move_to_a_bucket_that_is_killed_is_ended_by_the_same_command(home, s3_server, monkeypatch, capsys, point):
+    for name, value in s3_server.keys.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MAINSPRING_S3_ENDPOINT", s3_server.endpoint)
+    place = s3_server.fresh()
+    words = ["-m", "mainspring.edges.cli", "move", "--home", str(home.root), "--blobs", place, "--tables", place]
+    killed = subprocess.run([sys.executable, *words], env={**os.environ, "MAINSPRING_CRASH_AT": point}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert look(home)[1:] == (True, ["e1", "e2"])
+    code, told = moved(capsys, home, "--blobs", place, "--tables", place)
+    assert code == 0, told
+    for folder in (home.blobs, home.parts):
+        for path in folder.glob("*/*"):
+            path.unlink()
+    assert look(home)[1:] == (True, ["e1", "e2"])
+    assert moved(capsys, home, "--blobs", place, "--tables", place)[0] != 0
+
+
 def test_a_database_that_knows_more_is_not_written_over(home, postgres_url, tmp_path, capsys):
     with closing(open_platform(home)) as platform:
         platform_backup(platform, tmp_path / "backup")
