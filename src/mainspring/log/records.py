@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 3
+VERSION = 4
 
 Role = Literal["served", "shadow", "fallback", "pinned", "batch", "external"]
 Status = Literal["ok", "failed", "late", "invalid", "refused"]
@@ -75,6 +75,16 @@ class Scored(msgspec.Struct, frozen=True, array_like=True, tag="scored", gc=Fals
     release: str = ""
 
 
+class ScoredRows(Scored, frozen=True, array_like=True, tag="scored_rows", gc=False):
+    """What a version answered for many rows, of which several saw the same features.
+
+    Then ``features`` is one object with the distinct entries of each view, ``{view: [[[value, …], …], …]}``, and
+    ``seen`` holds for each of these views the place of every row's entry.
+    """
+
+    seen: tuple[tuple[int, ...], ...] = ()
+
+
 class ScoredVectors(Scored, frozen=True, array_like=True, tag="scored_vectors", gc=False):
     """What a version answered that gives several numbers a row: ``parts`` says what each is for, such as its class.
 
@@ -120,4 +130,4 @@ class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
     refused: int
 
 
-Record = Request | Assignment | Scored | ScoredVectors | Outcomes | ClassOutcomes | SourceRows | Stopped
+Record = Request | Assignment | Scored | ScoredRows | ScoredVectors | Outcomes | ClassOutcomes | SourceRows | Stopped

@@ -16,6 +16,7 @@ from mainspring.log.records import (
     Record,
     Request,
     Scored,
+    ScoredRows,
     ScoredVectors,
     SourceRows,
     Stopped,
@@ -85,6 +86,7 @@ SCHEMAS: dict[str, dict[str, pl.DataType]] = {
 TIMES = {"requests": "decision_us", "assignments": "decision_us", "scored": "decision_us", "outcomes": "known_us"}
 
 _objects = msgspec.json.Decoder(list[msgspec.Raw])
+_distinct = msgspec.json.Decoder(dict[str, list[msgspec.Raw]])
 _packed = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
@@ -124,7 +126,7 @@ def rows_of(records: Iterable[Record]) -> Rows:
                     pushed.setdefault(record.source, []).append(record)
                 case Stopped():
                     stops.append(record)
-        except (ValueError, msgspec.MsgspecError):
+        except (ValueError, IndexError, msgspec.MsgspecError):
             refused.append(record)
     frames = {name: _frame(name, rows) for name, rows in found.items() if rows}
     return Rows(frames, pushed, tuple(refused), tuple(stops))
@@ -170,7 +172,7 @@ def _scored_rows(record: Scored) -> list[Row]:
     many = len(record.rows)
     outputs = record.outputs or (None,) * many
     decisions = record.decisions or (None,) * many
-    features = _split(record.features, many) if record.features else ("",) * many
+    features = _features(record, many)
     typed = [bytes(piece) for piece in _packed.decode(record.typed)] if record.typed else [None] * many
     vectors = record.vectors if isinstance(record, ScoredVectors) else (None,) * many
     parts = record.parts if isinstance(record, ScoredVectors) else None
@@ -181,6 +183,21 @@ def _scored_rows(record: Scored) -> list[Row]:
         (record.prediction_id, row, *by, output, *how, decision, looked_up, value, vector, parts)
         for row, output, decision, looked_up, value, vector in scored
     ]
+
+
+def _features(record: Scored, many: int) -> Sequence[str]:
+    """Return the features of each row as a JSON object."""
+    if not record.features:
+        return ("",) * many
+    if not isinstance(record, ScoredRows):
+        return _split(record.features, many)
+    if not record.seen:
+        return ("{}",) * many
+    views = []
+    for (name, entries), seen in zip(_distinct.decode(record.features).items(), record.seen, strict=True):
+        said = [f"{msgspec.json.encode(name).decode()}:{bytes(entry).decode()}" for entry in entries]
+        views.append([said[place] for place in seen])
+    return ["{" + ",".join(row) + "}" for row in zip(*views, strict=True)]
 
 
 def _outcome_rows(record: Outcomes) -> list[Row]:

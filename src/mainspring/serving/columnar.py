@@ -141,35 +141,38 @@ def listed(checked: Mapping[str, Values]) -> bytes:
 
 
 class ColumnRows(Sequence[Row]):
-    """Rows that stay columns: each an array of numbers, in which NaN is missing, or a list of plain values.
+    """Rows that stay columns: each an array of numbers, in which NaN is missing, or a sequence of plain values.
+
+    Where they came as rows, these are kept beside the columns, because some ask for rows.
 
     >>> rows = ColumnRows(2, [["UA1", "UA2"], np.array([228.0, np.nan])])
     >>> rows[1], rows.column(1)
     (('UA2', None), [228.0, None])
     """
 
-    def __init__(self, count: int, columns: Sequence[Array | list[Any]]) -> None:
+    def __init__(self, count: int, columns: Sequence[Array | Values], rows: Sequence[Row] | None = None) -> None:
         self._count = count
         self.columns = columns
-        self._plain: dict[int, list[Any]] = {}
+        self._rows = rows
+        self._plain: dict[int, Values] = {}
 
-    def column(self, place: int) -> list[Any]:
+    def column(self, place: int) -> Values:
         """Return the plain values of a column; what is missing is None."""
         found = self._plain.get(place)
         if found is None:
             column = self.columns[place]
-            found = self._plain[place] = column if isinstance(column, list) else plain(column)
+            found = self._plain[place] = plain(column) if isinstance(column, np.ndarray) else column
         return found
 
     def take(self, places: Sequence[int]) -> ColumnRows:
-        """Return some of the rows."""
+        """Return some of the rows, in their order."""
         if len(places) == self._count:
             return self
         columns = [
-            [column[place] for place in places] if isinstance(column, list) else column[list(places)]
+            column[list(places)] if isinstance(column, np.ndarray) else [column[place] for place in places]
             for column in self.columns
         ]
-        return ColumnRows(len(places), columns)
+        return ColumnRows(len(places), columns, self._rows and [self._rows[place] for place in places])
 
     def __len__(self) -> int:
         return self._count
@@ -183,6 +186,8 @@ class ColumnRows(Sequence[Row]):
             return [self[one] for one in range(*place.indices(self._count))]
         if not -self._count <= place < self._count:
             raise IndexError(place)
+        if self._rows is not None:
+            return self._rows[place]
         return tuple([self.column(at)[place] for at in range(len(self.columns))])
 
 
@@ -195,6 +200,13 @@ def plain(column: Array) -> list[Any]:
     return values
 
 
-def column_of(rows: Sequence[Row], place: int) -> list[Any]:
+def by_column(rows: Sequence[Row]) -> Sequence[Row]:
+    """Return several rows as columns, with the rows beside them; one row is a row."""
+    if len(rows) < 2 or isinstance(rows, ColumnRows):
+        return rows
+    return ColumnRows(len(rows), list(zip(*rows, strict=True)), rows)
+
+
+def column_of(rows: Sequence[Row], place: int) -> Values:
     """Return one column of rows, however they are held."""
     return rows.column(place) if isinstance(rows, ColumnRows) else [row[place] for row in rows]

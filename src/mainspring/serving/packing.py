@@ -7,7 +7,7 @@ alone: where it holds a packing, the packed one; so a replay runs what serving r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -65,7 +65,7 @@ class Filler:
     [[2.5, 3.5], [1.0, -1.0]]
     """
 
-    __slots__ = ("_order", "_texts")
+    __slots__ = ("_order", "_texts", "_words")
 
     def __init__(self, packing: Packing, signature: Signature) -> None:
         places = {column.name: place for place, column in enumerate(signature.inputs)}
@@ -74,6 +74,7 @@ class Filler:
             raise InvalidInput("is a packed column but not an input", field=unknown[0], value=sorted(places))
         self._order = [places[column.name] for column in packing.columns]
         self._texts: list[tuple[int, Callable[[str | None, float], float], float]] = []
+        self._words: list[tuple[int, Callable[[str | None], float]]] = []
         for at, column in enumerate(packing.columns):
             if column.codes is not None:
                 otherwise = math.nan if column.otherwise is None else column.otherwise
@@ -82,6 +83,7 @@ class Filler:
                 }
                 codes[None] = codes.get("", otherwise)  # a missing text is the empty one
                 self._texts.append((at, codes.get, otherwise))
+                self._words.append((at, _Codes(codes, otherwise).__getitem__))
 
     def row(self, row: Row) -> list[Any]:
         """Return one row of the tensor."""
@@ -93,6 +95,17 @@ class Filler:
     def columns(self, given: Columns) -> list[Any]:
         """Return the columns of the tensor for columns of the inputs."""
         columns: list[Any] = [given[place] for place in self._order]
-        for at, code, otherwise in self._texts:
-            columns[at] = [code(text, otherwise) for text in columns[at]]
+        for at, code in self._words:
+            columns[at] = list(map(code, columns[at]))
         return columns
+
+
+class _Codes(dict[str | None, float]):
+    """Codes of texts; of one that has none, too, and without a call in Python."""
+
+    def __init__(self, codes: Mapping[str | None, float], otherwise: float) -> None:
+        super().__init__(codes)
+        self._otherwise = otherwise
+
+    def __missing__(self, text: str | None) -> float:
+        return self._otherwise

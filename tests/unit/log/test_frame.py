@@ -11,6 +11,7 @@ from mainspring.log.records import (
     Outcomes,
     Request,
     Scored,
+    ScoredRows,
     ScoredVectors,
     SourceRows,
     Stopped,
@@ -98,3 +99,13 @@ def test_class_vectors_and_labels_are_written_as_the_golden_segment_of_records_t
     golden = GOLDEN.with_name("vectors-3.seg").read_bytes()
     assert group(scored, came) == golden
     assert read_groups(golden).records == (scored, came)
+
+
+def test_rows_that_share_features_are_written_as_the_golden_segment_of_records_four_says():
+    several = ScoredRows(
+        "b_1-2", "mod_1", "ver_1", "served", "ok", 3, (0, 1, 2), (0.5, 0.25, 0.75),
+        b'{"sky":[[[1.5],7,"d1"]],"busy":[[[2],8,"d2"],[[null],null,"d2"]]}', 40, 10, seen=((0, 0, 0), (1, 0, 1)),
+    )  # fmt: skip
+    golden = GOLDEN.with_name("rows-4.seg").read_bytes()
+    assert group(several) == golden
+    assert read_groups(golden).records == (several,)

@@ -1,7 +1,7 @@
 import msgspec
 
 from mainspring.kernel.values import Ranking
-from mainspring.log.records import Assignment, Outcomes, Request, Scored
+from mainspring.log.records import Assignment, Outcomes, Request, Scored, ScoredRows
 from mainspring.log.rows import rows_of
 
 
@@ -41,6 +41,19 @@ def test_features_and_typed_outputs_are_split_by_row():
     assert rows["row"].to_list() == [3, 5]
     assert rows["features"].to_list() == ['{"v":[[1],2,"d"]}', "{}"]
     assert msgspec.msgpack.decode(rows["typed"][1], type=Ranking) == Ranking(("b",), (0.5,))
+
+
+def test_rows_that_share_features_have_an_object_of_their_own_each():
+    features = b'{"sky":[[[1.5],7,"d1"]],"busy":[[[2],8,"d2"],[[null],null,"d2"]]}'
+    record = ScoredRows(
+        "p1", "mod", "ver", "served", "ok", 1, (0, 1), (0.5, 0.25), features, 9, 5, seen=((0, 0), (1, 0))
+    )
+    assert rows_of([record]).frames["scored"]["features"].to_list() == [
+        '{"sky":[[1.5],7,"d1"],"busy":[[null],null,"d2"]}',
+        '{"sky":[[1.5],7,"d1"],"busy":[[2],8,"d2"]}',
+    ]
+    beyond = msgspec.structs.replace(record, seen=((0, 0), (1, 2)))
+    assert rows_of([beyond]).refused == (beyond,)
 
 
 def test_what_a_bandit_could_have_done_is_kept():

@@ -7,7 +7,8 @@ import pytest
 from mainspring.features.spec import Feature, ViewSpec
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.schema import Column, Signature
-from mainspring.serving.assemble import Assembly, Looked, features_json, read_features
+from mainspring.serving.assemble import Assembly, features_json, read_features
+from mainspring.serving.looked import Looked
 
 WEATHER = ViewSpec("weather", "w", ("origin",), (Feature("temp", "last", "temp"),))
 RECENT = ViewSpec("recent", "f", ("carrier",), (Feature("late", "share"), Feature("flights", "count")))

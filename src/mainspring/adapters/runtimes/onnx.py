@@ -7,6 +7,7 @@ answer. ``run`` makes arrays of its own, so that other threads may call it.
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -102,7 +103,7 @@ class _Tensor:
         return self.columns(list(zip(*rows, strict=True)))
 
     def columns(self, columns: Columns) -> dict[str, Array]:
-        return {self._name: np.ascontiguousarray(np.array(self._fill_columns(columns), dtype=self._kind).T)}
+        return {self._name: np.ascontiguousarray(_filled(self._fill_columns(columns), self._kind).T)}
 
 
 class _Columns:
@@ -148,7 +149,7 @@ class _Columns:
         fed: dict[str, Array] = {}
         for kind, tall, names, wanted in self._plan:
             chosen = [columns[place] for place in wanted]
-            block = _text(chosen) if kind is object else np.array(chosen, dtype=kind)
+            block = _text(chosen) if kind is object else _filled(chosen, kind)
             fed.update(zip(names, block[:, :, np.newaxis] if tall else block, strict=True))
         return fed
 
@@ -166,6 +167,20 @@ class _Block:
             self._pack(self._buffer, 0, *values)
         except (struct.error, OverflowError):  # a missing value, or one that must be cast: as ``many`` does it
             self.array[:] = np.array(values, dtype=self.array.dtype)
+
+
+def _filled(columns: Sequence[Any], kind: Any) -> Array:
+    """Return columns as the rows of one array; numbers in a list are taken in at once where none is missing."""
+    block: Array = np.empty((len(columns), len(columns[0])), dtype=kind)
+    for at, column in enumerate(columns):
+        if isinstance(column, np.ndarray) or kind not in _KINDS.values():
+            block[at] = column
+            continue
+        try:
+            block[at] = array("d", column)
+        except (TypeError, OverflowError):  # a missing value, or one that only a slower way can cast
+            block[at] = np.array(column, dtype=kind)
+    return block
 
 
 def _text(columns: Sequence[Sequence[Any]]) -> Array:

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Collection, Mapping, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,11 +28,11 @@ from mainspring.edges.gateway.told import Told, read_trace
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Unavailable, unknown
 from mainspring.log.ports import Spool
-from mainspring.log.records import Assignment, Record, Request, Role, Scored, Status
-from mainspring.serving.assemble import Looked
-from mainspring.serving.columnar import ColumnRows, column_of
+from mainspring.log.records import Assignment, Record, Request, Role, Scored, ScoredRows, Status
+from mainspring.serving.columnar import ColumnRows, by_column, column_of
 from mainspring.serving.decode import Malformed
-from mainspring.serving.draw import HELD_OUT, Drawn, assign, probabilities
+from mainspring.serving.draw import HELD_OUT, Drawn, Draws, assign, assign_all, probabilities
+from mainspring.serving.looked import Looked, LookedRows
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import HoldoutRoute, ReleaseRoute
 
@@ -123,7 +124,7 @@ def answer(
     within_ms = deadline_ms(headers.get("x-mainspring-deadline-ms"), model.route.deadline_ms)
     refuse_vain_work(pin or model.champion, within_ms, proto.began_ns)
     decoded = codec.decode(proto.body, headers)
-    rows = decoded.rows
+    rows = by_column(decoded.rows)
     if decoded.several:
         check_rows(len(rows), model.route.max_rows)
     now_us = gateway.clock.now_us()
@@ -177,7 +178,7 @@ def _say(call: _Call, answers: Answers) -> int:
 def _told(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn], answers: Answers, status: int, headers: Any) -> Told:
     route = asked.model.route
     arms = [arm for arm, _ in filter(None, answers.given)]
-    fell_back = any(arm.id != one.arm for arm, one in zip(arms, drawn, strict=True))
+    fell_back = any(arm.id != drawn_arm for arm, drawn_arm in zip(arms, _arms(drawn), strict=True))
     return Told(
         id=asked.id,
         project=route.project_name,
@@ -226,7 +227,7 @@ def pinned(model: Model, number: str) -> Arm:
     return found
 
 
-def _spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, headers: Any) -> list[Drawn]:
+def _spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, headers: Any) -> Sequence[Drawn]:
     """Draw every row and spool what was asked and drawn, before any model code runs."""
     model, route, rows, pinned = asked.model, asked.model.route, asked.rows, asked.pinned
     release = None if pinned or gateway.tripwires.tripped(model.release) else model.release
@@ -236,14 +237,12 @@ def _spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, hea
     units = own if model.unit is None else _texts(rows, model.unit)
     entities = own if model.entity is None else units if model.entity == model.unit else _texts(rows, model.entity)
     out = gateway.tripwires.disabled
-    if release is not None and release.per == "request":
-        keys = _names(asked.id, len(rows))
-        drawn = [
-            assign(release, stable, unit, key=key, holdout=holdout, out=out)
-            for unit, key in zip(units, keys, strict=True)
-        ]
+    keys = _names(asked.id, len(rows)) if release is not None and release.per == "request" else None
+    drawn: Sequence[Drawn]
+    if len(units) == 1:
+        drawn = [assign(release, stable, units[0], key=keys[0] if keys else None, holdout=holdout, out=out)]
     else:
-        drawn = [assign(release, stable, unit, holdout=holdout, out=out) for unit in units]
+        drawn = assign_all(release, stable, units, keys=keys, holdout=holdout, out=out)
     subjects = _texts(rows, model.subject) if model.subject is not None else ()
     who = (gateway.guard.caller(headers), headers.get("idempotency-key", "")[:200])
     opened = _Opened(asked, body, now_us, entities, units, subjects, who, release, holdout, drawn, out)
@@ -284,7 +283,7 @@ class _Opened(msgspec.Struct, gc=False):
             idempotency_key=idempotency_key,
         )
         everyone = range(len(drawn))
-        if self.holdout is None:
+        if self.holdout is None or (isinstance(drawn, Draws) and not drawn.held_out):
             return request, _assignment(asked, self.release, everyone, drawn, self.out)
         # who is held out is logged under a draw of its own, not as drawn by the release
         halves = {held: [place for place in everyone if drawn[place].held_out is held] for held in (False, True)}
@@ -301,6 +300,11 @@ def _assignment(
     route = asked.model.route
     held = route.holdout if release is None and drawn[places[0]].held_out else None
     several = probabilities(release, route.champion, out) if release is not None and release.others else {}
+    if isinstance(drawn, Draws) and len(places) == len(drawn):
+        draws, arms, propensities = drawn.draws, drawn.arms, drawn.propensities
+    else:
+        chosen = [drawn[place] for place in places]
+        draws, arms, propensities = zip(*[(one.draw, one.arm, one.propensity) for one in chosen], strict=True)
     return Assignment(
         prediction_id=asked.id,
         model=route.model,
@@ -309,9 +313,9 @@ def _assignment(
         epoch=release.epoch if release else 0,
         salt=release.salt if release else held.salt if held else "",
         rows=tuple(places),
-        draws=tuple([drawn[place].draw for place in places]),
-        arms=tuple([drawn[place].arm for place in places]),
-        propensities=tuple([drawn[place].propensity for place in places]),
+        draws=tuple(draws),
+        arms=tuple(arms),
+        propensities=tuple(propensities),
         decision_us=asked.decision_us,
         action_set=tuple(several),
         action_propensities=tuple(several.values()),
@@ -326,11 +330,16 @@ def _names(id: str, count: int) -> tuple[str, ...]:
 def _texts(rows: Sequence[Row], place: int) -> tuple[str, ...]:
     if len(rows) == 1:
         return (_text(rows[0][place]),)
-    return tuple(map(_text, column_of(rows, place)))
+    column = column_of(rows, place)
+    return tuple(column) if set(map(type, column)) == {str} else tuple(map(_text, column))
 
 
 def _text(value: Any) -> str:
     return value if type(value) is str else "" if value is None else str(value)
+
+
+def _arms(drawn: Sequence[Drawn]) -> Sequence[str]:
+    return drawn.arms if isinstance(drawn, Draws) else [one.arm for one in drawn]
 
 
 def _answer_here(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn]) -> Answers | None:
@@ -339,7 +348,7 @@ def _answer_here(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn]) -> Answ
     arm = asked.pinned or model.champion
     if type(arm.engine) is not Local:
         return None
-    if model.challengers and asked.pinned is None and any(one.arm in model.challengers for one in drawn):
+    if model.challengers and asked.pinned is None and not model.challengers.keys().isdisjoint(_arms(drawn)):
         return None
     answers, places = Answers(len(drawn)), range(len(drawn))
     ran = run_here(arm.engine, arm, asked, places, asked.remaining_s())
@@ -352,13 +361,13 @@ async def _answer(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn]) -> Ans
     answers = Answers(len(asked.rows))
     tried: dict[str, list[int]] = {}
     if asked.model.challengers and asked.pinned is None:
-        for place, one in enumerate(drawn):
-            if one.arm in asked.model.challengers:
-                tried.setdefault(one.arm, []).append(place)
+        for place, drawn_arm in enumerate(_arms(drawn)):
+            if drawn_arm in asked.model.challengers:
+                tried.setdefault(drawn_arm, []).append(place)
     if not tried:
         await _stable(gateway, asked, answers, range(len(drawn)), _role(asked))
         return answers
-    rest = [place for place, one in enumerate(drawn) if one.arm not in tried]
+    rest = [place for place, drawn_arm in enumerate(_arms(drawn)) if drawn_arm not in tried]
     challenging = asyncio.gather(*[_challenge(gateway, asked, answers, arm, tried[arm]) for arm in tried])
     if rest:
         try:
@@ -417,6 +426,9 @@ def _settle(gateway: Gateway, asked: Asked, answers: Answers, part: Part, ran: R
 def _take(answers: Answers, arm: Arm, places: Sequence[int], ran: Ran) -> None:
     answers.met.setdefault(arm.id, []).extend(places)
     given, values = answers.given, ran.values
+    if not ran.faults and len(places) == len(given):
+        given[:] = zip(repeat(arm), values)  # type: ignore[arg-type]  # without a fault there is a value
+        return
     if not ran.faults:
         for at, place in enumerate(places):
             given[place] = arm, values[at]  # type: ignore[assignment]  # without a fault there is a value
@@ -470,9 +482,8 @@ def run_here(engine: Local, arm: Arm, asked: Asked, places: Sequence[int], budge
         if len(places) == 1:
             place = places[0]
             values = [engine.runtime.one(arm.row(rows[place], looked[place]))]
-        elif isinstance(rows, ColumnRows):
-            seen = looked if len(places) == len(rows) else [looked[place] for place in places]
-            values = engine.runtime.run_columns(arm.columns(rows.take(places), seen), len(places))
+        elif isinstance(rows, ColumnRows) and isinstance(looked, LookedRows):
+            values = engine.runtime.run_columns(arm.columns(rows.take(places), looked.take(places)), len(places))
         else:
             values = engine.runtime.run([arm.row(rows[place], looked[place]) for place in places])
     except Exception as error:  # a graph may raise anything; the caller's answer comes from elsewhere
@@ -533,10 +544,13 @@ class _Scores(msgspec.Struct, gc=False):
 def _record(
     part: Part, places: Sequence[int], values: Sequence[float | None], latency_us: int, fault: str = ""
 ) -> Scored:
-    asked, arm = part.asked, part.arm
+    asked, arm, looked, seen = part.asked, part.arm, part.asked.looked, None
+    if isinstance(looked, LookedRows):
+        features, seen = arm.distinct_features(looked.take(places))
+    else:
+        features = arm.features(looked)
     threshold = arm.threshold
-    looked = asked.looked
-    return Scored(
+    told = (
         asked.id,
         asked.model.route.model,
         arm.id,
@@ -545,7 +559,7 @@ def _record(
         asked.generation,
         tuple(places),
         tuple(values),
-        arm.features(looked if len(places) == len(looked) else [looked[place] for place in places]),
+        features,
         latency_us,
         asked.decision_us,
         fault,
@@ -554,3 +568,4 @@ def _record(
         b"",
         part.release,
     )
+    return Scored(*told) if seen is None else ScoredRows(*told, seen)

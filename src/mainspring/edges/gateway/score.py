@@ -18,11 +18,11 @@ from mainspring.kernel.errors import InvalidInput, nearest, unknown
 from mainspring.kernel.ids import PredictionIds, new_id
 from mainspring.kernel.schema import Column
 from mainspring.log.ports import Spool
-from mainspring.log.records import Assignment, Request, Scored
+from mainspring.log.records import Assignment, Request, ScoredRows
 from mainspring.registry.model import ModelSpec
 from mainspring.registry.version import Version
-from mainspring.serving.assemble import Looked
 from mainspring.serving.decode import RowDecoder
+from mainspring.serving.looked import LookedRows
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import OLDEST_DECISION_US, ViewRoute, version_route
 
@@ -131,8 +131,7 @@ class _Scorer:
         rows = chunk.rows
         id = self._ids.next()
         spool.append(*self._asked(id, chunk.body, rows, at_us))
-        found = [view.look_up(self._latest, rows, at_us) for view in self._views]
-        looked: Sequence[Sequence[Looked]] = list(zip(*found, strict=True)) if found else [()] * len(rows)
+        looked = LookedRows(len(rows), [view.find(self._latest, rows, at_us) for view in self._views])
         began_ns = time.perf_counter_ns()
         values = self._run([self._sight.row(row, seen) for row, seen in zip(rows, looked, strict=True)])
         spool.append(self._scored(id, values, looked, at_us, (time.perf_counter_ns() - began_ns) // 1_000))
@@ -163,11 +162,10 @@ class _Scorer:
             decision_us=at_us,
         )
 
-    def _scored(
-        self, id: str, values: Sequence[float], looked: Sequence[Sequence[Looked]], at_us: int, latency_us: int
-    ) -> Scored:
+    def _scored(self, id: str, values: Sequence[float], looked: LookedRows, at_us: int, latency_us: int) -> ScoredRows:
         threshold = self._version.threshold
-        return Scored(
+        features, seen = self._sight.distinct_features(looked)
+        return ScoredRows(
             prediction_id=id,
             model=self._model.id,
             version=self._version.id,
@@ -176,11 +174,12 @@ class _Scorer:
             generation=0,
             rows=tuple(range(len(values))),
             outputs=tuple(values),
-            features=self._sight.features(looked),
+            features=features,
             latency_us=latency_us // max(1, len(values)),
             decision_us=at_us,
             threshold=threshold,
             decisions=() if threshold is None else tuple([value >= threshold for value in values]),
+            seen=seen,
         )
 
 

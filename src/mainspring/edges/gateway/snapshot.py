@@ -21,15 +21,17 @@ from mainspring.features.keys import encode_key
 from mainspring.features.ports import FeatureRow, Latest
 from mainspring.kernel.errors import InvalidInput, Unavailable, unknown
 from mainspring.kernel.schema import Column
-from mainspring.serving.assemble import Assembly, Looked, features_json
+from mainspring.serving.assemble import Assembly, Seen, distinct_json, features_json
 from mainspring.serving.columnar import ColumnRows, column_of
 from mainspring.serving.decode import RowDecoder
+from mainspring.serving.looked import Found, Looked, LookedRows
 from mainspring.serving.ports import GraphRuntime, Row
 from mainspring.serving.routing import ModelRoute, ReleaseRoute, Routing, SourceRoute, VersionRoute, ViewRoute
 
 WAIT_FOR_PROCESS_S = 60.0
 LOOK_EVERY_S = 0.2
 PREDICTION = "id"  # what outcomes of a model without an entity are told by: the id of the prediction
+_MOST_ENCODED = 50_000  # keys of a view whose encoding is remembered
 HANG_UP_AFTER_S = 10.0  # requests that began under the old snapshot still use it
 
 
@@ -102,15 +104,18 @@ class Sight:
         """Return what the version sees of one row."""
         return self._assembly.row(asked, looked if self._pick is None else [looked[place] for place in self._pick])
 
-    def columns(self, asked: ColumnRows, looked: Sequence[Sequence[Looked]]) -> list[Any]:
+    def columns(self, asked: ColumnRows, looked: LookedRows) -> list[Any]:
         """Return what the version sees of rows that are held as columns."""
-        pick = self._pick
-        return self._assembly.columns(asked, looked if pick is None else [[row[at] for at in pick] for row in looked])
+        return self._assembly.columns(asked, looked.pick(self._pick))
 
     def features(self, looked: Sequence[Sequence[Looked]]) -> bytes:
         """Return what is logged of the features that the version saw."""
         pick = self._pick
         return features_json(self._views, looked if pick is None else [[row[at] for at in pick] for row in looked])
+
+    def distinct_features(self, looked: LookedRows) -> tuple[bytes, Seen]:
+        """Return the same of rows that share features, and which of them each row saw."""
+        return distinct_json(self._views, looked.pick(self._pick))
 
 
 class Arm(Sight):
@@ -129,7 +134,7 @@ class Arm(Sight):
 class View:
     """One view: where a request's key stands, and how its features are looked up."""
 
-    __slots__ = ("_key", "digest", "spec")
+    __slots__ = ("_encoded", "_key", "digest", "spec")
 
     def __init__(self, route: ViewRoute, columns: Sequence[Column]) -> None:
         self.spec = route.spec
@@ -139,22 +144,29 @@ class View:
         if missing:
             raise InvalidInput("the view's key is not a column of the request", field=route.spec.name, value=missing)
         self._key = [places[name] for name in route.spec.key]
+        self._encoded: dict[Any, str] = {}
 
     def warm(self, latest: Latest) -> None:
         """Open what the first look-up would open; raises ``Unavailable`` while the view is not fed."""
         self._fed(latest.get(self.digest, [encode_key([""] * len(self._key))], 0))
 
-    def look_up(self, latest: Latest, rows: Sequence[Row], at_us: int) -> list[Looked]:
-        """Return the features of each row as known at ``at_us``."""
-        key = self._key
-        if len(rows) == 1:
-            row = rows[0]
-            return self._fed(latest.get(self.digest, (encode_key([row[place] for place in key]),), at_us))
-        keys = list(zip(*[column_of(rows, place) for place in key], strict=True))
-        distinct = dict.fromkeys(keys)  # a list asks for the same few keys again and again
-        found = self._fed(latest.get(self.digest, [encode_key(one) for one in distinct], at_us))
-        known = dict(zip(distinct, found, strict=True))
-        return [known[one] for one in keys]
+    def look_up(self, latest: Latest, row: Row, at_us: int) -> Looked:
+        """Return the features of a row as known at ``at_us``."""
+        return self._fed(latest.get(self.digest, (encode_key([row[place] for place in self._key]),), at_us))[0]
+
+    def find(self, latest: Latest, rows: Sequence[Row], at_us: int) -> Found:
+        """Return the features of many rows, which ask for the same few keys again and again."""
+        columns = [column_of(rows, place) for place in self._key]
+        keys = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        if len(self._encoded) > _MOST_ENCODED:
+            self._encoded.clear()
+        encoded = [self._encoded.get(key) or self._encode(key) for key in places]
+        return Found(self._fed(latest.get(self.digest, encoded, at_us)), list(map(places.__getitem__, keys)))
+
+    def _encode(self, key: Any) -> str:
+        encoded = self._encoded[key] = encode_key((key,) if len(self._key) == 1 else key)
+        return encoded
 
     def _fed(self, found: list[FeatureRow | None]) -> list[FeatureRow]:
         """Refuse to take a view that nobody feeds yet for one that has never seen the key."""
@@ -209,12 +221,14 @@ class Model:
         self.described = Described(route.name, route.columns, self.champion.number, numbers, decides, route.max_rows)
         self.codecs = spoken(self.described, decoder)
 
-    def look_up(self, rows: Sequence[Row], at_us: int) -> list[Sequence[Looked]]:
+    def look_up(self, rows: Sequence[Row], at_us: int) -> Sequence[Sequence[Looked]]:
         """Return, for each row, the features of every view that some version of this model needs."""
-        if self._latest is None or not self.views:
-            return [()] * len(rows)
-        found = [view.look_up(self._latest, rows, at_us) for view in self.views]
-        return [tuple([one[0] for one in found])] if len(rows) == 1 else list(zip(*found, strict=True))
+        latest, many = self._latest, len(rows)
+        if latest is None or not self.views:
+            return [()] if many == 1 else LookedRows(many, [])
+        if many == 1:
+            return [tuple([view.look_up(latest, rows[0], at_us) for view in self.views])]
+        return LookedRows(many, [view.find(latest, rows, at_us) for view in self.views])
 
 
 class Source:

@@ -11,8 +11,9 @@ import polars as pl
 from mainspring.features.join import BoundView, as_of_join
 from mainspring.kernel.errors import MainspringError
 from mainspring.kernel.schema import Column, Signature
-from mainspring.serving.assemble import Assembly, Looked
+from mainspring.serving.assemble import Assembly
 from mainspring.serving.decode import RowDecoder
+from mainspring.serving.looked import Looked
 from mainspring.serving.ports import Row
 
 AT = "_at_us"

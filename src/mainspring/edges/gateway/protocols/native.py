@@ -27,9 +27,30 @@ class Native:
         return Decoded(rows, body, several)
 
     def encode(self, asked: Decoded, id: str, given: Given) -> tuple[Headers, bytes]:
-        said = [_one(arm, value) for arm, value in given]
-        answer = {"id": id, "predictions": said} if asked.several else {"id": id, **said[0]}
-        return _HEADERS, _encode(answer)
+        if asked.several:
+            return _HEADERS, _encode(_Answers(id, [_answer(arm, value) for arm, value in given]))
+        return _HEADERS, _encode({"id": id, **_one(*given[0])})
+
+
+class _Answer(msgspec.Struct, gc=False):
+    version: int
+    value: float
+
+
+class _Decided(msgspec.Struct, gc=False):
+    version: int
+    value: float
+    decision: bool
+
+
+class _Answers(msgspec.Struct, gc=False):
+    id: str
+    predictions: list[_Answer | _Decided]
+
+
+def _answer(arm: Answerer, value: float) -> _Answer | _Decided:
+    threshold = arm.threshold
+    return _Answer(arm.number, value) if threshold is None else _Decided(arm.number, value, value >= threshold)
 
 
 def _one(arm: Answerer, value: float) -> dict[str, Any]:
