@@ -6,6 +6,7 @@ from tests.statistics.simulate import LONG, most
 from mainspring.release.evidence.losses import loss
 from mainspring.release.rehearsal.deck import Deck, Said
 from mainspring.release.rehearsal.play import Play
+from mainspring.release.rehearsal.rival import Rival
 from mainspring.release.rehearsal.stage import Script, Stage
 from mainspring.release.terms import Terms, gates
 
@@ -48,7 +49,8 @@ def test_of_two_identical_releases_a_day_for_a_year_no_more_are_rolled_back_than
     for _ in range(releases):
         deck = cards(random)
         script = Script(agreed, 0, DAYS * 24 * HOUR_US, 3 * HOUR_US)
-        ends.append(Play(Stage(deck, script), random.random(deck.rows)).run()[0].status)
+        stage = Stage(deck, script)
+        ends.append(Play(stage, [Rival(stage, 0)], random.random(deck.rows)).run()[0].status)
     rolled_back = ends.count("rolled_back")
     print(f"{rolled_back} of {releases} identical releases were rolled back, {ends.count('promoted')} promoted")
     assert rolled_back <= most(releases, 0.01)

@@ -9,6 +9,7 @@ from mainspring.release.policy import Canary
 from mainspring.release.policy.metrics import Failures, Reward, Slower
 from mainspring.release.rehearsal.deck import Deck, answered_rows, deck, logged, unpacked
 from mainspring.release.rehearsal.play import Play
+from mainspring.release.rehearsal.rival import Rival
 from mainspring.release.rehearsal.stage import Script, Stage
 from mainspring.serving.draw import draw
 
@@ -42,7 +43,8 @@ def compared(world, release):
     assert unpacked(cards.packed()).rows == cards.rows
     script = Script(release.terms, release.started_us, world.clock.now_us(), TURN_US, takes_us=1)
     kept = []
-    Play(Stage(cards, script), place).run(kept=kept)
+    stage = Stage(cards, script)
+    Play(stage, [Rival(stage, 0)], place).run(kept=kept)
     return [one for one in release.history if one.kind != "wait"], [one for one in kept if one.kind != "wait"]
 
 

@@ -31,8 +31,14 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def of(self, outputs: Floats, outcomes: Floats) -> tuple[Floats, int]:
         """Return the losses (n,) and how many were above the bound and cut to it."""
         losses = self._raw(outputs, outcomes)
-        beyond = (losses > self.bound + 1e-12) | (losses < -1e-12)
-        return np.clip(losses, 0.0, self.bound), int(beyond.sum())
+        return np.clip(losses, 0.0, self.bound), int(self._outside(losses).sum())
+
+    def beyond(self, outputs: Floats, outcomes: Floats) -> NDArray[np.bool_]:
+        """Tell which losses (n,) lie beyond the bound."""
+        return self._outside(self._raw(outputs, outcomes))
+
+    def _outside(self, losses: Floats) -> NDArray[np.bool_]:
+        return np.asarray((losses > self.bound + 1e-12) | (losses < -1e-12))
 
     def expected(self, outputs: Floats, probability: Floats) -> Floats:
         """Return the loss expected (n,) if the outcome is 1 with ``probability``."""

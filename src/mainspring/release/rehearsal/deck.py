@@ -20,7 +20,7 @@ from mainspring.release.evidence.frames import ORDER, ROLES, ROW, answers, unit_
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 NEVER_US = np.iinfo(np.int64).max
-FORMAT = 1
+FORMAT = 2
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -41,7 +41,10 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Deck(msgspec.Struct, frozen=True):
-    """Rows (n,) in the order of their decision. ``known_us`` is ``NEVER_US`` where no outcome came."""
+    """Rows (n,) in the order of their decision. ``known_us`` is ``NEVER_US`` where no outcome came.
+
+    ``others`` are further challengers. ``held`` rows belong to units that no release may draw.
+    """
 
     decision_us: Ints
     unit: NDArray[np.uint64]
@@ -50,16 +53,25 @@ class Deck(msgspec.Struct, frozen=True):
     stable: Said
     challenger: Said
     anchor: Said | None = None
+    others: tuple[Said, ...] = ()
+    held: Bools | None = None
 
     @property
     def rows(self) -> int:
         return len(self.decision_us)
 
+    @property
+    def challengers(self) -> tuple[Said, ...]:
+        return (self.challenger, *self.others)
+
     def packed(self) -> bytes:
         """Return the deck as bytes, for a worker that opens no store."""
         arrays = {name: getattr(self, name) for name in _COLUMNS}
-        for who in _SAID:
-            said = getattr(self, who)
+        if self.held is not None:
+            arrays["held"] = self.held
+        told = {"stable": self.stable, "challenger": self.challenger, "anchor": self.anchor}
+        told.update({f"other{place}": said for place, said in enumerate(self.others)})
+        for who, said in told.items():
             if said is not None:
                 arrays.update({f"{who}.{name}": getattr(said, name) for name in Said.__struct_fields__})
         body = io.BytesIO()
@@ -68,7 +80,6 @@ class Deck(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = ("decision_us", "unit", "outcome", "known_us")
-_SAID = ("stable", "challenger", "anchor")
 
 
 def unpacked(data: bytes) -> Deck:
@@ -76,13 +87,14 @@ def unpacked(data: bytes) -> Deck:
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         if int(arrays["format"][0]) != FORMAT:
             raise Damaged("a deck is in an unknown format", field="deck", value=int(arrays["format"][0]))
+        names = {name.partition(".")[0] for name in arrays.files if "." in name}
         said: dict[str, Any] = {
-            who: Said(**{name: arrays[f"{who}.{name}"] for name in Said.__struct_fields__})
-            for who in _SAID
-            if f"{who}.ok" in arrays
+            who: Said(**{name: arrays[f"{who}.{name}"] for name in Said.__struct_fields__}) for who in names
         }
+        others = tuple(said.pop(f"other{place}") for place in range(len(names - {"stable", "challenger", "anchor"})))
         columns: dict[str, Any] = {name: arrays[name] for name in _COLUMNS}
-        return Deck(**columns, **said)
+        held = arrays.get("held")
+        return Deck(**columns, **said, others=others, held=held)
 
 
 def answered_rows(requests: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
@@ -91,7 +103,13 @@ def answered_rows(requests: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
     return requests.join(asked, on=ROW, how="semi").sort(ORDER)
 
 
-def deck(rows: pl.DataFrame, outcomes: pl.DataFrame, said: dict[str, Said]) -> Deck:
+def deck(
+    rows: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    said: dict[str, Said],
+    others: tuple[Said, ...] = (),
+    held: Bools | None = None,
+) -> Deck:
     """Return the deck of ``rows``; ``said`` holds the answers of ``stable``, ``challenger`` and perhaps ``anchor``."""
     newest = outcomes.select("entity", "value", "known_us")
     came = rows.select("entity").join(newest, on="entity", how="left", maintain_order="left")
@@ -102,6 +120,8 @@ def deck(rows: pl.DataFrame, outcomes: pl.DataFrame, said: dict[str, Said]) -> D
         outcome=value.astype(np.float64),
         known_us=came["known_us"].fill_null(NEVER_US).to_numpy().astype(np.int64),
         **said,
+        others=others,
+        held=held,
     )
 
 

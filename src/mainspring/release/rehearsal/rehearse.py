@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from mainspring.release.rehearsal.deck import Deck
-from mainspring.release.rehearsal.play import Ended, Moment, Play
+from mainspring.release.rehearsal.moment import Moment
+from mainspring.release.rehearsal.play import Ended, Play
+from mainspring.release.rehearsal.rival import Rival
 from mainspring.release.rehearsal.stage import Script, Stage
 
 SAY_EVERY_PLAYS = 50
@@ -29,16 +31,18 @@ def rehearse(
 
 
 def _plays(stage: Stage, plays: int, seed: int) -> Iterator[Ended]:
-    names, unit = np.unique(stage.deck.unit, return_inverse=True)
+    rivals = [Rival(stage, place) for place in range(len(stage.deck.challengers))]
+    drawn = np.arange(stage.deck.rows) if stage.by_request else stage.deck.unit
+    names, unit = np.unique(drawn, return_inverse=True)
     errors = stage.script.faults.errors
     begin: Moment | None = None
     for number in range(plays):
-        random = np.random.default_rng([seed, number])
+        random, salt = np.random.default_rng([seed, number]), f"{seed}/{number}"
         place = random.random(len(names))[unit]
         if errors:
-            yield Play(stage, place, random.random(stage.deck.rows) < errors).run()[0]
+            yield Play(stage, rivals, place, random.random(stage.deck.rows) < errors, salt).run()[0]
             continue
-        ended, begin = Play(stage, place).run(begin)
+        ended, begin = Play(stage, rivals, place, salt=salt).run(begin)
         yield ended
         if begin is None:
             yield from [ended] * (plays - 1)

@@ -30,15 +30,22 @@ def labels(deck: Deck, terms: Terms) -> Labels:
 
 
 def pairs_of(
-    deck: Deck, labels: Labels, stable: Said, answered: Bools, part: slice, newest_us: int | None, charge: float
+    deck: Deck,
+    labels: Labels,
+    said: tuple[Said, Said],
+    answered: Bools,
+    part: slice,
+    newest_us: int | None,
+    charge: float,
 ) -> Pairs:
-    """Return the pairs among some rows, as ``evidence.frames.pairs`` finds them in the log."""
-    ours, theirs = stable.ok[part], deck.challenger.tried[part]
+    """Return the pairs among some rows of (stable, challenger), as ``evidence.frames.pairs`` finds them in the log."""
+    stable, challenger = said
+    ours, theirs = stable.ok[part], challenger.tried[part]
     known = ours & labels.in_time[part]
     both = known & theirs
     return Pairs(
         stable=stable.output[part][both],
-        challenger=deck.challenger.output[part][both],
+        challenger=challenger.output[part][both],
         answered=answered[part][both],
         outcome=labels.value[part][both],
         rows=int(ours.sum()),
@@ -68,12 +75,20 @@ class Ahead(msgspec.Struct, frozen=True):
         weights = values[self.watched].astype(np.float64)
         return np.bincount(self.of, weights=weights, minlength=len(self.size)) / self.size
 
+    def total(self, values: Bools | Floats) -> Floats:
+        """Return the sum of the deck's ``values`` over each unit's window, (u,)."""
+        return self.mean(values) * self.size
 
-def ahead(deck: Deck, since_us: int, window_us: int) -> Ahead:
-    """Return the units met after ``since_us``."""
+
+def ahead(deck: Deck, since_us: int, window_us: int, *, by_request: bool = False) -> Ahead:
+    """Return the units met after ``since_us``, but for those that no release may draw."""
     begin = int(np.searchsorted(deck.decision_us, since_us, side="right"))
-    at_us = deck.decision_us[begin:]
-    names, first, inverse = np.unique(deck.unit[begin:], return_index=True, return_inverse=True)
+    drawn = np.arange(begin, deck.rows)
+    if deck.held is not None:
+        drawn = drawn[~deck.held[begin:]]
+    at_us = deck.decision_us[drawn]
+    units = drawn.astype(np.uint64) if by_request else deck.unit[drawn]
+    names, first, inverse = np.unique(units, return_index=True, return_inverse=True)
     order = np.lexsort((names, at_us[first]))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
@@ -81,8 +96,8 @@ def ahead(deck: Deck, since_us: int, window_us: int) -> Ahead:
     of = rank[inverse[inside]]
     return Ahead(
         first_us=at_us[first][order],
-        first_row=begin + first[order],
-        watched=begin + inside,
+        first_row=drawn[first[order]],
+        watched=drawn[inside],
         of=of,
         size=np.bincount(of, minlength=len(order)).astype(np.float64),
     )
@@ -91,7 +106,9 @@ def ahead(deck: Deck, since_us: int, window_us: int) -> Ahead:
 class Means(msgspec.Struct, frozen=True):
     """What happened to each unit ahead, (u,): failures and late answers for (stable, challenger), and its labels.
 
-    ``judged`` are the losses of further metrics by name, for both arms.
+    ``loss`` and ``beyond`` (how many were cut to the bound) are there where quality is judged drawn, and so is
+    ``reward``: the mean value of what was labelled, NaN where nothing was. ``judged`` are the losses of further metrics
+    by name, for both arms.
     """
 
     first_us: Ints
@@ -100,10 +117,13 @@ class Means(msgspec.Struct, frozen=True):
     label: Floats
     labelled: Floats
     judged: dict[str, tuple[Floats, Floats]]
+    loss: tuple[Floats, Floats] | None = None
+    beyond: tuple[Floats, Floats] | None = None
+    reward: Floats | None = None
 
     def units(self, chosen: Ints, challenged: Bools, propensity: Floats) -> Units:
         """Return units as they are counted, given the arm that each was drawn to."""
-        nothing = np.zeros(len(chosen))
+        nothing, unforeseen = np.zeros(len(chosen)), np.full(len(chosen), np.nan)
 
         def met(arms: tuple[Floats, Floats]) -> Floats:
             return np.where(challenged, arms[1][chosen], arms[0][chosen])
@@ -113,28 +133,59 @@ class Means(msgspec.Struct, frozen=True):
             propensity=propensity,
             failed=met(self.failed),
             late=met(self.late),
-            loss=nothing,
+            loss=nothing if self.loss is None else met(self.loss),
             label=self.label[chosen],
             labelled=self.labelled[chosen],
-            expected=(nothing, nothing),
-            winsorised=0,
+            expected=(unforeseen, unforeseen),
+            winsorised=0 if self.beyond is None else round(float(met(self.beyond).sum())),
             judged={name: met(arms) for name, arms in self.judged.items()},
             at_us=self.first_us[chosen],
         )
 
 
-def means(units: Ahead, deck: Deck, labels: Labels, terms: Terms, challenger: tuple[Bools, Bools, Floats]) -> Means:
-    """Return the units' means; ``challenger`` is (ok, late, µs that it took) of each row, faults included."""
+def means(
+    units: Ahead,
+    deck: Deck,
+    labels: Labels,
+    terms: Terms,
+    challenger: tuple[Said, Bools, Bools, Floats],
+    charge: float,
+) -> Means:
+    """Return the units' means; ``challenger`` is (said, ok, late, µs that it took) of each row, faults included."""
+    said, ok, late, took_us = challenger
     ours = deck.stable.ok, deck.stable.late, deck.stable.latency_us.astype(np.float64)
-    failed = tuple(units.mean(~ok & ~late) for ok, late, _ in (ours, challenger))
-    return Means(
+    found = Means(
         first_us=units.first_us,
-        failed=(failed[0], failed[1]),
-        late=(units.mean(ours[1]), units.mean(challenger[1])),
+        failed=(units.mean(~ours[0] & ~ours[1]), units.mean(~ok & ~late)),
+        late=(units.mean(ours[1]), units.mean(late)),
         label=units.mean(labels.in_time & (labels.value > terms.label_cut)),
         labelled=units.mean(labels.in_time),
-        judged={one.name: _judged(one, units, labels, ours, challenger) for one in terms.judges},
+        judged={one.name: _judged(one, units, labels, ours, (ok, late, took_us)) for one in terms.judges},
     )
+    if terms.estimator != "drawn":
+        return found
+    served = np.where(deck.stable.ok, deck.stable.output, np.nan)
+    both = tuple(
+        _drawn_losses(terms, labels, answers, extra)
+        for answers, extra in ((served, 0.0), (np.where(ok, said.output, served), charge))
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reward = units.total(np.where(labels.in_time, labels.value, 0.0)) / units.total(labels.in_time)
+    return msgspec.structs.replace(
+        found,
+        loss=(units.mean(both[0][0]), units.mean(both[1][0])),
+        beyond=(units.total(both[0][1]), units.total(both[1][1])),
+        reward=reward,
+    )
+
+
+def _drawn_losses(terms: Terms, labels: Labels, served: Floats, charge: float) -> tuple[Floats, Bools]:
+    """Return each row's loss under what would be served, and which were beyond the bound; unlabelled ones lose 0."""
+    known = labels.in_time & np.isfinite(served)
+    outputs, outcomes = np.where(known, served, 0.0), np.where(known, labels.value, 0.0)
+    losses, _ = terms.loss.of(outputs, outcomes)
+    beyond = known & terms.loss.beyond(outputs, outcomes)
+    return np.where(known, np.clip(losses + charge, 0.0, terms.loss.bound), 0.0), beyond
 
 
 def _judged(
