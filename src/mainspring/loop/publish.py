@@ -26,7 +26,7 @@ from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
 from mainspring.release.release import Release
 from mainspring.release.service import ReleaseService
-from mainspring.serving.draw import HELD_OUT
+from mainspring.serving.draw import holdout_salt
 from mainspring.serving.placement import DEADLINE_MS, placement
 from mainspring.serving.routing import (
     ArmRoute,
@@ -231,7 +231,7 @@ def _holdout(model: ModelRow, running: Sequence[Release]) -> HoldoutRoute | None
     """Return the units that no release may draw: those of the model, and more while a running policy asks for more."""
     declared = model.spec.holdout if model.spec is not None else 0.0
     share = max([declared, *(release.policy.holdout for release in running)])
-    return HoldoutRoute(share, digest_of([HELD_OUT, model.id])[:16]) if share > 0 else None
+    return HoldoutRoute(share, holdout_salt(model.id)) if share > 0 else None
 
 
 def _release_route(release: Release) -> ReleaseRoute:

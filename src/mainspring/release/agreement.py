@@ -120,12 +120,12 @@ class Agreements:
         return terms_of(policy, model.spec, past, setting), expected
 
     def agreed(
-        self, model: ModelRow, challenger: Version, champion: Version, policy: Policy, at_us: int
+        self, model: ModelRow, challengers: Sequence[Version], champion: Version, policy: Policy, at_us: int
     ) -> tuple[Terms, Forecast, str | None]:
         """Return the terms on which a release alone would have started at a moment, its forecast, and its anchor."""
-        anchor = self._anchor(model.id, champion, [challenger])
-        past, expected = self.outlook(model, policy, champion, challenger.lineage.recipe, at_us=at_us)
-        setting = Setting(_kind([challenger], champion), anchor is not None, 1)
+        anchor, count = self._anchor(model.id, champion, challengers), len(challengers)
+        past, expected = self.outlook(model, policy, champion, challengers[0].lineage.recipe, count, at_us=at_us)
+        setting = Setting(_kind(challengers, champion), anchor is not None, count, count)
         return terms_of(policy, model.spec, past, setting), expected, anchor
 
     def outlook(

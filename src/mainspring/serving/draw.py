@@ -9,6 +9,7 @@ from typing import Any, overload
 import msgspec
 import numpy as np
 
+from mainspring.kernel.ids import digest_of
 from mainspring.serving.routing import HoldoutRoute, ReleaseRoute
 
 HELD_OUT = "holdout"  # stands where a release's id would, for units that no release may draw
@@ -37,6 +38,11 @@ def draw(salt: str, unit: str) -> float:
     """
     hashed = blake2b(unit.encode(), digest_size=8, key=salt.encode()[:64]).digest()
     return (int.from_bytes(hashed, "big") >> 11) * _STEP
+
+
+def holdout_salt(model: str) -> str:
+    """Return the salt by which a model's units are held out: the same for good, whatever is released."""
+    return digest_of([HELD_OUT, model])[:16]
 
 
 def assign(

@@ -2,10 +2,11 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
-from mainspring.release.policy import Canary
+from mainspring.release.policy import ABTest, Bandit, BlueGreen, Canary, ChampionChallenger, Immediate
 from mainspring.release.policy.metrics import Failures, Reward, Slower
 from mainspring.release.rehearsal.deck import Deck, answered_rows, deck, logged, unpacked
 from mainspring.release.rehearsal.play import Play
@@ -17,11 +18,11 @@ TURN_US = 8 * 3_600_000_000
 QUICK = Canary(shadow="10d", steps=[0.2, 0.5], margin=0.03, hold="16h", minimum_units=200, deadline="20d")
 
 
-def started(world, model, policy, **how):
+def started(world, model, policy, *others, **how):
     world.champion(model(0.35))
     world.play(2)
-    version = world.version(model(0.3, **how))
-    return world.releases.start(world.model, version.id, policy, by="ann", reason="go")
+    first, *rest = [world.version(answer).id for answer in (model(0.3, **how), *others)]
+    return world.releases.start(world.model, first, policy, by="ann", reason="go", others=rest)
 
 
 def dealt(world, release) -> tuple[Deck, np.ndarray]:
@@ -29,11 +30,16 @@ def dealt(world, release) -> tuple[Deck, np.ndarray]:
     since_us, until_us = release.started_us + 1, world.clock.now_us() + 1
     scored = world.log.scored(world.model, since_us=since_us, until_us=until_us)
     rows = answered_rows(world.log.requests(world.model, since_us, until_us), scored)
-    said = {
-        "stable": logged(rows, scored, release.champion),
-        "challenger": logged(rows, scored, release.challenger),
-    }
-    return deck(rows, world.log.outcomes(world.model), said), np.array([draw(release.salt, u) for u in rows["unit"]])
+    first, *others = versions(release)
+    said = {"stable": logged(rows, scored, release.champion), "challenger": logged(rows, scored, first)}
+    cards = deck(rows, world.log.outcomes(world.model), said, tuple(logged(rows, scored, one) for one in others))
+    rule = release.terms.allocation
+    keys = [f"{id}.0" for id in rows["prediction_id"]] if rule and rule.per == "request" else rows["unit"]
+    return cards, np.array([draw(release.salt, key) for key in keys])
+
+
+def versions(release) -> list[str]:
+    return [one.version for one in release.contenders] or [release.challenger]
 
 
 def compared(world, release):
@@ -41,10 +47,13 @@ def compared(world, release):
     release = world.releases.get(release.id)
     cards, place = dealt(world, release)
     assert unpacked(cards.packed()).rows == cards.rows
-    script = Script(release.terms, release.started_us, world.clock.now_us(), TURN_US, takes_us=1)
+    numbers = [one.number for one in release.contenders] or [release.challenger_number]
+    script = Script(release.terms, release.started_us, world.clock.now_us(), TURN_US, takes_us=1,
+                    versions=tuple(versions(release)), numbers=tuple(numbers))  # fmt: skip
     kept = []
     stage = Stage(cards, script)
-    Play(stage, [Rival(stage, 0)], place).run(kept=kept)
+    rivals = [Rival(stage, place) for place in range(len(numbers))]
+    Play(stage, rivals, place, salt=release.salt).run(kept=kept)
     return [one for one in release.history if one.kind != "wait"], [one for one in kept if one.kind != "wait"]
 
 
@@ -104,3 +113,81 @@ def test_it_does_where_silence_is_an_outcome(silent, model) -> None:
     live, rehearsed = compared(silent, release)
     assert len(live) == 3
     assert differences(live, rehearsed) == []
+
+
+def test_it_does_while_an_old_version_is_kept(world, model) -> None:
+    release = started(world, model, BlueGreen(keep="3d", metric="log_loss"))
+    world.play(5)
+    live, rehearsed = compared(world, release)
+    assert [(one.kind, one.reason) for one in live] == [("advance", "switched"), ("promote", "kept")]
+    assert {"quality", "shadow_failed", "shadow_late"} <= {one.name for one in live[-1].measured}
+    assert differences(live, rehearsed) == []
+
+
+def test_it_does_where_an_old_version_is_switched_back_to(world, model) -> None:
+    release = started(world, model, BlueGreen(keep="5d"), failing=0.2)
+    world.play(3)
+    live, rehearsed = compared(world, release)
+    assert live[-1].kind == "roll_back"
+    assert differences(live, rehearsed) == []
+
+
+def test_it_does_in_a_test_of_rewards(world, model) -> None:
+    policy = ABTest(share=0.4, horizon="5d", minimum_units=100, window="1d", guards=(Slower("1s", margin=0.05),))
+    release = started(world, model, policy)
+    world.play(8)
+    live, rehearsed = compared(world, release)
+    assert [(one.kind, one.reason) for one in live] == [("advance", "began"), ("return", "deadline")]
+    assert {"quality", "labelled", "failed", "slower_than_1s"} <= {one.name for one in live[-1].measured}
+    assert differences(live, rehearsed) == []
+
+
+@pytest.mark.parametrize("per", ["request", "episode"])
+def test_it_does_under_a_bandit_of_three(returning, model, per) -> None:
+    rule = {"update": "16h", "horizon": "6d", "minimum_units": 100, "window": "4h", "half_life": "3d"}
+    release = started(returning, model, Bandit(per=per, **rule), model(0.35))
+    returning.play(8)
+    live, rehearsed = compared(returning, release)
+    assert [one.kind for one in live][:2] == ["advance", "reweigh"]
+    assert len({one.share for one in live}) > 2
+    assert live[-1].reason == "deadline"
+    assert differences(live, rehearsed) == []
+
+
+def test_it_does_where_several_challengers_are_compared_and_the_best_goes_on(world, model) -> None:
+    policy = ChampionChallenger(shadow="20d", shadow_at_least="3d", margin=0.05, steps=[0.5], hold="16h",
+                                minimum_units=300)  # fmt: skip
+    release = started(world, model, policy, model(0.1), model(0.1, bias=3.0))
+    world.rows_a_day = 2_000
+    world.play(7)
+    live, rehearsed = compared(world, release)
+    assert [one.kind for one in live] == ["drop", "advance", "promote"]
+    assert differences(live, rehearsed) == []
+
+
+def test_an_immediate_release_is_over_with_its_start(world, model) -> None:
+    world.champion(model(0.35))
+    world.play(2)
+    version = world.version(model(0.3))
+    started_us = world.clock.now_us()
+    release = world.releases.start(world.model, version.id, Immediate(), by="ann", reason="go")
+    world.play(1)
+    live, rehearsed = compared(world, release)
+    assert [(one.kind, one.reason, one.sentence, one.at_us) for one in live] == [
+        (one.kind, one.reason, one.sentence, one.at_us) for one in rehearsed
+    ]
+    assert live[0].at_us == started_us
+
+
+def test_units_that_are_held_out_meet_the_champion_in_every_play(world, model) -> None:
+    release = started(world, model, BlueGreen(keep="3d"))
+    world.play(5)
+    release = world.releases.get(release.id)
+    cards, place = dealt(world, release)
+    held = np.arange(cards.rows) % 4 == 0
+    script = Script(release.terms, release.started_us, world.clock.now_us(), TURN_US)
+    exposed = []
+    for mask in (None, held):
+        stage = Stage(msgspec.structs.replace(cards, held=mask), script)
+        exposed.append(Play(stage, [Rival(stage, 0)], place).run()[0].exposed_rows)
+    assert exposed[1] == pytest.approx(0.75 * exposed[0], abs=1)

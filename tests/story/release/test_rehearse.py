@@ -65,6 +65,49 @@ def test_the_same_seed_gives_the_same_plays_and_another_policy_another_answer(ch
     assert days["low"] < days["mean"] < days["high"]
 
 
+def test_of_several_challengers_the_best_goes_on_and_its_number_is_told(challengers) -> None:
+    policy = {"type": "champion_challenger", "shadow": "7d", "steps": [0.5], "hold": "12h", "margin": 0.1,
+              "minimum_units": 200}  # fmt: skip
+    found = rehearse(challengers, challenger="3,2", policy=policy, plays=20)
+    assert (found["challengers"], found["promotion"]["share"]) == ([3, 2], 1.0)
+    assert {number: one["share"] for number, one in found["winners"].items()} == {"2": 1.0}
+
+
+def test_a_switch_is_taken_back_for_injected_errors(challengers) -> None:
+    policy = {"type": "blue_green", "keep": "3d", "metric": "log_loss"}
+    back = rehearse(challengers, challenger="2", policy=policy, plays=5, inject="errors=30%")
+    assert back["rollback"]["share"] == 1.0
+    assert back["exposed_rows"]["most"] < 300
+
+
+def test_an_immediate_release_exposes_everybody_and_the_report_says_so(challengers) -> None:
+    found = rehearse(challengers, challenger="3", policy={"type": "immediate"}, plays=5)
+    assert (found["promotion"]["share"], found["exposed_rows"]["mean"], found["days"]["mean"]) == (1.0, 3_359.0, 0.0)
+    assert "whoever asks after the switch is exposed, to the end of the rows" in found["assumed"]
+
+
+def test_a_test_of_rewards_is_stopped_for_an_injected_loss(challengers) -> None:
+    policy = {"type": "ab_test", "share": 0.5, "horizon": "10d", "minimum_units": 200}
+    stopped = rehearse(challengers, challenger="2", policy=policy, plays=20, inject="loss=+0.3")
+    assert stopped["reasons"] == {"quality_worse": 20}
+    assert any(one.startswith("the outcome is the reward") for one in stopped["assumed"])
+
+
+def test_a_bandit_promotes_what_earns_more_by_a_fault_that_helps(challengers) -> None:
+    policy = {"type": "bandit", "per": "request", "update": "12h", "horizon": "13d", "minimum_units": 200}
+    found = rehearse(challengers, challenger="2", policy=policy, plays=6, inject="loss=-0.8")
+    assert (found["promotion"]["share"], found["winners"]["2"]["plays"]) == (1.0, 6)
+
+
+def test_further_metrics_and_guards_take_part(challengers) -> None:
+    policy = {"type": "canary", "shadow": "4d", "steps": [0.5], "hold": "12h", "margin": 0.1, "minimum_units": 200,
+              "step_requests": 9, "metrics": [{"type": "slower_than", "limit": "1s", "margin": 0.2}],
+              "guards": [{"type": "failures", "margin": 0.02}, {"type": "reward", "margin": 0.5}]}  # fmt: skip
+    slow = rehearse(challengers, challenger="2", policy=policy, plays=10, inject="latency=+800ms")
+    assert slow["promotion"]["share"] == 1.0
+    assert "a version takes as long as the champion did over a row that it never answered" in slow["assumed"]
+
+
 def test_what_came_of_a_rehearsal_is_kept_with_who_asked_and_stands_in_the_ledger(challengers) -> None:
     found = rehearse(challengers, challenger="3", inject="loss=+0.01", seed=7, reason="before the fair", plays=20)
     assert challengers.ask("rehearsal show", rehearsal=found["id"]) == found
@@ -88,8 +131,8 @@ def test_what_came_of_a_rehearsal_is_kept_with_who_asked_and_stands_in_the_ledge
 def test_what_cannot_be_rehearsed_is_refused_with_the_reason(challengers) -> None:
     with pytest.raises(Conflict, match="is the champion already"):
         rehearse(challengers, challenger="1")
-    with pytest.raises(Refused, match="nothing to rehearse"):
-        rehearse(challengers, challenger="2", policy={"type": "immediate"})
+    with pytest.raises(InvalidInput, match="takes one challenger"):
+        rehearse(challengers, challenger="2,3")
     with pytest.raises(InvalidInput, match="holds no answered requests"):
         rehearse(challengers, challenger="2", **{"from": "2026-02-01T00:00Z", "to": "2026-02-20T00:00Z"})
     with pytest.raises(InvalidInput, match="inject: is not a fault"):

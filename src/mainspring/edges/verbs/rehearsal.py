@@ -24,7 +24,9 @@ class Rehearse(
     """What to rehearse."""
 
     model: Annotated[str, Meta(description="a model, as name or project/name")]
-    challenger: Annotated[str, Meta(description="a number, an alias such as challenger, or an id")] = "challenger"
+    challenger: Annotated[
+        str, Meta(description="a number, an alias such as challenger, or an id; several with commas")
+    ] = "challenger"
     policy: Annotated[
         PolicyGiven, Meta(description="a policy, as a file (JSON or TOML); the model's own if not said")
     ] = None
@@ -43,11 +45,11 @@ def rehearse(platform: Platform, asked: Rehearse, by: str) -> Any:
     from mainspring.release.rehearsal.service import Asked
 
     model = find_model(platform, asked.model)
-    version = find_version(platform, model, asked.challenger)
+    versions = [find_version(platform, model, text.strip()).id for text in asked.challenger.split(",")]
     from_us, until_us = span(platform, model.id, asked.since, asked.until)
     faults = parse_faults([one.strip() for one in asked.inject.split(",") if one.strip()])
     order = Asked(from_us, until_us, policy_of(asked.policy), asked.plays, faults, asked.seed)
-    return platform.rehearsals.rehearse(model.id, version.id, order, by=by, reason=asked.reason)
+    return platform.rehearsals.rehearse(model.id, versions, order, by=by, reason=asked.reason)
 
 
 class ListRehearsals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -38,11 +38,15 @@ class Rehearsals:
         with self._store.read() as connection:
             return [msgspec.json.decode(row.body, type=Rehearsal) for row in connection.execute(query)]
 
-    def keep(self, model_id: str, found: Rehearsal, *, by: str, reason: str) -> None:
+    def keep(self, model_id: str, found: Rehearsal) -> None:
         """Store a rehearsal together with its entry in the ledger."""
-        with self._store.begin(by) as tx:
+        with self._store.begin(found.by) as tx:
             tx.record(
-                "release.rehearsed", found.id, f"{reason}: {found.sentence}", found.numbers(), project=found.project
+                "release.rehearsed",
+                found.id,
+                f"{found.reason}: {found.sentence}",
+                found.numbers(),
+                project=found.project,
             )
             tx.connection.execute(
                 insert(rehearsals).values(

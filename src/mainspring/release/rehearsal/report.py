@@ -61,8 +61,6 @@ class Rehearsal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     id: str
     at_us: int
-    by: str
-    reason: str
     project: str
     model: str
     challenger: int
@@ -93,9 +91,11 @@ class Rehearsal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shadow_days: Spread | None
     exposed_rows: Spread
     exposed_units: Spread
-    forecast: Forecast | None
     terms_digest: str
     sentence: str
+    by: str = ""
+    reason: str = ""
+    forecast: Forecast | None = None
 
     def numbers(self) -> dict[str, Any]:
         """Return what the ledger keeps beside the reason: what was asked, of which rows, and the counts."""

@@ -19,10 +19,11 @@ from mainspring.log.queries import PredictionLog
 from mainspring.registry.alias import CHAMPION
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
-from mainspring.release.agreement import check_asked_alike
+from mainspring.release.agreement import check_asked_alike, check_number
 from mainspring.release.gather import pace_us
-from mainspring.release.policy import Canary, Policy, Shadow, decode_policy, policy_digest
-from mainspring.release.rehearsal.deck import NEVER_US, Deck, Said, answered_rows, deck, logged, recomputed
+from mainspring.release.policy import Policy, decode_policy, policy_digest
+from mainspring.release.rehearsal.assumed import assumed
+from mainspring.release.rehearsal.deck import NEVER_US, Bools, Deck, Said, answered_rows, deck, logged, recomputed
 from mainspring.release.rehearsal.fault import Faults
 from mainspring.release.rehearsal.inputs import inputs
 from mainspring.release.rehearsal.play import Ended
@@ -30,16 +31,13 @@ from mainspring.release.rehearsal.records import Rehearsals
 from mainspring.release.rehearsal.report import Rehearsal, count, sentence
 from mainspring.release.rehearsal.stage import Script
 from mainspring.release.service import ReleaseService
+from mainspring.release.terms import Terms
+from mainspring.serving.draw import draw, holdout_salt
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import Package, VersionRoute
 
 MOST_PLAYS = 100_000
 MOST_LOOKS = 2_000
-ASSUMED = (
-    "gateways take a stage up at once",
-    "whoever must approve does so at once",
-    "the champion does not change",
-)
 Say = Callable[[float, str], None]
 
 
@@ -89,61 +87,54 @@ class RehearsalService:
         self.kept = Rehearsals(store)
 
     def rehearse(
-        self, model_id: str, version_id: str, asked: Asked, *, by: str, reason: str, say: Say | None = None
+        self,
+        model_id: str,
+        version_ids: Sequence[str],
+        asked: Asked,
+        *,
+        by: str,
+        reason: str,
+        say: Say | None = None,
     ) -> Rehearsal:
-        """Play a release of a version against the present champion on logged rows, and keep what came of it."""
-        model, challenger = self._registry.model(None, model_id), self._registry.version(version_id)
+        """Play a release of versions against the present champion on logged rows, and keep what came of it."""
+        model = self._registry.model(None, model_id)
+        challengers = [self._registry.version(id) for id in dict.fromkeys(version_ids)]
         policy = decode_policy(model.release) if asked.policy is None else asked.policy
         champion = self._registry.alias(model_id, CHAMPION)
-        until_us = min(asked.until_us, self._clock.now_us())
+        asked = msgspec.structs.replace(asked, policy=policy, until_us=min(asked.until_us, self._clock.now_us()))
         if champion is None:
             raise Refused("has no champion yet", field="model", value=model.name, remedy="make a first champion")
-        if not isinstance(policy, Shadow | Canary):
-            raise Refused(
-                "decides nothing on paired evidence, so there is nothing to rehearse", field="policy",
-                value=type(policy).__name__, remedy="rehearse a Shadow or a Canary",
-            )  # fmt: skip
-        if isinstance(policy, Canary) and (policy.metrics or policy.guards):
-            raise Refused(
-                "judges what only real exposure shows, which a rehearsal cannot know", field="policy.metrics",
-                value=[one.name for one in (*policy.metrics, *policy.guards)], remedy="rehearse it without those",
-            )  # fmt: skip
-        _check(model, challenger, champion, asked, until_us)
-        terms, expected, anchor = self._releases.agreements.agreed(model, challenger, champion, policy, asked.from_us)
-        versions = {"stable": champion, "challenger": challenger}
-        if anchor is not None:
-            versions["anchor"] = self._registry.version(anchor)
-        dealt = self._deal(model, versions, asked.from_us, until_us)
-        cards = dealt.cards
-        script = Script(
-            terms=msgspec.structs.replace(terms, approval=None),  # whoever signs off is taken to do so at once
-            from_us=asked.from_us,
-            until_us=until_us,
-            look_us=max(pace_us(terms), (until_us - asked.from_us) // MOST_LOOKS, 1),
-            faults=asked.faults,
-            budget_us=_budget_us(model, cards.stable),
-        )
-        if script.look_us > until_us - asked.from_us:
-            raise InvalidInput(
-                "is too short a time for a single step of this policy", field="to", remedy="ask for more"
-            )
-        found = count(self._understudy.rehearse(cards, script, asked.plays, asked.seed, say), [challenger.number])
-        told = Rehearsal(
+        _check(model, challengers, champion, asked)
+        check_number(policy, challengers)
+        agreed = self._releases.agreements.agreed(model, challengers, champion, policy, asked.from_us)
+        terms, expected, anchor = agreed
+        cast = _Cast(model, champion, tuple(challengers), self._registry.version(anchor) if anchor else None)
+        dealt = self._deal(cast, asked)
+        script = _script(cast, terms, dealt.cards, asked)
+        ended = self._understudy.rehearse(dealt.cards, script, asked.plays, asked.seed, say)
+        told = self._report(cast, asked, policy, dealt, script, ended)
+        told = msgspec.structs.replace(told, by=by, reason=reason, forecast=expected)
+        self.kept.keep(model.id, told)
+        return told
+
+    def _report(
+        self, cast: _Cast, asked: Asked, policy: Policy, dealt: _Dealt, script: Script, ended: Sequence[Ended]
+    ) -> Rehearsal:
+        found, cards = count(ended, [one.number for one in cast.challengers]), dealt.cards
+        return Rehearsal(
             id=new_id("reh"),
             at_us=self._clock.now_us(),
-            by=by,
-            reason=reason,
-            project=model.project,
-            model=model.name,
-            challenger=challenger.number,
-            challengers=(challenger.number,),
-            champion=champion.number,
+            project=cast.model.project,
+            model=cast.model.name,
+            challenger=cast.challengers[0].number,
+            challengers=tuple(one.number for one in cast.challengers),
+            champion=cast.champion.number,
             policy=str(policy.__struct_config__.tag),
             policy_digest=policy_digest(policy),
             asked=policy,
-            assumed=ASSUMED,
+            assumed=assumed(policy, script, dealt.recomputed_rows),
             from_us=asked.from_us,
-            until_us=until_us,
+            until_us=asked.until_us,
             plays=asked.plays,
             seed=asked.seed,
             injected=tuple(asked.faults.words()),
@@ -152,37 +143,38 @@ class RehearsalService:
             labelled_rows=int((cards.known_us != NEVER_US).sum()),
             recomputed_rows=dealt.recomputed_rows,
             left_out_rows=dealt.left_out_rows,
-            forecast=expected,
-            terms_digest=terms.digest(),
+            terms_digest=script.terms.digest(),
             sentence=sentence(found, cards.rows, asked.faults.words()),
             **{name: getattr(found, name) for name in found.__struct_fields__},
         )
-        self.kept.keep(model.id, told, by=by, reason=reason)
-        return told
 
-    def _deal(self, model: ModelRow, versions: dict[str, Version], from_us: int, until_us: int) -> _Dealt:
-        scored = self._log.firm(self._log.scored(model.id, since_us=from_us, until_us=until_us))
-        rows = answered_rows(self._log.requests(model.id, from_us, until_us), scored)
+    def _deal(self, cast: _Cast, asked: Asked) -> _Dealt:
+        model = cast.model
+        scored = self._log.firm(self._log.scored(model.id, since_us=asked.from_us, until_us=asked.until_us))
+        rows = answered_rows(self._log.requests(model.id, asked.from_us, asked.until_us), scored)
         if not rows.height:
             raise InvalidInput("holds no answered requests of this model", field="from", remedy="name a time with some")
-        readable, anew, said = np.ones(rows.height, dtype=np.bool_), 0, {}
-        for who, version in versions.items():
+        readable, anew, said = np.ones(rows.height, dtype=np.bool_), 0, []
+        for version in cast.versions:
             known = logged(rows, scored, version.id)
             lacking = np.flatnonzero(~known.tried)
             if len(lacking):
-                found = self._answers(model, version, versions["stable"], rows[lacking.tolist()])
+                found = self._answers(model, version, cast.champion, rows[lacking.tolist()])
                 unread = np.array([one is _UNREAD for one in found])
                 values = np.full(rows.height, np.nan)
                 values[lacking] = [np.nan if one is None or one is _UNREAD else one for one in found]
                 readable[lacking[unread]] = False
                 known, anew = recomputed(known, values), anew + len(lacking) - int(unread.sum())
-            said[who] = known
+            said.append(known)
         kept = np.flatnonzero(readable)
         if not len(kept):
             raise InvalidInput("holds no request that the challenger could read", field="from", value=rows.height)
-        said = {who: one.of(kept) for who, one in said.items()}
-        cards = deck(rows[kept.tolist()], self._log.outcomes(model.id), said)
-        return _Dealt(cards, anew, rows.height - len(kept))
+        stable, challenger, *rest = (one.of(kept) for one in said)
+        others = tuple(rest[: len(cast.challengers) - 1])
+        named = {"stable": stable, "challenger": challenger, **({"anchor": rest[-1]} if cast.anchor else {})}
+        rows = rows[kept.tolist()]
+        cards = deck(rows, self._log.outcomes(model.id), named, others, _held(model, asked, rows["unit"]))
+        return _Dealt(cards, anew, len(readable) - len(kept))
 
     def _answers(
         self, model: ModelRow, version: Version, champion: Version, rows: pl.DataFrame
@@ -199,6 +191,19 @@ class RehearsalService:
         return [_UNREAD if row is None else next(said) for row in seen]
 
 
+class _Cast(msgspec.Struct, frozen=True):
+    """Who takes part."""
+
+    model: ModelRow
+    champion: Version
+    challengers: tuple[Version, ...]
+    anchor: Version | None
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        return (self.champion, *self.challengers, *([self.anchor] if self.anchor else []))
+
+
 class _Dealt(msgspec.Struct, frozen=True):
     cards: Deck
     recomputed_rows: int
@@ -208,22 +213,51 @@ class _Dealt(msgspec.Struct, frozen=True):
 _UNREAD = object()
 
 
-def _check(model: ModelRow, challenger: Version, champion: Version, asked: Asked, until_us: int) -> None:
+def _check(model: ModelRow, challengers: Sequence[Version], champion: Version, asked: Asked) -> None:
     if model.spec is None or model.spec.outcome.affected_by_answer:
         raise Refused(
             "answers of this model may change its outcomes, so rows that were answered otherwise would have come true "
             "otherwise", field="model", value=model.name,
             remedy="ask for the off-policy value (mainspring value), or declare the outcome affected_by_answer=False",
         )  # fmt: skip
-    if challenger.model != model.id:
-        raise InvalidInput("belongs to another model", field="challenger", value=challenger.number)
-    if challenger.id == champion.id:
-        raise Conflict("is the champion already", field="challenger", value=challenger.number)
-    check_asked_alike(challenger, champion)
-    if asked.from_us >= until_us:
+    for challenger in challengers:
+        if challenger.model != model.id:
+            raise InvalidInput("belongs to another model", field="challenger", value=challenger.number)
+        if challenger.id == champion.id:
+            raise Conflict("is the champion already", field="challenger", value=challenger.number)
+        check_asked_alike(challenger, champion)
+    if asked.from_us >= asked.until_us:
         raise InvalidInput("is not before the end", field="from", remedy="give a span of the past")
     if not 1 <= asked.plays <= MOST_PLAYS:
         raise InvalidInput("must be between 1 and 100000", field="plays", value=asked.plays)
+
+
+def _script(cast: _Cast, terms: Terms, cards: Deck, asked: Asked) -> Script:
+    span_us = asked.until_us - asked.from_us
+    least_us = terms.allocation.update_us if terms.allocation is not None else 0
+    script = Script(
+        terms=msgspec.structs.replace(terms, approval=None),  # whoever signs off is taken to do so at once
+        from_us=asked.from_us,
+        until_us=asked.until_us,
+        look_us=max(pace_us(terms), least_us, span_us // MOST_LOOKS, 1),
+        faults=asked.faults,
+        budget_us=_budget_us(cast.model, cards.stable),
+        versions=tuple(one.id for one in cast.challengers),
+        numbers=tuple(one.number for one in cast.challengers),
+    )
+    if script.look_us > span_us:
+        raise InvalidInput("is too short a time for a single step of this policy", field="to", remedy="ask for more")
+    return script
+
+
+def _held(model: ModelRow, asked: Asked, units: pl.Series) -> Bools | None:
+    """Tell which rows belong to units that no release may draw; None where no share is held out."""
+    declared = model.spec.holdout if model.spec is not None else 0.0
+    share = max(declared, asked.policy.holdout if asked.policy is not None else 0.0)
+    if not share:
+        return None
+    salt = holdout_salt(model.id)
+    return np.array([draw(salt, unit) < share for unit in units], dtype=np.bool_)
 
 
 def _budget_us(model: ModelRow, stable: Said) -> int:
