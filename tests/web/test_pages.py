@@ -124,9 +124,9 @@ def test_a_page_is_read_without_a_script_and_lets_in_no_other(
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy
     assert "form-action 'none'" in policy
-    assert not plain.locator("form.order").is_visible()
-    plain.locator(".by-command summary").click()
-    assert "mainspring release hold rel_" in plain.locator(".by-command").inner_text()
+    assert plain.locator("form.order:visible").count() == 0
+    plain.locator(".panel:has(#orders) .by-command summary").click()
+    assert "mainspring release hold rel_" in plain.locator(".panel:has(#orders) .by-command").inner_text()
     plain.context.close()
 
 
@@ -137,11 +137,12 @@ def test_a_person_holds_and_resumes_a_release_from_the_page_with_a_name_and_a_re
     release = path.rpartition("/")[2]
     tab = look(f"{path}#token={token}")
     assert "token" not in tab.url
+    form = tab.locator(".panel:has(#orders)")
     for label, after in (("hold", "held"), ("resume", "running")):
-        tab.locator("[name=reason]").fill(f"to {label} it")
-        tab.locator("[name=actor]").fill("Zoë")
+        form.locator("[name=reason]").fill(f"to {label} it")
+        form.locator("[name=actor]").fill("Zoë")
         with tab.expect_navigation():
-            tab.locator(f"button:text-is('{label}')").click()
+            form.locator(f"button:text-is('{label}')").click()
         assert lived_in.platform.releases.get(release).status == after
     with lived_in.platform.store.read() as connection:
         resumed, held = entries(connection, subject=release, newest_first=True, limit=2)
@@ -156,14 +157,15 @@ def test_without_the_token_or_a_reason_nothing_is_ordered(browser: Any, lived_in
     release = path.rpartition("/")[2]
     tab = browser.new_page()
     tab.goto(page + path)
-    tab.locator("[name=actor]").fill("Mallory")
-    tab.locator("button:text-is('abort')").click()
-    assert tab.locator("[name=reason]").evaluate("field => field.validity.valueMissing")
-    tab.locator("[name=reason]").fill("to see what happens")
-    tab.locator("[name=token]").fill("a guess")
-    tab.locator("button:text-is('abort')").click()
-    tab.locator("output:has-text('a valid token is needed')").wait_for()
-    assert tab.locator("[name=token]").is_visible()
+    form = tab.locator(".panel:has(#orders)")
+    form.locator("[name=actor]").fill("Mallory")
+    form.locator("button:text-is('abort')").click()
+    assert form.locator("[name=reason]").evaluate("field => field.validity.valueMissing")
+    form.locator("[name=reason]").fill("to see what happens")
+    form.locator("[name=token]").fill("a guess")
+    form.locator("button:text-is('abort')").click()
+    form.locator("label:has([name=token]) .fault:has-text('a valid token is needed')").wait_for()
+    assert form.locator("[name=token]").is_visible()
     assert lived_in.platform.releases.get(release).status == "running"
     tab.close()
 

@@ -42,7 +42,14 @@ def _order(word: str, release: str) -> Order:
     return Order(_LABELS.get(word, word), verb.path, verb.summary, command, word in _STOPS)
 
 
+def change_order(release: str) -> Order:
+    """Return the order that lets a running release go on by another policy."""
+    verb = find("release change")
+    command = f'mainspring {verb.name} {release} --policy FILE --reason "…"'
+    return Order("change", verb.path, verb.summary, command)
+
+
 def start_order(model: str) -> Order:
     """Return the order that starts a release of one of a model's versions."""
     verb = find("release start")
-    return Order("start", verb.path, verb.summary, f'mainspring {verb.name} {model} VERSION --reason "…"')
+    return Order("start", verb.path, verb.summary, f'mainspring {verb.name} {model} VERSION --policy FILE --reason "…"')

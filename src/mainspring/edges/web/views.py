@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from mainspring.edges.web.commands import Order
+from mainspring.edges.web.policies import Declared, Strategy
 
 
 class Reign(msgspec.Struct, frozen=True):
@@ -142,6 +143,8 @@ class Release(msgspec.Struct, frozen=True):
     sample: tuple[Row, ...] = ()
     slices: tuple[Slice, ...] = ()
     approved: str = ""
+    change: Order | None = None
+    changeable: Strategy | None = None
 
 
 class Monitor(msgspec.Struct, frozen=True):
@@ -211,6 +214,7 @@ class Model(msgspec.Struct, frozen=True):
     predictions: int = 0
     outcomes: int = 0
     start: Order | None = None
+    policies: Declared | None = None
 
 
 class Station(msgspec.Struct, frozen=True):
