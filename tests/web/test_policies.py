@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mainspring.release.policy import KINDS, Canary, Shadow
+from mainspring.release.policy import KINDS, Canary, Shadow, decode_policy
 
 
 @pytest.fixture
@@ -112,3 +112,18 @@ def test_a_running_policy_is_changed_only_where_its_evidence_stays_valid(
     lived_in.platform.releases.abort(release.id, by="ana", reason="only to change it")
     assert changed.policy == Shadow(shadow="20d", hold="2d")
     assert (changed.history[-1].by, changed.history[-1].sentence) == ("ana", "to see how it goes")
+
+
+def test_a_policy_is_set_for_the_releases_to_come(form: Callable[..., Any], lived_in: Any) -> None:
+    found = form("/models/flights/late", "start")
+    found.locator("button:text-is('set as its policy')").click()
+    fault = found.locator("label:has([name=policy]) .fault")
+    fault.wait_for()
+    assert fault.inner_text().startswith("is missing")
+    found.locator("[name=policy]").select_option("shadow")
+    found.locator("fieldset:not([hidden]) [data-policy=slices]").fill("distance")
+    with found.page.expect_navigation():
+        found.locator("button:text-is('set as its policy')").click()
+    assert "shadow, the model’s own" in found.page.locator("[name=policy] option").first.inner_text()
+    assert decode_policy(lived_in.platform.registry.model(None, lived_in.model).release) == Shadow(slices=("distance",))
+    lived_in.platform.releases.set_policy(lived_in.model, Canary(), by="ana", reason="only to set it")

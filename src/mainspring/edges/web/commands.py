@@ -10,13 +10,14 @@ from mainspring.edges.verbs import find
 
 
 class Order(msgspec.Struct, frozen=True):
-    """One button: the verb behind it, and what the command line would say."""
+    """One button: the verb behind it, and what the command line would say; ``takes`` are its arguments, if not all."""
 
     label: str
     path: str
     summary: str
     command: str
     stops: bool = False
+    takes: tuple[str, ...] = ()
 
 
 _RUNNING = ("hold", "promote", "rollback", "abort")
@@ -49,7 +50,17 @@ def change_order(release: str) -> Order:
     return Order("change", verb.path, verb.summary, command)
 
 
-def start_order(model: str) -> Order:
-    """Return the order that starts a release of one of a model's versions."""
-    verb = find("release start")
-    return Order("start", verb.path, verb.summary, f'mainspring {verb.name} {model} VERSION --policy FILE --reason "…"')
+def start_orders(model: str) -> tuple[Order, ...]:
+    """Return the orders that start a release of one of a model's versions, and that set its policy for all to come."""
+    start, keep = find("release start"), find("policy set")
+    said, saves = (f"mainspring {verb.name} {model}" for verb in (start, keep))
+    return (
+        Order("start", start.path, start.summary, f'{said} VERSION --policy FILE --reason "…"'),
+        Order(
+            "set as its policy",
+            keep.path,
+            keep.summary,
+            f'{saves} FILE --reason "…"',
+            takes=("model", "policy", "reason"),
+        ),
+    )

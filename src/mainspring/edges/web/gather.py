@@ -10,7 +10,7 @@ import msgspec
 
 from mainspring.edges.verbs.naming import find_model
 from mainspring.edges.web import views
-from mainspring.edges.web.commands import start_order
+from mainspring.edges.web.commands import start_orders
 from mainspring.edges.web.policies import strategies
 from mainspring.edges.web.releases import read_releases
 from mainspring.edges.web.words import ago, number, share
@@ -71,7 +71,7 @@ def read_model_page(platform: Platform, project: str, name: str) -> tuple[views.
     """Return a model with the entries of the ledger that speak of it, the newest first."""
     row = find_model(platform, f"{project}/{name}")
     model = read_model(platform, row)
-    model = msgspec.structs.replace(model, start=start_order(row.name), policies=strategies(row.release))
+    model = msgspec.structs.replace(model, start=start_orders(row.name), policies=strategies(row.release))
     subjects = {row.id, *(version.id for version in platform.registry.versions(row.id, _VERSIONS))}
     subjects |= {release.id for release in model.releases} | {alarm.id for alarm in model.alarms}
     found = read_entries(platform, project=row.project, limit=400)

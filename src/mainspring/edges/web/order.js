@@ -78,14 +78,16 @@ function policyOf(form) {
   return policy;
 }
 
-function argumentsOf(form) {
+function argumentsOf(form, button) {
   const fields = {};
   for (const field of form.querySelectorAll("[data-argument]")) {
     const many = field.multiple ? [...field.selectedOptions].map((one) => one.value).join(",") : field.value;
     fields[field.dataset.argument] = many;
   }
   const policy = policyOf(form);
-  return policy === undefined ? fields : { ...fields, policy };
+  if (policy !== undefined) fields.policy = policy;
+  const takes = button.dataset.takes ? button.dataset.takes.split(" ") : Object.keys(fields);
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => takes.includes(name)));
 }
 
 // Shows a refusal beside the field that it is about, or under the form.
@@ -151,7 +153,7 @@ for (const form of document.querySelectorAll("form.order")) {
     for (const one of form.querySelectorAll("button")) one.disabled = true;
     told.textContent = button.textContent + " …";
     try {
-      await send(button.dataset.path, argumentsOf(form), sessionStorage.getItem(TOKEN) || "", actor.value.trim());
+      await send(button.dataset.path, argumentsOf(form, button), sessionStorage.getItem(TOKEN) || "", actor.value.trim());
       location.reload();
     } catch (error) {
       told.textContent = "";

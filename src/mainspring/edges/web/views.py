@@ -213,7 +213,7 @@ class Model(msgspec.Struct, frozen=True):
     versions: tuple[VersionLine, ...] = ()
     predictions: int = 0
     outcomes: int = 0
-    start: Order | None = None
+    start: tuple[Order, ...] = ()
     policies: Declared | None = None
 
 
