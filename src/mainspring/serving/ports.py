@@ -22,10 +22,19 @@ Columns = Sequence[Any]
 
 
 class GraphRuntime(Runtime, Protocol):
-    """A runtime without user code, which a gateway may hold. Satisfied by ONNX Runtime."""
+    """A runtime without user code, which a gateway may hold. Satisfied by ONNX Runtime.
+
+    ``together`` says that rows are answered together as each is alone, to the last bit.
+    """
+
+    together: bool
 
     def one(self, row: Row) -> float:
         """Return the number for one row; for the one thread that owns this runtime alone."""
+        ...
+
+    def few(self, rows: Sequence[Row]) -> list[float]:
+        """Return the numbers for a few rows; for the one thread that owns this runtime alone."""
         ...
 
     def run_columns(self, columns: Columns, count: int) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,12 +21,13 @@ from mainspring.edges.gateway.limits import JSON, TooMany, problem
 from mainspring.edges.gateway.metrics import Counters
 from mainspring.edges.gateway.openapi import openapi
 from mainspring.edges.gateway.outcomes import outcomes
-from mainspring.edges.gateway.predict import predict
+from mainspring.edges.gateway.predict import predict, score_together
 from mainspring.edges.gateway.protocols.problems import said_briefly, said_by_mlflow
 from mainspring.edges.gateway.routes import Route, RouteTable
 from mainspring.edges.gateway.shadow import Shadows
 from mainspring.edges.gateway.snapshot import Loader, Model, Snapshot
 from mainspring.edges.gateway.sources import sources
+from mainspring.edges.gateway.together import Together
 from mainspring.edges.gateway.told import Refusal, Told, Witness, read_trace
 from mainspring.edges.gateway.tripwires import Tripwires
 from mainspring.edges.gateway.turns import EASY, Turns
@@ -70,12 +71,13 @@ class Gateway:
         self.guard = Guard(clock, closed=closed)
         self.bodies = Bodies(limits)
         self.turns = Turns(limits.queue, limits.queue_s)
+        self.together = Together(partial(score_together, self))
         self._easy = min(EASY, limits.requests)
         self.counters = Counters()
         self.shared = Shared(home.run, worker)
         self.at_work = 0  # requests: body come, work not ended
         self.connections = 0
-        self._waited: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Task[None]] = set()
         self.shadows = Shadows(lambda: self.spool, limits.shadow_rows)
         self.tripwires = Tripwires(self._acknowledge)
         self.ids = PredictionIds("")
@@ -192,25 +194,35 @@ class Gateway:
         self.at_work += 1
         try:
             said = route.handler(self, exchange.head, exchange, *arguments)
-            if type(said) is int:
-                self.counters.answered(route.label, said)
-                self.at_work -= 1
-                return
-        except Exception as error:  # here and below are the places where errors become answers
-            self.at_work -= 1
-            self.refused(exchange, error)
+        except Exception as error:  # here and in ``_wait`` errors become answers
+            self.failed(exchange, error)
             return
-        waited = asyncio.get_running_loop().create_task(self._wait(exchange, said))
-        self._waited.add(waited)
-        waited.add_done_callback(self._waited.discard)
+        if type(said) is int:
+            self.answered(exchange, said)
+        elif said is not None:
+            self.wait(self._wait(exchange, said))
 
     async def _wait(self, exchange: Exchange, said: Awaitable[int]) -> None:
         try:
-            self.counters.answered(exchange.line[0].label, await said)
+            self.answered(exchange, await said)
         except Exception as error:
-            self.refused(exchange, error)
-        finally:
-            self.at_work -= 1
+            self.failed(exchange, error)
+
+    def wait(self, rest: Coroutine[Any, Any, None]) -> None:
+        """Let work go on that waits for something; nobody waits for it here."""
+        waiting = asyncio.get_running_loop().create_task(rest)
+        self._waiting.add(waiting)
+        waiting.add_done_callback(self._waiting.discard)
+
+    def answered(self, exchange: Exchange, status: int) -> None:
+        """Count a request whose handler has answered it, and free its permit."""
+        self.at_work -= 1
+        self.counters.answered(exchange.line[0].label, status)
+
+    def failed(self, exchange: Exchange, error: Exception) -> None:
+        """Answer a request whose handler raised, and free its permit."""
+        self.at_work -= 1
+        self.refused(exchange, error)
 
     def refused(self, exchange: Exchange, error: Exception) -> None:
         """Answer a request with an error, in the words of its protocol."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from mainspring.edges.gateway.limits import JSON, read_query
 from mainspring.edges.gateway.predict import answer, pinned
 from mainspring.edges.gateway.protocols import oip, tfserving
+from mainspring.edges.gateway.routes import Said
 from mainspring.edges.gateway.snapshot import Model
 from mainspring.kernel.errors import Unavailable
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 _MODEL = "x-mainspring-model"
 
 
-def infer(gateway: Gateway, scope: Any, proto: Any, name: str, version: str | None = None) -> int | Awaitable[int]:
+def infer(gateway: Gateway, scope: Any, proto: Any, name: str, version: str | None = None) -> Said:
     """Answer ``POST /v2/models/{name}[/versions/{version}]/infer``."""
     return answer(gateway, scope, proto, name, "oip", version)
 
 
-def tf_predict(gateway: Gateway, scope: Any, proto: Any, name: str, version: str | None = None) -> int | Awaitable[int]:
+def tf_predict(gateway: Gateway, scope: Any, proto: Any, name: str, version: str | None = None) -> Said:
     """Answer ``POST /v1/models/{name}[/versions/{version}]:predict``."""
     return answer(gateway, scope, proto, name, "tfserving", version)
 
 
-def invocations(gateway: Gateway, scope: Any, proto: Any) -> int | Awaitable[int]:
+def invocations(gateway: Gateway, scope: Any, proto: Any) -> Said:
     """Answer ``POST /invocations``: the model is a header's, or the setting's, or the only one there is."""
     project, name = gateway.snapshot().invoked(scope.headers.get(_MODEL))
     return answer(gateway, scope, proto, name, "invocations", project=project)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,9 @@ from mainspring.edges.gateway.limits import (
 )
 from mainspring.edges.gateway.protocols.arrow import CONTENT_TYPE as ARROW
 from mainspring.edges.gateway.protocols.codec import Given
+from mainspring.edges.gateway.routes import Said
 from mainspring.edges.gateway.snapshot import Arm, Local, Model
+from mainspring.edges.gateway.together import FEW
 from mainspring.edges.gateway.told import Told, read_trace
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Unavailable, unknown
@@ -100,7 +102,7 @@ class Answers:
         return [one for one in self.given if one is not None]
 
 
-def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> int | Awaitable[int]:
+def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> Said:
     """Answer ``POST /predict/{model}``: one object or a list of them, or a stream of Arrow batches."""
     protocol = "arrow" if scope.headers.get("content-type") == ARROW else "native"
     return answer(gateway, scope, proto, name, protocol)
@@ -109,10 +111,11 @@ def predict(gateway: Gateway, scope: Any, proto: Any, name: str) -> int | Awaita
 def answer(
     gateway: Gateway, scope: Any, proto: Any, name: str, protocol: str, version: str | None = None,
     project: str | None = None,
-) -> int | Awaitable[int]:  # fmt: skip
+) -> Said:  # fmt: skip
     """Answer a request in a protocol's words; every one of them comes through here and differs in its codec alone.
 
-    It is answered at once where nothing has to be waited for, and else when what is returned is awaited.
+    It is answered at once where nothing has to be waited for, else when what is returned is awaited; where nothing is
+    returned, it is answered with the others of this turn.
     """
     query = read_query(scope, "project", "version")
     model = gateway.snapshot().model(name, query.get("project", project))
@@ -133,14 +136,20 @@ def answer(
     drawn = _spool_request(gateway, asked, decoded.listed, now_us, headers)
     reached("gateway.after_assignment")
     asked.looked = model.look_up(rows, at_us)
-    call = _Call(gateway, asked, drawn, headers, proto, codec, decoded)
-    answers = _answer_here(gateway, asked, drawn)
-    if answers is None or gateway.acknowledgement == "durable":
+    call = Call(gateway, asked, drawn, headers, proto, codec, decoded)
+    stable = _stable_here(asked, drawn)
+    if stable is None:
+        return _answer_later(call, None)
+    if gateway.connections > FEW and len(rows) == 1 and stable.engine.together:
+        gateway.together.add(stable, call)
+        return None
+    answers = _answered_here(gateway, asked, stable, run_here(stable, asked, range(len(rows)), asked.remaining_s()))
+    if gateway.acknowledgement == "durable":
         return _answer_later(call, answers)
     return _say(call, answers)
 
 
-class _Call(msgspec.Struct, gc=False):
+class Call(msgspec.Struct, gc=False):
     """What it takes to say an answer."""
 
     gateway: Gateway
@@ -152,7 +161,7 @@ class _Call(msgspec.Struct, gc=False):
     decoded: Any
 
 
-async def _answer_later(call: _Call, answers: Answers | None) -> int:
+async def _answer_later(call: Call, answers: Answers | None) -> int:
     """Answer what waits for another process, or for the disk."""
     if answers is None:
         answers = await _answer(call.gateway, call.asked, call.drawn)
@@ -161,7 +170,7 @@ async def _answer_later(call: _Call, answers: Answers | None) -> int:
     return _say(call, answers)
 
 
-def _say(call: _Call, answers: Answers) -> int:
+def _say(call: Call, answers: Answers) -> int:
     gateway, asked = call.gateway, call.asked
     reached("gateway.before_answer")
     said, encoded = call.codec.encode(call.decoded, asked.id, answers.said())
@@ -342,18 +351,69 @@ def _arms(drawn: Sequence[Drawn]) -> Sequence[str]:
     return drawn.arms if isinstance(drawn, Draws) else [one.arm for one in drawn]
 
 
-def _answer_here(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn]) -> Answers | None:
-    """Answer without waiting for anything, where the stable version alone is asked and its graph is in this process."""
+def _stable_here(asked: Asked, drawn: Sequence[Drawn]) -> Arm | None:
+    """Return the version that answers every row, if it is one and its graph is in this process."""
     model = asked.model
     arm = asked.pinned or model.champion
     if type(arm.engine) is not Local:
         return None
     if model.challengers and asked.pinned is None and not model.challengers.keys().isdisjoint(_arms(drawn)):
         return None
-    answers, places = Answers(len(drawn)), range(len(drawn))
-    ran = run_here(arm.engine, arm, asked, places, asked.remaining_s())
+    return arm
+
+
+def _answered_here(gateway: Gateway, asked: Asked, arm: Arm, ran: Ran) -> Answers:
+    answers, places = Answers(len(asked.rows)), range(len(asked.rows))
     _settle(gateway, asked, answers, Part(asked, arm, _role(asked), places, _release(asked)), ran)
     return answers
+
+
+def score_together(gateway: Gateway, arm: Arm, calls: Sequence[Call]) -> None:
+    """Answer requests of one row each, of one model or of several that this version answers."""
+    ran = _run_together(arm, calls)
+    kept = []
+    for call, one in zip(calls, ran, strict=True):
+        try:
+            answers = _answered_here(gateway, call.asked, arm, one)
+            if gateway.acknowledgement == "durable":
+                kept.append((call, answers))
+            else:
+                gateway.answered(call.proto, _say(call, answers))
+        except Exception as error:
+            gateway.failed(call.proto, error)
+    if kept:
+        gateway.wait(_say_when_kept(gateway, kept))
+
+
+def _run_together(arm: Arm, calls: Sequence[Call]) -> list[Ran]:
+    """Run a graph of this process on a row of each request; where that fails, on each by itself."""
+    engine = arm.engine
+    one = range(1)
+    if len(calls) > 1 and isinstance(engine, Local) and all(call.asked.remaining_s() > 0 for call in calls):
+        began_ns = time.perf_counter_ns()
+        try:
+            values = engine.runtime.few([arm.row(call.asked.rows[0], call.asked.looked[0]) for call in calls])
+        except Exception:  # one of them may be at fault: each is told of its own
+            values = []
+        took_us = _since_us(began_ns)
+        if values and math.isfinite(sum(values)):
+            return [Ran((value,), _NO_FAULTS, took_us) for value in values]
+    return [run_here(arm, call.asked, one, call.asked.remaining_s()) for call in calls]
+
+
+async def _say_when_kept(gateway: Gateway, kept: Sequence[tuple[Call, Answers]]) -> None:
+    """Answer several requests once all that was logged of them is on disk."""
+    try:
+        await gateway.spool.durable()
+    except Exception as error:
+        for call, _ in kept:
+            gateway.failed(call.proto, error)
+        return
+    for call, answers in kept:
+        try:
+            gateway.answered(call.proto, _say(call, answers))
+        except Exception as error:
+            gateway.failed(call.proto, error)
 
 
 async def _answer(gateway: Gateway, asked: Asked, drawn: Sequence[Drawn]) -> Answers:
@@ -454,7 +514,7 @@ async def run(arm: Arm, asked: Asked, places: Sequence[int], budget_s: float) ->
     """Run a version on some rows of a request within a budget; whatever goes wrong is a fault, never an exception."""
     engine = arm.engine
     if isinstance(engine, Local):
-        return run_here(engine, arm, asked, places, budget_s)
+        return run_here(arm, asked, places, budget_s)
     if budget_s <= 0:
         return _all(LATE, len(places), 0)
     began_ns = time.perf_counter_ns()
@@ -472,8 +532,9 @@ async def run(arm: Arm, asked: Asked, places: Sequence[int], budget_s: float) ->
         return _raised(error, len(places), began_ns)
 
 
-def run_here(engine: Local, arm: Arm, asked: Asked, places: Sequence[int], budget_s: float) -> Ran:
+def run_here(arm: Arm, asked: Asked, places: Sequence[int], budget_s: float) -> Ran:
     """Run a graph of this process on some rows of a request, on the thread of the event loop."""
+    engine: Any = arm.engine
     if budget_s <= 0:
         return _all(LATE, len(places), 0)
     began_ns = time.perf_counter_ns()

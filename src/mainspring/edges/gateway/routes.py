@@ -13,19 +13,20 @@ from mainspring.kernel.errors import NotFound, Refused, nearest
 Permission = Literal["open", "predict", "outcome", "read", "operate"]
 # What may be asked without a key: whether it lives and may be asked, and what kind of server it is.
 OPEN = frozenset(("/live", "/ready", "/v2", "/v2/health/live", "/v2/health/ready", "/ping", "/health"))
+Said = int | Awaitable[int] | None  # the status, now or when it is awaited; None: it answers by itself, soon
 Problem = Callable[[BaseException], tuple[int, list[tuple[str, str]], bytes]]
 
 
 class Route(msgspec.Struct, frozen=True):
     """One line: ``/v2/models/{name}/infer``. What stands in braces is handed to the handler, in that order.
 
-    A handler answers by itself and returns the status that it answered with, at once or when it is awaited. ``problem``
-    says an error in the words of the route's protocol. ``spared`` routes answer however busy the gateway is.
+    A handler answers by itself and says with which status. ``problem`` says an error in the words of the route's
+    protocol. ``spared`` routes answer however busy the gateway is.
     """
 
     method: Literal["GET", "POST"]
     path: str
-    handler: Callable[..., int | Awaitable[int]]
+    handler: Callable[..., Said]
     permission: Permission
     problem: Problem = problem
     spared: bool = False

@@ -59,11 +59,12 @@ class Latency:
 class Local:
     """A version's graph in this process. Shared by snapshots."""
 
-    __slots__ = ("latency", "meters", "runtime")
+    __slots__ = ("latency", "meters", "runtime", "together")
     wait_s = 0.0  # it runs in the turn of the request itself
 
     def __init__(self, runtime: GraphRuntime) -> None:
         self.runtime = runtime
+        self.together = runtime.together
         self.latency = Latency()
         self.meters = Meters()
 
@@ -72,6 +73,7 @@ class Remote:
     """The line to a version's own process. Shared by snapshots."""
 
     __slots__ = ("latency", "meters", "process")
+    together = False
 
     def __init__(self, process: ModelProcess) -> None:
         self.process = process
