@@ -62,13 +62,15 @@ FORMATS = {
     "adapters/latest/layout.py": [],  # the folder of another format is built again, from parts
     "adapters/latest/lmdb.py": [],
     "log/frame.py": [ELSEWHERE / "log" / "golden" / "frame-1.seg"],
-    "log/records.py": [ELSEWHERE / "log" / "golden" / name for name in ("stopped-2.seg", "vectors-3.seg")],
+    "log/records.py": [
+        ELSEWHERE / "log" / "golden" / name for name in ("stopped-2.seg", "vectors-3.seg", "rows-4.seg")
+    ],
     "log/spool.py": [GOLDEN / "policy-1.json"],
     "loop/erasing.py": [GOLDEN / "erasing-1.json"],
     "project/manifest.py": [GOLDEN / "revision-1.json"],
     "release/gather.py": [GOLDEN / "units-1"],
     "release/rehearsal/deck.py": [GOLDEN / "deck-1.npz"],
-    "serving/packing.py": [ELSEWHERE / "serving" / "golden" / "packing-1.json"],
+    "serving/packing.py": [ELSEWHERE / "serving" / "golden" / f"packing-{format}.json" for format in (1, 2)],
     "serving/routing.py": [GOLDEN / "routing-1"],
 }
 POLICY = Policy("durable", 5)

@@ -16,7 +16,7 @@ from mainspring.kernel.errors import Damaged, InvalidInput
 from mainspring.kernel.schema import Signature
 from mainspring.serving.ports import Columns, Row
 
-FORMAT = 1
+FORMAT = 2
 GRAPH = "packed.onnx"
 FILE = "packing.json"
 
@@ -30,11 +30,15 @@ class PackedColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Packing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The one input of a packed graph, column by column; NaN is written as None."""
+    """The one input of a packed graph, column by column; NaN is written as None.
+
+    ``busiest`` is the column that the nodes of its trees ask for most often, where it has trees.
+    """
 
     input: str
     kind: Literal["float", "double"]
     columns: tuple[PackedColumn, ...]
+    busiest: int | None = None
     format: int = FORMAT
 
 

@@ -14,17 +14,21 @@ SIGNATURE = Signature("binary", (Column("temp", "float", nullable=True), Column(
 GOLDEN = Path(__file__).parent / "golden" / "packing-1.json"
 
 
+COLUMNS = (PackedColumn("carrier", {"": None, "AA": 0.0, "UA": 1.0}, -1.0), PackedColumn("temp"))
+
+
 def test_a_packing_of_format_1_is_read() -> None:
-    assert read_packing(GOLDEN.read_bytes()) == Packing(
-        "mainspring_packed",
-        "double",
-        (PackedColumn("carrier", {"": None, "AA": 0.0, "UA": 1.0}, -1.0), PackedColumn("temp")),
-    )
-    assert msgspec.json.encode(read_packing(GOLDEN.read_bytes())) == GOLDEN.read_bytes().strip()
+    assert read_packing(GOLDEN.read_bytes()) == Packing("mainspring_packed", "double", COLUMNS, format=1)
+
+
+def test_a_packing_of_format_2_says_which_column_is_asked_for_most() -> None:
+    golden = GOLDEN.with_name("packing-2.json").read_bytes()
+    assert read_packing(golden) == Packing("mainspring_packed", "double", COLUMNS, busiest=1)
+    assert msgspec.json.encode(read_packing(golden)) == golden.strip()
 
 
 def test_a_packing_of_a_later_format_is_refused() -> None:
-    later = GOLDEN.read_bytes().replace(b'"format":1', b'"format":2')
+    later = GOLDEN.read_bytes().replace(b'"format":1', b'"format":3')
     with pytest.raises(Damaged, match="was written by a newer version"):
         read_packing(later)
 

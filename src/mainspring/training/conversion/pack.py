@@ -7,6 +7,7 @@ columns that only stand side by side already are the tensor. The rest of the gra
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -134,6 +135,7 @@ class _Writing:
                 nodes.append(helper.make_node("Cast", [made], [f"mainspring_cast_{name}"], to=columns[0].kind))
                 made = f"mainspring_cast_{name}"
             renamed[name] = made
+        busiest = self._busiest()
         for node in self._reading.kept:
             node.input[:] = [renamed.get(name, name) for name in node.input]
         nodes += self._reading.kept
@@ -149,9 +151,29 @@ class _Writing:
         )
         onnx.checker.check_model(model)
         kind: Literal["float", "double"] = "float" if self._kind == TensorProto.FLOAT else "double"
-        return PackedGraph(
-            bytes(model.SerializeToString(deterministic=True)), Packing(TENSOR, kind, tuple(self._packed))
-        )
+        packing = Packing(TENSOR, kind, tuple(self._packed), busiest)
+        return PackedGraph(bytes(model.SerializeToString(deterministic=True)), packing)
+
+    def _busiest(self) -> int | None:
+        """Return the column of the tensor that most nodes of its trees split on."""
+        asked: Counter[int] = Counter()
+        for node in self._reading.kept:
+            columns = self._reading.known.get(node.input[0], []) if node.input else []
+            for place in _split_on(node) if columns else ():
+                asked[self._places[id(columns[place])]] += 1
+        return asked.most_common(1)[0][0] if asked else None
+
+
+def _split_on(node: Any) -> list[int]:
+    """Return the column that each inner node of an ensemble of trees asks for."""
+    if not node.op_type.startswith("TreeEnsemble"):
+        return []
+    attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    features = attributes.get("nodes_featureids", [])
+    modes = attributes.get("nodes_modes", [])
+    if isinstance(modes, list) and len(modes) == len(features):
+        return [place for place, mode in zip(features, modes, strict=True) if mode != b"LEAF"]
+    return list(features)
 
 
 def _input(item: Any) -> _Column:

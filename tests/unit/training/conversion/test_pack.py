@@ -124,6 +124,17 @@ def test_texts_become_their_codes_and_numbers_stay() -> None:
     }
 
 
+def test_a_packing_says_which_column_the_trees_ask_for_most() -> None:
+    frame = rows()
+    estimator = make_pipeline(columns(ordinal()), HistGradientBoostingClassifier(**FEW))
+    estimator.fit(to_pandas(frame), frame["temp"].fill_null(0.0).to_numpy() > 0.5)
+
+    packing = pack(to_onnx(estimator, BINARY)).packing
+
+    assert packing.columns[packing.busiest].name == "temp"
+    assert pack(linear_onnx({"distance": 0.5})).packing.busiest is None
+
+
 def test_single_precision_is_kept_where_nothing_is_lost() -> None:
     frame = rows()
     estimator = make_pipeline(columns(ordinal()), HistGradientBoostingClassifier(**FEW))

@@ -27,9 +27,19 @@ class Native:
         return Decoded(rows, body, several)
 
     def encode(self, asked: Decoded, id: str, given: Given) -> tuple[Headers, bytes]:
-        if asked.several:
-            return _HEADERS, _encode(_Answers(id, [_answer(arm, value) for arm, value in given]))
-        return _HEADERS, _encode({"id": id, **_one(*given[0])})
+        if not asked.several:
+            return _HEADERS, _encode({"id": id, **_one(*given[0])})
+        arms, values = zip(*given, strict=True) if given else ((), ())
+        if given and arms[0].threshold is None and arms.count(arms[0]) == len(arms):
+            return _HEADERS, _by_one(id, arms[0].number, values)
+        return _HEADERS, _encode(_Answers(id, [_answer(arm, value) for arm, value in given]))
+
+
+def _by_one(id: str, version: int, values: tuple[float, ...]) -> bytes:
+    """Write what one version answered: its number stands before every value, and numbers hold no comma."""
+    before = b'{"version":%d,"value":' % version
+    said = _encode(values)[1:-1].replace(b",", b"}," + before)
+    return b'{"id":%b,"predictions":[%b%b}]}' % (_encode(id), before, said)
 
 
 class _Answer(msgspec.Struct, gc=False):
