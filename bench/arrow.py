@@ -19,7 +19,7 @@ from typing import Any
 
 import _flights as flights
 import polars as pl
-from stages import Proto, Scope, opened
+from stages import ask, opened
 
 from mainspring.adapters.home import Home
 from mainspring.edges.gateway.app import Gateway
@@ -31,14 +31,9 @@ CALLS = 15
 
 async def turn(gateway: Gateway, body: bytes, kind: str) -> float:
     """Return the ms of processor time that a request takes."""
-    scope = Scope(body)
-    scope.headers["content-type"] = kind
     began = time.process_time_ns()
     for _ in range(CALLS):
-        proto = Proto(body)
-        await gateway.__rsgi__(scope, proto)
-        if proto.status != 200:
-            raise RuntimeError(proto.answer)
+        ask(gateway, body, kind)
         await asyncio.sleep(0)
     return (time.process_time_ns() - began) / CALLS / 1e6
 

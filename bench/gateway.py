@@ -22,6 +22,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -273,8 +274,11 @@ def main(seconds: float, rounds: int, graph: Path | None) -> None:
                 f"memory: packed {packed_one:.0f} MB, columns {columns:.0f} MB, bare {bare:.0f} MB, "
                 f"× {packed_one / bare:.2f}"
             )
-        with bench.serving("gateway:packed", "fastapi") as targets:
-            bench.compare("one row, 16", targets, 16)
+        if find_spec("fastapi") and find_spec("uvicorn"):
+            with bench.serving("gateway:packed", "fastapi") as targets:
+                bench.compare("one row, 16", targets, 16)
+        else:
+            print("FastAPI, the usual choice, is not installed: pip install fastapi uvicorn")
         with bench.serving("gateway:durable", "synced") as targets:
             bench.compare("durable, 64", targets, 64)
         with bench.serving("gateway:twenty", "gateway:packed") as targets:

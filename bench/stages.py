@@ -25,6 +25,8 @@ from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.adapters.spools import spool_opener
 from mainspring.edges.gateway import predict
 from mainspring.edges.gateway.app import ROUTES, Gateway
+from mainspring.edges.gateway.http.exchange import Exchange
+from mainspring.edges.gateway.http.head import Heads, Reading
 from mainspring.edges.gateway.journal import Journal
 from mainspring.edges.gateway.snapshot import Loader, Local
 from mainspring.log.frame import encode_set
@@ -33,34 +35,38 @@ from mainspring.training.conversion.pack import pack
 
 ROUNDS = 9
 CALLS = 1_500
+HEADS = Heads(65_536)
 
 
-class Headers(dict[str, str]):
-    """The headers of a request; ``get`` is all that is asked of them."""
+class Line:
+    """Stands in a connection's place: takes the answer."""
 
-
-class Scope:
-    """A request as Granian gives it."""
-
-    method, query_string, path = "POST", "", "/predict/late"
-
-    def __init__(self, body: bytes) -> None:
-        self.headers = Headers({"content-length": str(len(body)), "content-type": "application/json", "host": "a"})
-
-
-class Proto:
-    """Takes the answer; gives the body without waiting."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
+    def __init__(self) -> None:
         self.status = 0
-        self.answer = b""
+        self.said = b""
 
-    async def __call__(self) -> bytes:
-        return self._body
+    def answer(self, exchange: Exchange, status: int, headers: Any, body: bytes) -> None:
+        self.status, self.said = status, body
 
-    def response_bytes(self, status: int, headers: Any, body: bytes) -> None:
-        self.status, self.answer = status, body
+
+def request(body: bytes, kind: str = "application/json", line: Line | None = None) -> Exchange:
+    """Return a request as a connection hands it over."""
+    head = (
+        f"POST /predict/late HTTP/1.1\r\nhost: a\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
+    ).encode()
+    made = Exchange(line or Line(), HEADS.read(head))  # type: ignore[arg-type]
+    made.body = body
+    return made
+
+
+def ask(gateway: Gateway, body: bytes, kind: str = "application/json") -> None:
+    """Ask once and wait for nothing: the answer is there when this returns."""
+    line = Line()
+    exchange = request(body, kind, line)
+    gateway.opened(exchange)
+    gateway.asked(exchange)
+    if line.status != 200:
+        raise RuntimeError(f"{line.status}: {line.said!r}")
 
 
 async def opened(home: Home) -> Gateway:
@@ -71,7 +77,7 @@ async def opened(home: Home) -> Gateway:
         home, disk, home.clock(), "bench", loader, lambda: latest, Limits(),
         new_spool=spool_opener("", home.spool, disk), journal=Journal("bench"),
     )  # fmt: skip
-    gateway.__rsgi_init__(asyncio.get_running_loop())
+    gateway.start()
     while gateway.generation == 0:
         await asyncio.sleep(0.01)
     return gateway
@@ -79,14 +85,9 @@ async def opened(home: Home) -> Gateway:
 
 async def turn(gateway: Gateway, bodies: list[bytes], calls: int) -> float:
     """Return the µs of processor time of one request, its share of the flusher's thread included."""
-    scopes = [(Scope(body), body) for body in bodies]
     began = time.process_time_ns()
     for call in range(calls):
-        scope, body = scopes[call % len(scopes)]
-        proto = Proto(body)
-        await gateway.__rsgi__(scope, proto)
-        if proto.status != 200:
-            raise RuntimeError(proto.answer)
+        ask(gateway, bodies[call % len(bodies)])
     return (time.process_time_ns() - began) / calls / 1_000
 
 
@@ -110,25 +111,26 @@ async def compare(
 
 def stages(gateway: Gateway, body: bytes) -> None:
     """Print what each stage takes when it is called again and again: less than in a request, where caches are cold."""
-    model, scope, proto = gateway.snapshot().model("late"), Scope(body), Proto(body)
-    codec, headers, now_us = model.codecs["native"], scope.headers, gateway.clock.now_us()
+    model, exchange = gateway.snapshot().model("late"), request(body)
+    codec, headers, now_us = model.codecs["native"], exchange.head.headers, gateway.clock.now_us()
     decoded = codec.decode(body, headers)
     asked = predict.Asked("b-1", model, 1, now_us, time.perf_counter_ns(), 10**9, decoded.rows)
-    drawn = predict._spool_request(gateway, asked, body, now_us, headers)
+    predict._spool_request(gateway, asked, body, now_us, headers)
     asked.looked = model.look_up(decoded.rows, now_us)
     arm = model.champion
     engine = arm.engine
     if not isinstance(engine, Local):
         raise TypeError("the graph is not in this process")
     row = arm.row(decoded.rows[0], asked.looked[0])
-    ran = predict.run_here(engine, arm, asked, range(1), 100.0)
+    ran = predict.run_here(arm, asked, range(1), 100.0)
     part = predict.Part(asked, arm, "served", range(1), "rel_1")
     made = predict._Scores(part, ran).records()
-    answers = predict._answer_here(gateway, asked, drawn)
-    if answers is None:
-        raise RuntimeError("the answer has to be waited for")
-    said = answers.said()
+    said = predict._answered_here(gateway, asked, arm, ran).said()
+    raw = b"POST /predict/late HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % len(body)
+    ten = [row] * 10
     table: list[tuple[str, Callable[[], object]]] = [
+        ("read a head that llhttp must read", lambda: Reading().head(raw)),
+        ("read a head that is known", lambda: HEADS.read(raw)),
         ("find the route", lambda: ROUTES.find("POST", "/predict/late")),
         ("decode and validate", lambda: codec.decode(body, headers)),
         (
@@ -138,9 +140,10 @@ def stages(gateway: Gateway, body: bytes) -> None:
         ("two look-ups", lambda: model.look_up(decoded.rows, now_us)),
         ("put the row together", lambda: arm.row(decoded.rows[0], asked.looked[0])),
         ("feed and run the graph", lambda: engine.runtime.one(row)),
-        ("run, count and hand the answer to the log", lambda: predict._answer_here(gateway, asked, drawn)),
+        ("feed and run ten rows together", lambda: engine.runtime.few(ten)),
+        ("count, hand the answer to the log", lambda: predict._answered_here(gateway, asked, arm, ran)),
         ("encode the answer", lambda: codec.encode(decoded, "b-1", said)),
-        ("send it", lambda: gateway.respond(proto, b"", headers=floor.HEADERS)),
+        ("say it", lambda: gateway.respond(request(body), b"", headers=floor.HEADERS)),
         ("count it", lambda: gateway.counters.took["mdl_1"].add(120)),
         ("writing thread: make a scored record", lambda: predict._Scores(part, ran).records()),
         ("writing thread: encode it", lambda: encode_set(made)),
