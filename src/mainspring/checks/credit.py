@@ -66,6 +66,11 @@ def credited(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
     )
 
 
+def as_credits(came: pl.DataFrame) -> pl.DataFrame:
+    """Return outcomes in which a class that came true is the outcome 1, against which answers are credited."""
+    return came.with_columns(value=pl.when(pl.col("label").is_not_null()).then(1.0).otherwise(pl.col("value")))
+
+
 def matrix(column: pl.Series) -> Floats:
     """Return a column of numbers as (n,), and one of lists of numbers as (n, k)."""
     if isinstance(column.dtype, pl.List):

@@ -18,7 +18,7 @@ import msgspec
 
 from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
-from mainspring.adapters.runtimes.frames import Answer, Ask, Launch, Unframer, framed
+from mainspring.adapters.runtimes.frames import Answer, Ask, Launch, Unframer, answer, framed
 from mainspring.adapters.runtimes.launching import broken_file
 from mainspring.adapters.runtimes.package import load
 from mainspring.adapters.runtimes.scorer import LATE, Scorer
@@ -144,8 +144,8 @@ class Server:
             for waiter in begun:
                 end = start + len(waiter.ask.rows)
                 faults = {row - start: fault for row, fault in found.faults.items() if start <= row < end}
-                values, latencies_us = tuple(found.values[start:end]), tuple(found.latencies_us[start:end])
-                waiter.line.send(Answer(waiter.ask.number, values, faults, latencies_us))
+                values, latencies_us = found.values[start:end], found.latencies_us[start:end]
+                waiter.line.send(answer(waiter.ask.number, values, faults, latencies_us))
                 start = end
             now_s = time.monotonic()
             most_s = self._scorer.slow_us / 1e6 * _SHARE_OF_DEADLINE

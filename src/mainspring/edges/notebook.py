@@ -14,12 +14,13 @@ import polars as pl
 
 from mainspring.adapters.home import HomeLock, create_home
 from mainspring.features.rows import DTYPES, kind_of
+from mainspring.kernel.classes import checked_classes
 from mainspring.kernel.errors import InvalidInput, nearest
-from mainspring.kernel.schema import Column, Signature, Task
+from mainspring.kernel.schema import Column, Label, Signature, Task
 from mainspring.platform import Platform, open_platform
 from mainspring.registry.alias import CHAMPION
 from mainspring.registry.version import Lineage, Version
-from mainspring.training.answers import estimator_scores
+from mainspring.training.answers import estimator_scores, plain_label
 from mainspring.training.environment import environment_of
 from mainspring.training.inputs import to_pandas
 from mainspring.training.package import Packed, pack_estimator
@@ -61,7 +62,7 @@ def register(
     >>> registered = ms.register(estimator, sample, name="late")  # doctest: +SKIP
     """
     rows, columns = _sample(sample)
-    signature = Signature(task=_task(estimator), inputs=columns, requested=columns)
+    signature = _signature(estimator, columns, threshold)
     _check_answers(estimator, rows, signature)
     actor = by or os.environ.get("MAINSPRING_ACTOR") or getpass.getuser()
     place = create_home(Path(home or os.environ.get("MAINSPRING_HOME") or DEFAULT_HOME))
@@ -160,6 +161,19 @@ def _cannot_ask_with(column: str, dtype: Any) -> InvalidInput:
     return InvalidInput("cannot be asked with", field=f"sample.{column}", value=str(dtype), remedy=remedy)
 
 
+def _signature(estimator: Any, columns: tuple[Column, ...], threshold: float | None) -> Signature:
+    task = _task(estimator)
+    classes = _classes(estimator) if task == "multiclass" else ()
+    if classes and threshold is not None:
+        remedy = "leave it out: the likeliest class is the answer"
+        raise InvalidInput("cuts one probability in two", field="threshold", value=threshold, remedy=remedy)
+    return Signature(task=task, inputs=columns, requested=columns, classes=classes)
+
+
+def _classes(estimator: Any) -> tuple[Label, ...]:
+    return checked_classes([plain_label(one) for one in estimator.classes_], "estimator.classes_")
+
+
 def _task(estimator: Any) -> Task:
     if not hasattr(estimator, "predict_proba"):
         if hasattr(estimator, "predict"):
@@ -167,7 +181,7 @@ def _task(estimator: Any) -> Task:
         remedy = "give a fitted scikit-learn estimator"
         raise InvalidInput("cannot predict", field="estimator", value=type(estimator).__name__, remedy=remedy)
     classes = len(getattr(estimator, "classes_", (0, 1)))
-    if classes != 2:
-        remedy = "answers of several classes are not served yet: register a binary model for each class"
+    if classes < 2:
+        remedy = "fit it on outcomes that differ"
         raise InvalidInput("must know two classes", field="estimator.classes_", value=classes, remedy=remedy)
-    return "binary"
+    return "binary" if classes == 2 else "multiclass"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -35,7 +36,13 @@ Plain = float | Sequence[float] | None
 
 def plain(value: float | None) -> Plain:
     """Return an answer as JSON and MessagePack can carry it: a list of numbers for a vector."""
-    return list(value.numbers) if isinstance(value, Vector) else value
+    return (
+        list(value.numbers)
+        if isinstance(value, Vector) and isfinite(value)
+        else value
+        if value is None
+        else float(value)
+    )
 
 
 def from_plain(value: Any) -> float | None:

@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from mainspring.kernel.values import Vector
+
 VERSION = 4
 
 Role = Literal["served", "shadow", "fallback", "pinned", "batch", "external"]
@@ -88,11 +90,21 @@ class ScoredRows(Scored, frozen=True, array_like=True, tag="scored_rows", gc=Fal
 class ScoredVectors(Scored, frozen=True, array_like=True, tag="scored_vectors", gc=False):
     """What a version answered that gives several numbers a row: ``parts`` says what each is for, such as its class.
 
-    ``outputs`` holds the greatest of a row's numbers.
+    ``outputs`` holds the greatest of a row's numbers. With ``seen`` features are written as those of ``ScoredRows``.
     """
 
     parts: tuple[str, ...] = ()
     vectors: tuple[tuple[float, ...] | None, ...] = ()
+    seen: tuple[tuple[int, ...], ...] | None = None
+
+
+def vectors_of(made: Scored, parts: tuple[str, ...]) -> ScoredVectors:
+    """Return a record whose outputs are vectors as it can be written."""
+    fields = {name: getattr(made, name) for name in Scored.__struct_fields__}
+    fields["outputs"] = tuple([None if value is None else float(value) for value in made.outputs])
+    vectors = tuple([value.numbers if isinstance(value, Vector) else None for value in made.outputs])
+    seen = made.seen if isinstance(made, ScoredRows) else None
+    return ScoredVectors(**fields, parts=parts, vectors=vectors, seen=seen)
 
 
 class Outcomes(msgspec.Struct, frozen=True, array_like=True, tag="outcomes"):
@@ -110,6 +122,12 @@ class ClassOutcomes(Outcomes, frozen=True, array_like=True, tag="class_outcomes"
     """Which class came true, in place of ``values``: for many entities at once."""
 
     labels: tuple[str, ...] = ()
+
+
+def classes_of(came: Outcomes, labels: tuple[str, ...]) -> ClassOutcomes:
+    """Return outcomes that are classes."""
+    fields = {name: getattr(came, name) for name in Outcomes.__struct_fields__}
+    return ClassOutcomes(**fields, labels=labels)
 
 
 class SourceRows(msgspec.Struct, frozen=True, array_like=True, tag="source_rows"):

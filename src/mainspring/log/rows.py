@@ -189,12 +189,13 @@ def _features(record: Scored, many: int) -> Sequence[str]:
     """Return the features of each row as a JSON object."""
     if not record.features:
         return ("",) * many
-    if not isinstance(record, ScoredRows):
+    places = record.seen if isinstance(record, ScoredRows | ScoredVectors) else None
+    if places is None:
         return _split(record.features, many)
-    if not record.seen:
+    if not places:
         return ("{}",) * many
     views = []
-    for (name, entries), seen in zip(_distinct.decode(record.features).items(), record.seen, strict=True):
+    for (name, entries), seen in zip(_distinct.decode(record.features).items(), places, strict=True):
         said = [f"{msgspec.json.encode(name).decode()}:{bytes(entry).decode()}" for entry in entries]
         views.append([said[place] for place in seen])
     return ["{" + ",".join(row) + "}" for row in zip(*views, strict=True)]

@@ -18,6 +18,7 @@ from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Damaged
 from mainspring.kernel.ids import digest_of
+from mainspring.kernel.schema import Task
 from mainspring.ledger.ports import Store
 from mainspring.loop.tables import generations
 from mainspring.registry.alias import CHAMPION
@@ -221,10 +222,13 @@ def _model_route(
     )
 
 
+_KIND_OF: dict[Task, Literal["bool", "float", "class"]] = {"binary": "bool", "multiclass": "class"}
+
+
 def _outcome_kind(model: ModelRow, champion: Version) -> Literal["bool", "float", "class"]:
     if model.spec is not None:
         return model.spec.outcome.kind
-    return "bool" if champion.signature.task == "binary" else "float"
+    return _KIND_OF.get(champion.signature.task, "float")
 
 
 def _holdout(model: ModelRow, running: Sequence[Release]) -> HoldoutRoute | None:

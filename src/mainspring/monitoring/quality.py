@@ -8,12 +8,14 @@ rows seen, each given its past: on a hard day a model that really is worse on th
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from mainspring.checks.credit import credit, places
 from mainspring.monitoring.evalues import LAMBDAS, detect_mean
 from mainspring.monitoring.finding import Finding, Point, kept
 from mainspring.monitoring.losses import Loss, roc_auc
@@ -26,21 +28,24 @@ _NOTHING = (0.0,) * len(LAMBDAS)
 class Window(msgspec.Struct, frozen=True):
     """The matured rows ``(n,)`` of one window; ``anchor`` is NaN where the anchor did not score the row.
 
-    ``rows`` counts labelled and unlabelled ones.
+    ``rows`` counts labelled and unlabelled ones. Where classes come true, ``classes`` has that of each row; answers are
+    credits then, and every outcome is 1.
     """
 
     rows: int
     outcome: NDArray[np.float64]
     answer: NDArray[np.float64]
     anchor: NDArray[np.float64]
+    classes: tuple[str, ...] = ()
 
 
 class Day(msgspec.Struct, frozen=True, array_like=True):
-    """A past window: labelled rows, the sum of their outcomes, the summed advantage over the base rate."""
+    """A past window: labelled rows, the sum of their outcomes, the summed advantage over the base rate, classes."""
 
     rows: int
     outcomes: float
     advantage: float | None
+    classes: dict[str, int] = {}
 
 
 class QualityState(msgspec.Struct, frozen=True):
@@ -82,16 +87,16 @@ def step(state: QualityState, spec: Quality, window: Window, *, until_us: int) -
     state = msgspec.structs.replace(
         state,
         loss=float(losses.mean()),
-        auc=roc_auc(window.outcome, window.answer) if spec.metric in ("log_loss", "brier") else None,
+        auc=roc_auc(window.outcome, window.answer) if spec.metric in ("log_loss", "brier") else None,  # none of classes
         winsorised=state.winsorised + loss.winsorised(window.outcome, window.answer),
     )
-    base = _base_rate(state)
-    advantages = None if base is None else loss(window.outcome, np.full(matured, base)) - losses
+    base = _base_rate(state, spec, window)
+    advantages = None if base is None else loss(window.outcome, base) - losses
     if advantages is not None:
         state = _against_base(state, spec, loss, advantages)
     state = _against_anchor(state, spec, loss, window, losses)
     advantage = None if advantages is None else float(advantages.sum())
-    day = Day(matured, float(window.outcome.sum()), advantage)
+    day = Day(matured, float(window.outcome.sum()), advantage, dict(Counter(window.classes)))
     mean = None if advantage is None else advantage / matured
     point = Point(until_us, mean, max(evidence(state)), matured, window.rows)
     past = (*state.past, day)[-max(spec.base_rate_windows, RECOVERED_WINDOWS) :]
@@ -153,8 +158,7 @@ def _words(state: QualityState, spec: Quality) -> tuple[Any, str]:
 def _loss(state: QualityState, spec: Quality, window: Window) -> tuple[Loss, QualityState]:
     """Return the loss, whose bounds are fixed by the first window that is seen."""
     if spec.metric == "log_loss" and state.epsilon is None:
-        rate = float(window.outcome.mean())
-        rarer = min(rate, 1 - rate) or 1 / (len(window.outcome) + 1)
+        rarer = _rarer(window) or 1 / (len(window.outcome) + 1)
         state = msgspec.structs.replace(state, epsilon=max(1e-4, min(0.01, rarer / 10)))
     if state.bound is None:
         spread = float(np.std(window.outcome)) or max(1.0, abs(float(window.outcome[0])))
@@ -163,9 +167,28 @@ def _loss(state: QualityState, spec: Quality, window: Window) -> tuple[Loss, Qua
     return Loss(spec.metric, epsilon=state.epsilon or 0.01, bound=state.bound or 1.0), state
 
 
-def _base_rate(state: QualityState) -> float | None:
-    rows = sum(day.rows for day in state.past)
-    return sum(day.outcomes for day in state.past) / rows if rows else None
+def _rarer(window: Window) -> float:
+    """Return how often the rarer of two outcomes came true, or the rarest class of several; 0 where one alone did."""
+    if window.classes:
+        counts = Counter(window.classes)
+        return min(counts.values()) / len(window.classes) if len(counts) > 1 else 0.0
+    rate = float(window.outcome.mean())
+    return min(rate, 1 - rate)
+
+
+def _base_rate(state: QualityState, spec: Quality, window: Window) -> NDArray[np.float64] | None:
+    """Return what a running base rate answers to each row (n,): of classes, the share that each has had."""
+    rows, matured = sum(day.rows for day in state.past), len(window.outcome)
+    if not rows:
+        return None
+    if not window.classes:
+        return np.full(matured, sum(day.outcomes for day in state.past) / rows)
+    counts: Counter[str] = Counter()
+    for day in state.past:
+        counts.update(day.classes)
+    known = sorted(counts)
+    shares = np.array([counts[name] for name in known], dtype=np.float64) / rows
+    return credit(spec.metric, np.tile(shares, (matured, 1)), places(window.classes, known))
 
 
 def _against_base(state: QualityState, spec: Quality, loss: Loss, advantages: NDArray[np.float64]) -> QualityState:

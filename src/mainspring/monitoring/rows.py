@@ -14,6 +14,7 @@ from mainspring.log.queries import PredictionLog
 from mainspring.monitoring.health import Counts
 from mainspring.monitoring.quality import Window
 
+ANSWERED = "answered class"
 MOST_ROWS = 20_000  # of one drift window; more change a summary by less than its own noise
 
 
@@ -69,6 +70,14 @@ def looked_up(
     return columns
 
 
+def answered(log: PredictionLog, model: str, since_us: int, until_us: int) -> dict[str, list[Any]]:
+    """Return the classes that a window's served rows were answered, under ``ANSWERED``."""
+    scored = log.scored(model, roles=["served", "fallback"], since_us=since_us, until_us=until_us)
+    said = thin(scored.filter(pl.col("vector").is_not_null()))
+    picked = said.select(pl.col("parts").list.get(pl.col("vector").list.arg_max())).to_series()
+    return {ANSWERED: picked.to_list()}
+
+
 def thin(frame: pl.DataFrame) -> pl.DataFrame:
     """Return every k-th row so that at most ``MOST_ROWS`` are left."""
     return frame.gather_every(-(-frame.height // MOST_ROWS)) if frame.height > MOST_ROWS else frame
@@ -89,6 +98,7 @@ def matured(labelled: pl.DataFrame, champion: str, anchor: str, *, absent_is_neg
         outcome=_floats(labelled_rows["value"]),
         answer=_floats(labelled_rows["output"]),
         anchor=_floats(labelled_rows["_anchor"]),
+        classes=tuple(labelled_rows["label"].drop_nulls()) if "label" in labelled_rows.columns else (),
     )
 
 

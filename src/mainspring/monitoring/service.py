@@ -11,6 +11,7 @@ import msgspec
 import polars as pl
 from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select, update
 
+from mainspring.checks.credit import credited
 from mainspring.features.spec import ViewSpec
 from mainspring.features.tables import views
 from mainspring.kernel.clock import Clock
@@ -168,6 +169,8 @@ class MonitoringService:
             columns = () if declared is None else [c for c in declared.columns if c.name != declared.entity]
             values = rows.inputs(self._log, model.id, columns, start_us, until_us)
             values.update(rows.looked_up(self._log, model.id, names, start_us, until_us))
+            if declared is not None and declared.task == "multiclass":
+                values.update(rows.answered(self._log, model.id, start_us, until_us))
             seed = f"{model.project_name}/{model.name}"
             state = drift.step(state, spec, values, start_us=start_us, until_us=until_us, seed=seed, monitors=monitors)
         return state
@@ -194,6 +197,7 @@ class MonitoringService:
         labelled = self._log.labelled(
             model.id, versions, since_us=due[0][0], until_us=due[-1][1], known_until_us=now_us
         )
+        labelled = credited(labelled, spec.metric)
         negative = model.spec is not None and model.spec.outcome.if_absent == "negative"
         for start_us, until_us in due:
             inside = (pl.col("decision_us") >= start_us) & (pl.col("decision_us") < until_us)

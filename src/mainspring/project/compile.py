@@ -18,6 +18,9 @@ from mainspring.registry.model import ModelSpec, OutcomeSpec, PredictAt, Recipe
 _OPTIONS = tuple(name for name in Recipe.__struct_fields__ if name not in ("name", "function", "kind"))
 
 
+_OUTCOMES: dict[str, Literal["bool", "float", "class"]] = {"binary": "bool", "multiclass": "class"}
+
+
 def compile_revision(collection: Collection, *, project: str, file: str) -> Revision:
     """Return the declarations of a file as a revision; faults are noted in the open collection."""
     declared = [thing for thing in collection.declared if not thing.broken]
@@ -92,7 +95,7 @@ def _model(model: Model) -> ModelSpec:
             expression=getattr(outcome, "expression", ""),
             source=getattr(outcome, "source", ""),
             matures_after_us=getattr(outcome, "matures_after_us", 0),
-            kind="bool" if model.task == "binary" else "float",
+            kind=_OUTCOMES.get(model.task, "float"),
             if_absent=getattr(outcome, "if_absent", "unlabelled"),
             affected_by_answer=getattr(outcome, "affected_by_answer", True),
         ),

@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any, Literal, TypeVar, overload
 
 from mainspring.features.spec import CsvReader, Feature, ParquetReader, PushReader, Reader, SqlReader
+from mainspring.kernel.classes import checked_classes
 from mainspring.kernel.duration import parse_duration, show_duration
 from mainspring.kernel.errors import InvalidInput, nearest
-from mainspring.kernel.schema import Column, Kind, Task
+from mainspring.kernel.schema import Column, Kind, Label, Task
 from mainspring.project.collection import Declaration, Faulty, fault, guarded
 from mainspring.registry.model import Batching
 
@@ -19,7 +20,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _KINDS: tuple[Kind, ...] = ("int", "float", "bool", "str", "time")
 _PASSWORD = re.compile(r"://[^/@:]*:(?!\$\{)[^/@]+@")
 _TASKS = ("binary", "regression", "multiclass", "quantiles", "ranking", "embedding")
-_SERVED = ("binary", "regression")  # what gateways answer: one number a row
+_SERVED = ("binary", "regression", "multiclass")
 _MICROSECOND = timedelta(microseconds=1)
 _OPERATORS = {">=": " ge ", "<=": " le ", "!=": " ne ", "<>": " ne ", ">": " gt ", "<": " lt ", "=": " eq "}
 
@@ -159,6 +160,9 @@ class Model(metaclass=Declaration):
     ``batching`` says how many rows that wait are put into one call where a version runs in a process of its own.
     A share of units, the ``holdout``, meets the champion for good, whatever is released.
 
+    With ``task="multiclass"`` the outcome is a text, a whole number or a truth value, one of ``classes``; those that
+    training meets, sorted, unless they are stated.
+
     >>> import mainspring as ms
     >>> late = ms.Model(
     ...     "late", entity="flight_id", inputs=["distance"], predict_at="sched_dep - 2h", task="binary",
@@ -190,7 +194,7 @@ class Model(metaclass=Declaration):
         threshold: float | None = None,
         holdout: float = 0.0,
         deadline: str = "1s",
-        classes: Sequence[str] = (),
+        classes: Sequence[Label] = (),
         checks: Sequence[Any] = (),
         release: Any = None,
         monitors: Sequence[Any] = (),
@@ -207,9 +211,7 @@ class Model(metaclass=Declaration):
         self.outcome = typed(f"{place}.outcome", outcome, Outcome, "an ms.Outcome(…)")
         self.task = one_of(f"{place}.task", task, _TASKS)
         if task in _TASKS and task not in _SERVED:
-            remedy = (
-                "split it into binary models, one a class" if task == "multiclass" else f"use {' or '.join(_SERVED)}"
-            )
+            remedy = f"use {' or '.join(_SERVED)}"
             fault("is not served yet", field=f"{place}.task", value=task, remedy=remedy)
         outcome_source = getattr(outcome, "source", "")
         self.source = reference(f"{place}.source", source, Source) if source is not None else outcome_source
@@ -220,7 +222,9 @@ class Model(metaclass=Declaration):
         self.threshold = typed(f"{place}.threshold", threshold, (int, float, type(None)), "a number")
         self.holdout = share_of(f"{place}.holdout", holdout)
         self.deadline_us = span_us(f"{place}.deadline", deadline) or 0
-        self.classes = names(f"{place}.classes", classes)
+        self.classes = _classes(f"{place}.classes", classes, self.task)
+        if self.task == "multiclass":
+            self._refuse_halves(place)
         self.checks = _parts(f"{place}.checks", checks)
         self.monitors = _parts(f"{place}.monitors", monitors)
         self.release = None if isinstance(release, Faulty) else release
@@ -228,6 +232,15 @@ class Model(metaclass=Declaration):
         wanted = typed(f"{place}.batching", batching, (Batching, type(None)), "an ms.Batching(…)")
         self.batching = wanted if isinstance(wanted, Batching) else Batching()
         self.recipes: list[RecipeDeclared] = []
+
+    def _refuse_halves(self, place: str) -> None:
+        """Note what has a meaning for two outcomes alone."""
+        if self.threshold is not None:
+            remedy = "leave it out: the likeliest class is the answer"
+            fault("cuts one probability in two", field=f"{place}.threshold", value=self.threshold, remedy=remedy)
+        if getattr(self.outcome, "if_absent", "unlabelled") != "unlabelled":
+            remedy = "leave it out: rows without an outcome stay unlabelled"
+            fault("says nothing of classes", field=f"{place}.outcome.if_absent", value="negative", remedy=remedy)
 
     @overload
     def trainer(self, function: F) -> F: ...
@@ -484,6 +497,22 @@ def _parts(field: str, parts: Any) -> tuple[Any, ...]:
         fault("must be a list", field=field, value=parts, remedy="write it in square brackets")
         return ()
     return tuple(part for part in parts if not isinstance(part, Faulty))
+
+
+def _classes(field: str, value: Any, task: str) -> tuple[Label, ...]:
+    if isinstance(value, str) or not isinstance(value, (list, tuple)):
+        fault("must be a list of classes", field=field, value=value, remedy="write it in square brackets")
+        return ()
+    if not value:
+        return ()
+    if task != "multiclass":
+        fault("belong to the task multiclass", field=field, value=list(value), remedy="leave them out")
+        return ()
+    try:
+        return checked_classes(value, field)
+    except InvalidInput as error:
+        fault(error.what, field=field, value=error.value, remedy=error.remedy)
+        return ()
 
 
 def _over(over: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -78,7 +79,7 @@ def _feature(field: str, feature: Feature, source: SourceSpec) -> Iterator[Inval
         if feature.kind == "last" and kind == "time":
             yield InvalidInput("a time cannot be a feature", field=field, value=feature.column)
     if feature.condition is not None:
-        yield from _expression(field, feature.condition, source, boolean=True)
+        yield from _expression(field, feature.condition, source, "bool")
 
 
 def _model(model: ModelSpec, sources: Mapping[str, SourceSpec]) -> Iterator[InvalidInput]:
@@ -96,7 +97,7 @@ def _model(model: ModelSpec, sources: Mapping[str, SourceSpec]) -> Iterator[Inva
     outcomes = sources.get(model.outcome.source)
     if outcomes is not None:
         yield from _missing(f"{place}.outcome", model.entity, outcomes)
-        yield from _expression(f"{place}.outcome", model.outcome.expression, outcomes, boolean=model.task == "binary")
+        yield from _expression(f"{place}.outcome", model.outcome.expression, outcomes, model.outcome.kind)
         yield from _told_in_advance(place, model)
 
 
@@ -127,6 +128,9 @@ def _slices(entry: ModelEntry) -> Iterator[InvalidInput]:
 def _metrics(entry: ModelEntry) -> Iterator[InvalidInput]:
     """Yield a fault for each metric of the release or a monitor that cannot judge answers of the model's task."""
     named = [("release", entry.release or {}), *((f"monitors.{m.get('type', '')}", m) for m in entry.monitors)]
+    if entry.spec.outcome.kind == "class":
+        yield from _of_classes(entry, named)
+        return
     numbers = entry.spec.outcome.kind == "float"
     for field, part in named:
         metric = part.get("metric")
@@ -144,6 +148,25 @@ def _metrics(entry: ModelEntry) -> Iterator[InvalidInput]:
         yield InvalidInput("must be given: the default judges probabilities", field=place, remedy=remedy)
 
 
+def _of_classes(entry: ModelEntry, named: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[InvalidInput]:
+    """Yield a fault for whatever judges amounts, where what comes true is a class."""
+    place = f"Model({entry.spec.name!r})"
+    checks = [(f"checks.{check.get('type', '')}", check) for check in entry.checks]
+    for field, part in [*named, *checks]:
+        known = (*FOR_PROBABILITIES, "roc_auc", "accuracy") if field.startswith("checks.") else FOR_PROBABILITIES
+        metric = part.get("metric")
+        if metric is not None and metric not in known:
+            remedy = f"use {' or '.join(known)}"
+            yield InvalidInput(
+                "judges numbers, not classes", field=f"{place}.{field}.metric", value=metric, remedy=remedy
+            )
+    policy = entry.release or {}
+    rewards = [one.get("type") for name in ("metrics", "guards") for one in policy.get(name) or ()]
+    if policy.get("type") in ("ab_test", "bandit") or "reward" in rewards:
+        remedy = "judge by log_loss, brier or error"
+        yield InvalidInput("rewards an amount, and a class is none", field=f"{place}.release", remedy=remedy)
+
+
 def _missing(field: str, name: str, source: SourceSpec) -> Iterator[InvalidInput]:
     names = [column.name for column in source.columns]
     if name and name not in names:
@@ -155,7 +178,7 @@ def _kind(source: SourceSpec, name: str) -> Kind | None:
     return next((column.kind for column in source.columns if column.name == name), None)
 
 
-def _expression(field: str, expression: str, source: SourceSpec, *, boolean: bool) -> Iterator[InvalidInput]:
+def _expression(field: str, expression: str, source: SourceSpec, kind: str) -> Iterator[InvalidInput]:
     try:
         parsed = pl.sql_expr(expression)
     except PolarsError:
@@ -171,8 +194,11 @@ def _expression(field: str, expression: str, source: SourceSpec, *, boolean: boo
         reason = shorten(str(error).splitlines()[0], 160)[1:-1]
         yield InvalidInput(f"cannot be computed: {reason}", field=field, value=expression)
         return
-    if boolean and made != pl.Boolean:
+    if kind == "bool" and made != pl.Boolean:
         remedy = "compare with something, such as 'arr_delay > 15'"
         yield InvalidInput("is not a condition", field=field, value=expression, remedy=remedy)
-    if not boolean and not made.is_numeric():
+    if kind == "class" and not (made.is_integer() or made in (pl.String, pl.Boolean)):
+        remedy = "give a text, a whole number or a truth value"
+        yield InvalidInput("is no class", field=field, value=expression, remedy=remedy)
+    if kind == "float" and not made.is_numeric():
         yield InvalidInput("is not a number", field=field, value=expression)

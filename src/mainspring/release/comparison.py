@@ -20,7 +20,8 @@ class Slice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How two versions differ on one part of the rows.
 
     ``mean`` is challenger less champion. ``decided_otherwise`` is the share of rows on which the decision is another
-    one, where there is a threshold; ``correlation`` is empty where one of them always says the same.
+    one, where there is a threshold; ``correlation`` is empty where one of them always says the same. Of classes it is
+    the probability of the champion's class that is compared, and another class is another decision.
     """
 
     column: str
@@ -34,7 +35,10 @@ class Slice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One row that both answered. ``picked`` says whether it is among the largest differences, or there by chance."""
+    """One row that both answered. ``picked`` says whether it is among the largest differences, or there by chance.
+
+    Of classes, ``champion`` and ``challenger`` are what each gave to the class that the champion picked.
+    """
 
     prediction_id: str
     row: int
@@ -45,18 +49,46 @@ class Sample(msgspec.Struct, frozen=True):
     difference: float
     outcome: float | None
     picked: str
+    champion_class: str = ""
+    challenger_class: str = ""
+    outcome_class: str = ""
 
 
 def both(scored: pl.DataFrame, asked: pl.DataFrame, champion: str, challenger: str) -> pl.DataFrame:
-    """Return rows that both answered: outputs, decisions, entity, decision time, the request's body."""
+    """Return rows that both answered: outputs, classes, decisions, entity, decision time, the request's body."""
     stable = answers(scored, champion).filter("ok")
     theirs = answers(scored, challenger).filter("ok")
-    ours = stable.select(*ROW, "decision", champion=pl.col("output").cast(pl.Float64))
-    others = theirs.select(*ROW, decision_challenger="decision", challenger=pl.col("output").cast(pl.Float64))
+    ours = stable.select(*ROW, "decision", "vector", "parts", champion=pl.col("output").cast(pl.Float64))
+    others = theirs.select(
+        *ROW, decision_challenger="decision", challenger=pl.col("output").cast(pl.Float64),
+        vector_challenger="vector", parts_challenger="parts",
+    )  # fmt: skip
     rows = ours.join(others, on=ROW, how="inner").join(
         asked.select(*ROW, "entity", "body", "decision_us"), on=ROW, how="inner"
     )
-    return rows.sort(["decision_us", *ROW])
+    return _with_classes(rows).sort(["decision_us", *ROW])
+
+
+def _with_classes(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with both versions' classes; ``decision`` then says that the class is the champion's."""
+    several = ["vector", "parts", "vector_challenger", "parts_challenger"]
+    if not rows["vector"].is_not_null().any():
+        return rows.drop(several).with_columns(champion_class=pl.lit(""), challenger_class=pl.lit(""))
+    made = [_of_classes(*row) for row in rows.select(several).iter_rows()]
+    columns = list(zip(*made, strict=True))
+    return rows.drop(several).with_columns(
+        pl.Series("champion_class", columns[0]), pl.Series("challenger_class", columns[1]),
+        pl.Series("challenger", columns[2], pl.Float64),
+        decision=pl.lit(value=True), decision_challenger=pl.Series([a == b for a, b, _ in made]),
+    )  # fmt: skip
+
+
+def _of_classes(
+    vector: Sequence[float], parts: Sequence[str], theirs: Sequence[float], named: Sequence[str]
+) -> tuple[str, str, float]:
+    """Return both classes, and what the challenger gave to the champion's."""
+    champion, challenger = parts[int(np.argmax(vector))], named[int(np.argmax(theirs))]
+    return champion, challenger, dict(zip(named, theirs, strict=True)).get(champion, 0.0)
 
 
 def disagreement(rows: pl.DataFrame, by: Sequence[str] = ()) -> list[Slice]:
@@ -78,11 +110,12 @@ def sample(rows: pl.DataFrame, labels: pl.DataFrame, count: int, seed: int) -> l
     rest = np.array([place for place in range(rows.height) if place not in largest], dtype=np.int64)
     drawn = np.random.default_rng(seed).permutation(rest)[: count - len(largest)]
     chosen = sorted([*largest, *drawn.tolist()], key=lambda place: (-away[place], place))
-    known = {row["entity"]: row["value"] for row in labels.iter_rows(named=True)}
+    known = {row["entity"]: (row["value"], row.get("label")) for row in labels.iter_rows(named=True)}
     return [_sample(rows.row(place, named=True), known, place in largest) for place in chosen]
 
 
-def _sample(row: dict[str, Any], known: dict[str, float], largest: bool) -> Sample:
+def _sample(row: dict[str, Any], known: dict[str, tuple[float | None, str | None]], largest: bool) -> Sample:
+    value, label = known.get(row["entity"], (None, None))
     return Sample(
         prediction_id=row["prediction_id"],
         row=row["row"],
@@ -91,8 +124,11 @@ def _sample(row: dict[str, Any], known: dict[str, float], largest: bool) -> Samp
         champion=row["champion"],
         challenger=row["challenger"],
         difference=row["challenger"] - row["champion"],
-        outcome=known.get(row["entity"]),
+        outcome=value,
         picked="largest" if largest else "chance",
+        champion_class=row["champion_class"],
+        challenger_class=row["challenger_class"],
+        outcome_class=label or "",
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from mainspring.checks.credit import credited
 from mainspring.kernel.errors import Damaged
 from mainspring.release.evidence.counting import count_drawn, count_drawn_labels, count_pairs, count_shadow
 from mainspring.release.evidence.earned import Earned
@@ -142,7 +143,7 @@ def _pairs(log: PredictionLog, record: Record, books: Books, now_us: int) -> Boo
         return books
     versions = [record.champion, record.challenger, *([record.anchor] if record.anchor else [])]
     labelled = log.labelled(record.model, versions, books.pairs_us, until_us + 1, now_us)
-    labelled = log.firm(_counted(labelled, record, books.pairs_us, until_us))
+    labelled = credited(log.firm(_counted(labelled, record, books.pairs_us, until_us)), terms.loss.metric)
     for name, stable in ((QUALITY, record.champion), (ANCHOR, record.anchor)):
         if stable is not None and (name == QUALITY or terms.gate(name) is not None):
             counted = pairs(
@@ -188,7 +189,7 @@ def _read(
     oldest_us = min(books.drawn_us, books.drawn_labels_us)
     newest_us = until_us + terms.window_us
     assigned = _assigned(log, record, oldest_us, newest_us)
-    labelled = log.labelled(record.model, versions, oldest_us, newest_us + 1, now_us)
+    labelled = credited(log.labelled(record.model, versions, oldest_us, newest_us + 1, now_us), terms.loss.metric)
     fresh = assigned.filter((pl.col("decision_us") > books.drawn_us) & (pl.col("decision_us") <= until_us))
     units = pl.concat([units, first_requests(fresh, units)])
     return _Drawn(assigned, labelled, units, until_us, until_us - terms.horizon_us)

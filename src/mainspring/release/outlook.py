@@ -9,7 +9,9 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from mainspring.checks.credit import credited
 from mainspring.kernel.duration import DAY_US, parse_duration, show_duration
+from mainspring.kernel.errors import Refused
 from mainspring.registry.model import ModelSpec
 from mainspring.release.evidence.eprocess import interval
 from mainspring.release.evidence.forecast import MOST_UNITS, Forecast, units_needed
@@ -18,6 +20,7 @@ from mainspring.release.evidence.losses import Loss, loss, rewarding
 from mainspring.release.evidence.maturity import horizon_us
 from mainspring.release.evidence.stream import Gate
 from mainspring.release.policy import Bandit, Policy, policy_digest
+from mainspring.release.policy.metrics import Reward
 from mainspring.release.policy.outline import Outline, outline
 from mainspring.release.terms import Allocation, Terms, gates, kept_gates
 
@@ -67,11 +70,13 @@ def look_back(
     log: PredictionLog, model: str, spec: ModelSpec | None, policy: Policy, champion: str | None, now_us: int
 ) -> Past:
     """Read the last four weeks of the champion's rows: delay of labels, base rate, traffic, variance of the loss."""
+    if spec is not None and spec.outcome.kind == "class":
+        _refuse_amounts(outline(policy))
     declared = spec.outcome.matures_after_us if spec is not None else UNDECLARED_HORIZON_US
     threshold = spec.threshold if spec is not None and spec.threshold is not None else 0.5
     since_us = now_us - LOOK_BACK_US
-    rows = log.labelled(model, [champion] if champion else [], since_us, now_us + 1, now_us)
-    rows = answers(rows, champion or "").filter("ok")
+    logged = log.labelled(model, [champion] if champion else [], since_us, now_us + 1, now_us)
+    rows = answers(credited(logged, outline(policy).metric or "error"), champion or "").filter("ok")
     delays = (rows["known_us"] - rows["decision_us"]).drop_nulls().to_numpy().astype(np.int64)
     horizon = declared if _silence_tells(spec) else horizon_us(delays, declared)
     mature = rows.filter(pl.col("decision_us") <= now_us - horizon)
@@ -79,8 +84,8 @@ def look_back(
         mature = silence_as_negative(mature, horizon)
     known = mature.filter(by_horizon(horizon))
     outcome = known["value"].cast(pl.Float64).to_numpy()
-    binary = spec is None or spec.outcome.kind == "bool"
-    rate = float(outcome.mean()) if binary and len(outcome) >= FEWEST_ROWS else None
+    binary = spec is None or spec.outcome.kind != "float"
+    rate = _base_rate(known) if binary and known.height >= FEWEST_ROWS else None
     fixed = loss_of(outline(policy), base_rate=rate, threshold=threshold)
     if known.height < FEWEST_ROWS:
         return Past(horizon, fixed)
@@ -96,6 +101,22 @@ def look_back(
         difference_variance=float(losses.var()) * DIFFERENCE_SHARE,
         label_cut=0.5 if binary else float(np.median(outcome)),
     )
+
+
+def _refuse_amounts(plan: Outline) -> None:
+    """Refuse to judge classes by what amounts alone have."""
+    rewards = plan.rewards is not None or any(isinstance(one, Reward) for one in (*plan.metrics, *plan.guards))
+    if rewards or plan.metric in ("absolute_error", "squared_error"):
+        remedy = "judge by log_loss, brier or error"
+        raise Refused("judges an amount, and what comes true is a class", field="policy", remedy=remedy)
+
+
+def _base_rate(known: pl.DataFrame) -> float:
+    """Return how often the outcome came true; where it is a class, how often the rarest one did."""
+    labels = known["label"].drop_nulls()
+    if labels.len():
+        return float(labels.value_counts()["count"].to_numpy().min()) / labels.len()
+    return float(known["value"].cast(pl.Float64).to_numpy().mean())
 
 
 def loss_of(plan: Outline, *, base_rate: float | None = None, threshold: float = 0.5) -> Loss:

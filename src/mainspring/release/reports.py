@@ -39,7 +39,7 @@ class ReleaseReports:
     def sample(self, release: Release, rows: int, *, challenger: str | None = None) -> builtins.list[Sample]:
         """Return rows that both versions answered, with outcomes known by now, the largest differences first."""
         met = self._both(release, challenger)
-        labels = self._log.outcomes(release.model, self._clock.now_us()).select("entity", "value")
+        labels = self._log.outcomes(release.model, self._clock.now_us()).select("entity", "value", "label")
         return sample(met, labels, rows, int(digest_of([release.id, rows])[:12], 16))
 
     def feedback(
@@ -48,6 +48,9 @@ class ReleaseReports:
         """Compare the outcomes of units that are held out for good with those of the rest."""
         model = self._registry.model(None, model_id)
         spec = model.spec
+        if spec is not None and spec.outcome.kind == "class":
+            remedy = "compare shares of a class in the prediction log"
+            raise InvalidInput("is a class, which has no mean", field="outcome", value=spec.name, remedy=remedy)
         amounts = spec is not None and spec.outcome.kind == "float"
         if amounts and (low is None or high is None):
             raise InvalidInput(

@@ -10,6 +10,7 @@ import msgspec
 
 from mainspring.features.spec import ViewSpec
 from mainspring.kernel.schema import Column, Signature
+from mainspring.kernel.values import Vector, plain
 from mainspring.serving.assemble import Assembly, read_features
 from mainspring.serving.decode import RowDecoder
 from mainspring.serving.ports import Row
@@ -21,8 +22,8 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prediction_id: str
     row: int
     version: str
-    then: float | None
-    again: float | None
+    then: float | list[float] | None
+    again: float | list[float] | None
     equal: bool
 
 
@@ -61,13 +62,18 @@ def replay(
     """Return, for each logged row, what was said then, what is said now, and whether the bytes are equal."""
     answers = run(inputs(logged, signature, columns, views))
     return [
-        Replay(one.prediction_id, one.row, version, one.output, again, same_bytes(one.output, again))
+        Replay(one.prediction_id, one.row, version, plain(one.output), plain(again), same_bytes(one.output, again))
         for one, again in zip(logged, answers, strict=True)
     ]
 
 
 def same_bytes(then: float | None, again: float | None) -> bool:
-    """Tell whether two answers are the same eight bytes (so 0.0 and -0.0 differ)."""
+    """Tell whether two answers are the same eight bytes a number (so 0.0 and -0.0 differ)."""
     if then is None or again is None:
         return then is again
-    return struct.pack("<d", then) == struct.pack("<d", again)
+    return _bytes(then) == _bytes(again)
+
+
+def _bytes(value: float) -> bytes:
+    numbers = value.numbers if isinstance(value, Vector) else (value,)
+    return struct.pack(f"<{len(numbers)}d", *numbers)

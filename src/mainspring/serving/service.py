@@ -11,6 +11,7 @@ import polars as pl
 from mainspring.features.join import BoundView, as_of_join
 from mainspring.features.service import FeatureService, FedView
 from mainspring.kernel.errors import NotFound
+from mainspring.kernel.values import Vector
 from mainspring.log.queries import PredictionLog
 from mainspring.registry.service import Registry
 from mainspring.registry.version import Version
@@ -128,7 +129,7 @@ def _logged(asked: dict[str, Any], scored: dict[str, Any]) -> Logged:
         row=asked["row"],
         body=_bytes(asked["body"]),
         features=_bytes(scored["features"]),
-        output=scored["output"],
+        output=scored["output"] if scored.get("vector") is None else Vector(scored["output"], scored["vector"]),
     )
 
 

@@ -33,7 +33,7 @@ def class_places(known: Sequence[Any], classes: Sequence[Label]) -> list[int]:
     ([1, 0], [0, 1])
     """
     ours = class_texts(classes)
-    texts = class_texts([_plain(one) for one in known])
+    texts = class_texts([plain_label(one) for one in known])
     if set(texts) <= set(ours):
         return [ours.index(text) for text in texts]
     if list(texts) == [str(place) for place in range(len(ours))] and list(classes) == sorted(classes):
@@ -50,7 +50,7 @@ def rule_vectors(answer: Any, classes: Sequence[Label]) -> Any:
     names = getattr(answer, "columns", None)
     if names is None:
         return answer
-    given = {class_texts([_plain(name)])[0]: answer[name] for name in names}
+    given = {class_texts([plain_label(name)])[0]: answer[name] for name in names}
     missing = [text for text in class_texts(classes) if text not in given]
     if missing:
         raise WorkerFailed("lacks the column of a class", field="rule", value=missing[0], remedy="give one a class")
@@ -77,7 +77,7 @@ def _in_order(scores: Any, estimator: Any, classes: Sequence[Label]) -> Any:
     return ordered
 
 
-def _plain(label: Any) -> Any:
+def plain_label(label: Any) -> Any:
     """Return a class as Python has it; numbers that are whole count as whole numbers."""
     plain = label.item() if isinstance(label, np.generic) else label
     return int(plain) if isinstance(plain, float) and plain.is_integer() else plain

@@ -67,6 +67,9 @@ class Intake:
         model without a declaration takes the graph's inputs as the request, and ``task`` as its task.
         """
         row = self._registry.model(None, model_id)
+        if row.spec is not None and row.spec.task == "multiclass":
+            remedy = "train it, or register the estimator from a notebook"
+            raise InvalidInput("is not taken as a file: its classes are not in it", field=row.name, remedy=remedy)
         read = self.read_graph(graph) if isinstance(graph, Path) else graph
         blob, found = read.blob, read.found
         signature, views, definitions = self._signature(row, found, task)
@@ -101,6 +104,9 @@ class Intake:
     ) -> Version:
         """Register an MLflow function whose files are blobs already; it runs in a model process, and only there."""
         row = self._registry.model(None, model_id)
+        if row.spec is not None and row.spec.task == "multiclass" and not row.spec.classes:
+            remedy = "declare classes=[…] in the order in which it answers"
+            raise InvalidInput("are learnt by training alone", field=f"{row.name}.classes", remedy=remedy)
         signature, views, definitions = self._signature(row, GraphFound(inputs, plain_graph=False, p999_ms=None), task)
         version = Version(
             id="",

@@ -90,13 +90,13 @@ def test_a_stop_is_written_as_the_golden_segment_of_records_two_says():
     assert read_groups(golden).records == (stop,)
 
 
-def test_class_vectors_and_labels_are_written_as_the_golden_segment_of_records_three_says():
+def test_class_vectors_and_labels_are_written_as_the_golden_segment_of_records_four_says():
     scored = ScoredVectors(
         "b_1-1", "mod_1", "ver_1", "served", "ok", 3, (0, 1), (0.7, None), b"[{},{}]", 40, 10,
         parts=("EWR", "JFK", "LGA"), vectors=((0.1, 0.7, 0.2), None),
     )  # fmt: skip
     came = ClassOutcomes("prj_1", "mod_1", ("e1", "e2"), (), (5, 6), (7, 8), ("JFK", "other"))
-    golden = GOLDEN.with_name("vectors-3.seg").read_bytes()
+    golden = GOLDEN.with_name("vectors-4.seg").read_bytes()
     assert group(scored, came) == golden
     assert read_groups(golden).records == (scored, came)
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from mainspring.adapters.runtimes.answers import AnswerJob
+from mainspring.kernel.values import from_plain
 from mainspring.release.rehearsal.deck import Deck, unpacked
 from mainspring.release.rehearsal.play import Ended
 from mainspring.release.rehearsal.rehearse import rehearse
@@ -41,8 +42,7 @@ class WorkerUnderstudy:
         if not rows:
             return []
         order = AnswerJob(version, str(self._blobs), [list(row) for row in rows])
-        values: list[float | None] = self._run("answer", order)["values"]
-        return values
+        return [from_plain(value) for value in self._run("answer", order)["values"]]
 
     def rehearse(
         self, cards: Deck, script: Script, plays: int, seed: int, say: Callable[[float, str], None] | None

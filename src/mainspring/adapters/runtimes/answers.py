@@ -11,6 +11,7 @@ import msgspec
 from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.runtimes.package import load
+from mainspring.kernel.values import plain
 from mainspring.serving.ports import Row, Runtime
 from mainspring.serving.routing import VersionRoute
 
@@ -32,7 +33,7 @@ def run(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
     values: list[float | None] = []
     for start in range(0, len(order.rows), CHUNK_ROWS):
         values += _chunk(runtime, [tuple(row) for row in order.rows[start : start + CHUNK_ROWS]])
-    return {"values": values}
+    return {"values": [plain(value) for value in values]}
 
 
 def _chunk(runtime: Runtime, rows: Sequence[Row]) -> list[float | None]:

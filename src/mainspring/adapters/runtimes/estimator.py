@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from mainspring.adapters.runtimes.vectors import vectors
 from mainspring.kernel.errors import InvalidInput, WorkerFailed
 from mainspring.kernel.schema import Column, Kind, Signature
 from mainspring.serving.ports import Row
-from mainspring.training.answers import estimator_scores
+from mainspring.training.answers import estimator_scores, rule_vectors
 
 if TYPE_CHECKING:
     import polars
@@ -29,7 +30,7 @@ class RuleFile(msgspec.Struct, frozen=True):
 
 
 class EstimatorRuntime:
-    """A fitted scikit-learn-like estimator: ``predict_proba`` for binary models, ``predict`` for regressions."""
+    """A fitted scikit-learn-like estimator: ``predict_proba`` where there are classes, ``predict`` for estimates."""
 
     def __init__(self, pickled: bytes, signature: Signature) -> None:
         import cloudpickle
@@ -39,7 +40,9 @@ class EstimatorRuntime:
         self._estimator = cloudpickle.loads(pickled)
 
     def run(self, rows: Sequence[Row]) -> list[float]:
-        return numbers(estimator_scores(self._estimator, self._frame(rows), self._signature), len(rows))
+        return answers(
+            estimator_scores(self._estimator, self._frame(rows), self._signature), self._signature, len(rows)
+        )
 
 
 class RuleRuntime:
@@ -49,11 +52,12 @@ class RuleRuntime:
         module, _, name = rule.function.partition(":")
         self._function = getattr(importlib.import_module(module), name)
         self._params = rule.params
+        self._signature = signature
         polars = rule.frame == "polars"
         self._frame = polars_builder(signature.inputs) if polars else pandas_builder(signature.inputs)
 
     def run(self, rows: Sequence[Row]) -> list[float]:
-        return numbers(self._function(self._frame(rows), dict(self._params)), len(rows))
+        return answers(self._function(self._frame(rows), dict(self._params)), self._signature, len(rows))
 
 
 def polars_builder(columns: Sequence[Column]) -> Callable[[Sequence[Row]], polars.DataFrame]:
@@ -90,6 +94,13 @@ def importable(code: dict[str, bytes], folder: Path) -> None:
         path.write_bytes(body)
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
+
+
+def answers(answer: Any, signature: Signature, count: int) -> list[float]:
+    """Return what user code answered: one number a row, or as many as there are classes."""
+    if signature.task != "multiclass":
+        return numbers(answer, count)
+    return vectors(rule_vectors(answer, signature.classes), (count, len(signature.classes)))
 
 
 def numbers(answer: Any, count: int) -> list[float]:

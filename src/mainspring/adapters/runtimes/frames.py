@@ -6,11 +6,13 @@ import hashlib
 import os
 import struct
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from mainspring.kernel.values import Vector
 from mainspring.registry.model import Batching
 from mainspring.serving.routing import VersionRoute
 
@@ -35,13 +37,21 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
 class Answer(msgspec.Struct, frozen=True, array_like=True):
     """One value a row, None where ``faults`` says why: ``late``, ``invalid``, or ``failed: …``.
 
-    ``latencies_us`` are what each row took: its own time, or its share of the time of its batch.
+    ``latencies_us`` are what each row took: its own time, or its share of the time of its batch. Where a model gives
+    several numbers a row, ``vectors`` has them, and ``values`` the one that stands for them.
     """
 
     number: int
     values: tuple[float | None, ...]
     faults: dict[int, str]
     latencies_us: tuple[int, ...]
+    vectors: tuple[tuple[float, ...] | None, ...] = ()
+
+    def whole(self) -> Answer:
+        """Return the answer with a ``Vector`` for each value that is one."""
+        pairs = zip(self.values, self.vectors, strict=True)
+        values = tuple([None if one is None or row is None else Vector(one, row) for one, row in pairs])
+        return Answer(self.number, values, self.faults, self.latencies_us)
 
 
 class ProcessLimits(msgspec.Struct, frozen=True):
@@ -68,6 +78,15 @@ class Launch(msgspec.Struct, frozen=True):
     parent: int = 0
     batching: Batching = Batching()
     limits: ProcessLimits = ProcessLimits()
+
+
+def answer(number: int, values: Sequence[float | None], faults: dict[int, str], latencies_us: Sequence[int]) -> Answer:
+    """Return an answer as it can be sent."""
+    if any(isinstance(value, Vector) for value in values):
+        plain = tuple([None if value is None else float(value) for value in values])
+        several = tuple([value.numbers if isinstance(value, Vector) else None for value in values])
+        return Answer(number, plain, faults, tuple(latencies_us), several)
+    return Answer(number, tuple(values), faults, tuple(latencies_us))
 
 
 def framed(message: msgspec.Struct) -> bytes:

@@ -20,14 +20,16 @@ Get = Callable[[str], bytes]
 def load_onnx(version: VersionRoute, get: Get) -> GraphRuntime:
     """Load the graph of a version, the packed one where there is one; ``get`` returns a blob by digest, verified."""
     from mainspring.adapters.runtimes.onnx import OnnxRuntime
+    from mainspring.adapters.runtimes.vectors import VectorGraph
 
     files = version.package.files
+    made = VectorGraph if version.signature.task == "multiclass" else OnnxRuntime
     if packing.FILE in files:
         packed = packing.read_packing(get(files[packing.FILE]))
-        return OnnxRuntime(get(files[packing.GRAPH]), version.signature, packed)
+        return made(get(files[packing.GRAPH]), version.signature, packed)
     if "model.onnx" not in files:
         raise Damaged("the package has no model.onnx", field="version", value=version.id)
-    return OnnxRuntime(get(files["model.onnx"]), version.signature)
+    return made(get(files["model.onnx"]), version.signature)
 
 
 def load(version: VersionRoute, get: Get, folder: Path) -> Runtime:

@@ -18,7 +18,7 @@ from mainspring.kernel.errors import Unavailable
 from mainspring.serving.ports import Row
 
 _RETRY_S = 0.05
-_decode = msgspec.msgpack.Decoder(Answer).decode
+_decoder = msgspec.msgpack.Decoder(Answer)
 
 
 class Busy(Unavailable):
@@ -133,6 +133,11 @@ class ModelProcess(asyncio.Protocol):
                 await loop.create_unix_connection(lambda: self, str(self._path))
             except OSError:
                 await asyncio.sleep(_RETRY_S)
+
+
+def _decode(message: bytes) -> Answer:
+    answer = _decoder.decode(message)
+    return answer.whole() if answer.vectors else answer
 
 
 def listens(path: Path) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mainspring.adapters.runtimes.estimator import numbers, pandas_builder
+from mainspring.adapters.runtimes.estimator import answers, numbers, pandas_builder
 from mainspring.kernel.errors import InvalidInput, WorkerFailed
 from mainspring.kernel.schema import Signature
 from mainspring.serving.ports import Row
@@ -16,7 +16,10 @@ PREFIX = "mlflow/"
 
 
 class PyfuncRuntime:
-    """An ``mlflow.pyfunc`` model: its answer is the last of at most two columns of what ``predict`` returns."""
+    """An ``mlflow.pyfunc`` model: its answer is the last of at most two columns of what ``predict`` returns.
+
+    Of a model with classes it is as many columns: by their names, or in the classes' order.
+    """
 
     def __init__(self, folder: Path, signature: Signature) -> None:
         os.environ |= {
@@ -26,11 +29,14 @@ class PyfuncRuntime:
         }
         import mlflow.pyfunc
 
+        self._signature = signature
         self._frame = pandas_builder(signature.inputs)
         self._model = mlflow.pyfunc.load_model(str(folder))
 
     def run(self, rows: Sequence[Row]) -> list[float]:
         answer: Any = self._model.predict(self._frame(rows))
+        if self._signature.task == "multiclass":
+            return answers(answer, self._signature, len(rows))
         if hasattr(answer, "to_numpy"):
             answer = answer.to_numpy()
         if getattr(answer, "ndim", 1) == 2:

@@ -12,6 +12,7 @@ from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.runtimes.once import running
 from mainspring.adapters.runtimes.package import load
+from mainspring.kernel.values import from_plain, plain
 from mainspring.log.ports import Blobs
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import VersionRoute
@@ -43,7 +44,7 @@ class WorkerRecompute:
             self._blobs.path(digest)
         order = RecomputeJob(version, str(self._folder), [list(row) for row in rows], str(self._environments))
         result = self._jobs.run(Job("recompute", msgspec.to_builtins(order), timeout_s=TIMEOUT_S))
-        values: list[float] = result.manifest["values"]
+        values: list[Any] = [from_plain(value) for value in result.manifest["values"]]
         self._jobs.discard(result)
         return values
 
@@ -53,7 +54,7 @@ def run(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
     order = msgspec.convert(spec, RecomputeJob)
     if order.version.lock:
         with running(order.version, Path(order.blobs), Path(order.environments)) as asked:
-            return {"values": [asked([tuple(row)])[0] for row in order.rows]}
+            return {"values": [plain(asked([tuple(row)])[0]) for row in order.rows]}
     blobs = FileBlobs(Path(order.blobs), LocalDisk())
     runtime = load(order.version, blobs.get, staging / "code")
-    return {"values": [runtime.run([tuple(row)])[0] for row in order.rows]}
+    return {"values": [plain(runtime.run([tuple(row)])[0]) for row in order.rows]}

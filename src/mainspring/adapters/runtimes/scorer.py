@@ -45,7 +45,9 @@ class Scorer:
         self._runtime = runtime
         self._watchdog = watchdog
         self.slow_us = slow_us
-        self._least, self._greatest = (0.0, 1.0) if task == "binary" else (-sys.float_info.max, sys.float_info.max)
+        self._least, self._greatest = (
+            (0.0, 1.0) if task in ("binary", "multiclass") else (-sys.float_info.max, sys.float_info.max)
+        )
 
     def score(self, rows: Sequence[Row], until_s: float = math.inf) -> Scores:
         """Score rows together, or one by one where that goes wrong; a row not begun by ``until_s`` is late."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mainspring.edges.gateway.limits import check_rows, not_ahead, parse_moment, read_query
-from mainspring.kernel.schema import Column
-from mainspring.log.records import Outcomes
+from mainspring.kernel.classes import class_kind, class_texts
+from mainspring.kernel.schema import Column, Label
+from mainspring.log.records import Outcomes, classes_of
 from mainspring.serving.decode import RowDecoder
 
 if TYPE_CHECKING:
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
 OPTIONAL = ("event_time", "known_at")
 
 
-def outcome_decoder(entity: Column, kind: str) -> RowDecoder:
+def outcome_decoder(entity: Column, kind: str, classes: Sequence[Label] = ()) -> RowDecoder:
     """Return the decoder of ``{<entity>: …, "value": …, "event_time"?: …, "known_at"?: …}``."""
-    value = Column("value", "bool" if kind == "bool" else "float")
+    value = Column("value", class_kind(classes) if kind == "class" else "bool" if kind == "bool" else "float")
     return RowDecoder(
         (msgspec.structs.replace(entity, nullable=False), value, *(Column(n, "str") for n in OPTIONAL)), OPTIONAL
     )
@@ -34,18 +36,24 @@ async def outcomes(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     check_rows(len(rows), gateway.limits.pushed_rows)
     now_us = gateway.clock.now_us()
     moments = [_moments(row, at if several else None, now_us) for at, row in enumerate(rows)]
-    gateway.spool.append(
-        Outcomes(
-            project=model.route.project,
-            model=model.route.model,
-            entities=tuple([str(row[0]) for row in rows]),
-            values=tuple([float(row[1]) for row in rows]),
-            event_us=tuple([event_us for event_us, _ in moments]),
-            known_us=tuple([known_us for _, known_us in moments]),
-        )
+    made = Outcomes(
+        project=model.route.project,
+        model=model.route.model,
+        entities=tuple([str(row[0]) for row in rows]),
+        values=() if model.champion.classes else tuple([float(row[1]) for row in rows]),
+        event_us=tuple([event_us for event_us, _ in moments]),
+        known_us=tuple([known_us for _, known_us in moments]),
     )
+    labels = class_texts([row[1] for row in rows]) if model.champion.classes else ()
+    gateway.spool.append(classes_of(made, labels) if labels else made)
     await gateway.spool.durable()
-    return gateway.respond(proto, b'{"accepted":%d}' % len(rows), status=202)
+    return gateway.respond(proto, _taken(len(rows), labels, model.champion.parts), status=202)
+
+
+def _taken(count: int, labels: Sequence[str], known: Sequence[str]) -> bytes:
+    """Return the answer; a class that the champion does not know is true all the same, and is told of."""
+    unknown = sorted({label for label in labels if label not in known})
+    return msgspec.json.encode({"accepted": count, **({"unknown_classes": unknown} if unknown else {})})
 
 
 def _moments(row: tuple[Any, ...], index: int | None, now_us: int) -> tuple[int, int]:

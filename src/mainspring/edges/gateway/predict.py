@@ -30,7 +30,7 @@ from mainspring.edges.gateway.told import Told, read_trace
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Unavailable, unknown
 from mainspring.log.ports import Spool
-from mainspring.log.records import Assignment, Record, Request, Role, Scored, ScoredRows, Status
+from mainspring.log.records import Assignment, Record, Request, Role, Scored, ScoredRows, Status, vectors_of
 from mainspring.serving.columnar import ColumnRows, by_column, column_of
 from mainspring.serving.decode import Malformed
 from mainspring.serving.draw import HELD_OUT, Drawn, Draws, assign, assign_all, probabilities
@@ -629,4 +629,5 @@ def _record(
         b"",
         part.release,
     )
-    return Scored(*told) if seen is None else ScoredRows(*told, seen)
+    made = Scored(*told) if seen is None else ScoredRows(*told, seen)
+    return vectors_of(made, arm.parts) if arm.parts else made

@@ -12,13 +12,15 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from mainspring.adapters.runtimes.once import Run, running
+from mainspring.edges.gateway.protocols.classes import numbers, picked
 from mainspring.edges.gateway.snapshot import Sight, View
+from mainspring.kernel.classes import class_texts
 from mainspring.kernel.clock import from_us, show_time
 from mainspring.kernel.errors import InvalidInput, nearest, unknown
 from mainspring.kernel.ids import PredictionIds, new_id
-from mainspring.kernel.schema import Column
+from mainspring.kernel.schema import Column, Label
 from mainspring.log.ports import Spool
-from mainspring.log.records import Assignment, Request, ScoredRows
+from mainspring.log.records import Assignment, Request, Scored, ScoredRows, vectors_of
 from mainspring.registry.model import ModelSpec
 from mainspring.registry.version import Version
 from mainspring.serving.decode import RowDecoder
@@ -56,7 +58,8 @@ def score(
     """Score a Parquet or CSV file by the champion, or by a numbered version, and write the answers as Parquet.
 
     Features are looked up as known at ``at_us`` (now if not given). The answers are in the prediction log with the
-    role ``batch`` when this returns; ``out`` has the file's columns with ``prediction_id``, ``version`` and ``value``.
+    role ``batch`` when this returns; ``out`` has the file's columns with ``prediction_id``, ``version`` and ``value``,
+    or ``class`` and ``probability.<class>`` for each class.
     """
     row = platform.registry.model(project, model)
     chosen = platform.registry.by_number(row.id, version) if version else platform.registry.alias(row.id, "champion")
@@ -138,7 +141,7 @@ class _Scorer:
         return chunk.frame.with_columns(
             pl.lit(id).alias("prediction_id"),
             pl.lit(self._version.number).alias("version"),
-            pl.Series("value", values, pl.Float64),
+            *_columns(values, self._version.signature.classes),
         )
 
     def _asked(self, id: str, body: bytes, rows: Sequence[Row], at_us: int) -> Iterator[Request | Assignment]:
@@ -162,10 +165,10 @@ class _Scorer:
             decision_us=at_us,
         )
 
-    def _scored(self, id: str, values: Sequence[float], looked: LookedRows, at_us: int, latency_us: int) -> ScoredRows:
+    def _scored(self, id: str, values: Sequence[float], looked: LookedRows, at_us: int, latency_us: int) -> Scored:
         threshold = self._version.threshold
         features, seen = self._sight.distinct_features(looked)
-        return ScoredRows(
+        made = ScoredRows(
             prediction_id=id,
             model=self._model.id,
             version=self._version.id,
@@ -181,6 +184,17 @@ class _Scorer:
             decisions=() if threshold is None else tuple([value >= threshold for value in values]),
             seen=seen,
         )
+        classes = self._version.signature.classes
+        return vectors_of(made, class_texts(classes)) if classes else made
+
+
+def _columns(values: Sequence[float], classes: Sequence[Label]) -> list[pl.Series]:
+    """Return the answers as columns: the value, or the class and each class's probability."""
+    if not classes:
+        return [pl.Series("value", values, pl.Float64)]
+    likeliest = [picked(value, classes) for value in values]
+    parts = zip(class_texts(classes), zip(*[numbers(value) for value in values], strict=True), strict=True)
+    return [pl.Series("class", likeliest), *[pl.Series(f"probability.{name}", one, pl.Float64) for name, one in parts]]
 
 
 def _places(spec: ModelSpec | None, columns: Sequence[Column]) -> tuple[int | None, int | None, int | None]:

@@ -19,6 +19,7 @@ from mainspring.edges.gateway.protocols.codec import Described
 from mainspring.edges.gateway.protocols.spoken import spoken
 from mainspring.features.keys import encode_key
 from mainspring.features.ports import FeatureRow, Latest
+from mainspring.kernel.classes import class_texts
 from mainspring.kernel.errors import InvalidInput, Unavailable, unknown
 from mainspring.kernel.schema import Column
 from mainspring.serving.assemble import Assembly, Seen, distinct_json, features_json
@@ -123,13 +124,15 @@ class Sight:
 class Arm(Sight):
     """One version as one model's requests meet it."""
 
-    __slots__ = ("engine", "id", "number", "threshold")
+    __slots__ = ("classes", "engine", "id", "number", "parts", "threshold")
 
     def __init__(self, version: VersionRoute, engine: Engine, columns: Sequence[Column], views: Sequence[View]) -> None:
         super().__init__(version, columns, views)
         self.id = version.id
         self.number = version.number
         self.threshold = version.threshold
+        self.classes = version.signature.classes
+        self.parts = class_texts(self.classes)
         self.engine = engine
 
 
@@ -192,7 +195,6 @@ class Model:
         places = {name: place for place, name in enumerate(decoder.names)}
         self.entity = _place(places, route.entity) if route.entity else None
         entity = Column(PREDICTION, "str") if self.entity is None else route.columns[self.entity]
-        self.outcomes = outcome_decoder(entity, route.outcome_kind)
         self.unit = _place(places, route.unit) if route.unit else self.entity
         self.subject = _place(places, route.subject) if route.subject else None
         versions = {id: routing.version(id) for id in _versions(route)}
@@ -209,6 +211,7 @@ class Model:
             view.warm(latest)
         self.arms = {id: Arm(version, engines[id], route.columns, self.views) for id, version in versions.items()}
         self.champion = self.arms[route.champion]
+        self.outcomes = outcome_decoder(entity, route.outcome_kind, self.champion.classes)
         self.release: ReleaseRoute | None = route.release
         self.challengers = {id: self.arms[id] for id in route.release.challengers} if route.release else {}
         self.shadows: dict[str, tuple[Arm, str, float]] = {}
@@ -220,7 +223,9 @@ class Model:
         self.pinned = {self.arms[id].number: self.arms[id] for id in route.pinned}
         numbers = tuple(sorted({self.champion.number, *self.pinned}))
         decides = self.champion.threshold is not None
-        self.described = Described(route.name, route.columns, self.champion.number, numbers, decides, route.max_rows)
+        self.described = Described(
+            route.name, route.columns, self.champion.number, numbers, decides, route.max_rows, self.champion.classes
+        )
         self.codecs = spoken(self.described, decoder)
 
     def look_up(self, rows: Sequence[Row], at_us: int) -> Sequence[Sequence[Looked]]:

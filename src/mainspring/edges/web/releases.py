@@ -22,7 +22,7 @@ from mainspring.release.terms import ANCHOR, QUALITY
 if TYPE_CHECKING:
     from mainspring.platform import Platform
     from mainspring.registry.service import ModelRow
-    from mainspring.release.comparison import Slice
+    from mainspring.release.comparison import Sample, Slice
     from mainspring.release.engine import Contender, Decision
     from mainspring.release.evidence.stream import Measured
     from mainspring.release.release import Release
@@ -103,9 +103,23 @@ def _sample(platform: Platform, release: Release) -> tuple[views.Row, ...]:
     if release.terms.approval is None or release.approved is not None:
         return ()
     return tuple(
-        views.Row(one.entity, one.asked, one.champion, one.challenger, one.difference, one.outcome)
+        views.Row(
+            one.entity,
+            one.asked,
+            f"{one.champion_class} ({one.champion:.2f})" if one.champion_class else one.champion,
+            _theirs(one) if one.challenger_class else one.challenger,
+            one.difference,
+            one.outcome_class or one.outcome,
+        )
         for one in platform.releases.reports.sample(release, _SAMPLE_ROWS)
     )
+
+
+def _theirs(one: Sample) -> str:
+    """Return the challenger's class, and what it gave to the champion's."""
+    if one.challenger_class == one.champion_class:
+        return f"{one.challenger_class} ({one.challenger:.2f})"
+    return f"{one.challenger_class} ({one.champion_class} {one.challenger:.2f})"
 
 
 def _slice(one: Slice) -> views.Slice:

@@ -94,10 +94,10 @@ class Row(msgspec.Struct, frozen=True):
 
     entity: str
     asked: dict[str, Any]
-    champion: float
-    challenger: float
+    champion: float | str
+    challenger: float | str
     difference: float
-    outcome: float | None
+    outcome: float | str | None
 
 
 class Slice(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mainspring.checks.credit import credit, matrix
 from mainspring.release.evidence.eprocess import Floats
 from mainspring.release.evidence.losses import CLASSIFYING, Loss, rewarding
 from mainspring.release.policy.metrics import Failures, Judge, Slower
@@ -162,10 +163,10 @@ def drawn_rows(
     """Join what happened to each drawn row, in order of assignment; lost work counts as its arm's failure."""
     took = pl.col("latency_us") if "latency_us" in labelled.columns else pl.lit(None, pl.Int64)
     ours = answers(labelled, stable).select(
-        *ROW, s_ok="ok", s_late="late", s_out=pl.col("output").cast(pl.Float64), s_took=took
+        *ROW, s_ok="ok", s_late="late", s_out=pl.col("output").cast(pl.Float64), s_took=took, **_several(labelled, "s")
     )
     theirs = answers(labelled, challenger).select(
-        *ROW, c_ok="ok", c_late="late", c_out=pl.col("output").cast(pl.Float64), c_took=took
+        *ROW, c_ok="ok", c_late="late", c_out=pl.col("output").cast(pl.Float64), c_took=took, **_several(labelled, "c")
     )
     labels = labelled.unique(ROW, keep="first").select(*ROW, "value", "known_us")
     frame = rows.join(ours, on=ROW, how="left").join(theirs, on=ROW, how="left").join(labels, on=ROW, how="left")
@@ -238,10 +239,7 @@ def drawn_units(frame: pl.DataFrame, loss: Loss, label_cut: float, judges: Seque
     outcome, done, slow = _floats(frame["value"]), frame["done"].to_numpy().astype(bool), frame["slow"].to_numpy()
     served = np.where(known, _floats(frame["served"]), 0.0)
     losses, winsorised = loss.of(served, np.where(known, outcome, 0.0))
-    stable, challenger = _floats(frame["s_out"]), _floats(frame["c_out"])
-    likely = np.clip((stable + challenger) / 2.0, 0.0, 1.0)
-    if loss.metric not in CLASSIFYING:
-        likely = np.full(len(stable), np.nan)
+    expected = foreseen(frame, loss)
     return Units(
         challenged=frame["chosen"].to_numpy().astype(bool)[starts],
         propensity=_floats(frame["p"])[starts],
@@ -250,11 +248,47 @@ def drawn_units(frame: pl.DataFrame, loss: Loss, label_cut: float, judges: Seque
         loss=mean(np.where(known, losses, 0.0)),
         label=mean(frame["labelled"].to_numpy().astype(bool) & (outcome > label_cut)),
         labelled=mean(frame["labelled"].to_numpy()),
-        expected=(mean(loss.expected(stable, likely)), mean(loss.expected(challenger, likely))),
+        expected=(mean(expected[0]), mean(expected[1])),
         winsorised=winsorised,
         judged={one.name: mean(_judged(frame, one, ~done & ~slow.astype(bool))) for one in judges},
         at_us=frame["first_us"].to_numpy().astype(np.int64)[starts],
     )
+
+
+def foreseen(frame: pl.DataFrame, loss: Loss) -> tuple[Floats, Floats]:
+    """Return the losses (n,) expected of both versions if what they say on average were so; NaN where one is silent."""
+    stable, challenger = _floats(frame["s_out"]), _floats(frame["c_out"])
+    unknown = np.full(frame.height, np.nan)
+    if loss.metric not in CLASSIFYING:
+        return unknown, unknown
+    if "s_vector" not in frame.columns or not frame["s_vector"].is_not_null().any():
+        likely = np.clip((stable + challenger) / 2.0, 0.0, 1.0)
+        return loss.expected(stable, likely), loss.expected(challenger, likely)
+    alike = (frame["s_parts"] == frame["c_parts"]).fill_null(value=False)
+    if frame.filter(alike)["s_parts"].n_unique() != 1:  # an outcome must not tell what was foreseen of it
+        return unknown, unknown
+    at = np.flatnonzero(alike.to_numpy())
+    said = [matrix(frame[at.tolist()][name]) for name in ("s_vector", "c_vector")]
+    found = (unknown.copy(), unknown.copy())
+    for into, vectors in zip(found, said, strict=True):
+        into[at] = _expected_of_classes(loss, vectors, (said[0] + said[1]) / 2.0)
+    return found
+
+
+def _expected_of_classes(loss: Loss, vectors: Floats, likely: Floats) -> Floats:
+    """Return the loss expected (n,) of probabilities ``(n, k)`` if each class came true as ``likely`` as is said."""
+    ones, expected = np.ones(len(vectors)), np.zeros(len(vectors))
+    for place in range(vectors.shape[1]):
+        came = np.full(len(vectors), place, dtype=np.int64)
+        expected += likely[:, place] * loss.of(credit(loss.metric, vectors, came), ones)[0]
+    return expected
+
+
+def _several(labelled: pl.DataFrame, who: str) -> dict[str, pl.Expr]:
+    """Return the columns of class vectors under a version's name, where the log has such."""
+    if "vector" not in labelled.columns:
+        return {}
+    return {f"{who}_vector": pl.col("vector"), f"{who}_parts": pl.col("parts")}
 
 
 def _judged(frame: pl.DataFrame, judge: Judge, failed: NDArray[np.bool_]) -> Floats:

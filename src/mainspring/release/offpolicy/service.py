@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from mainspring.checks.credit import as_credits, credited
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.errors import InvalidInput, Refused
 from mainspring.log.queries import PredictionLog
@@ -126,26 +127,31 @@ class OffPolicyService:
     def _rewards(self, model: ModelRow, asked: Asked, rows: pl.DataFrame) -> tuple[pl.DataFrame, float]:
         """Return each row's reward; one that never came in time counts as 0, and how many came is told."""
         horizon_us = model.spec.outcome.matures_after_us if model.spec is not None else 0
-        came = self._log.outcomes(model.id).select("entity", "value", "known_us")
-        frame = rows.select(*ROW, "entity", "decision_us").join(came, on="entity", how="left")
-        told = frame.select(by_horizon(horizon_us)).to_series().to_numpy().astype(np.bool_)
+        came = self._log.outcomes(model.id)
+        if asked.reward == "outcome" and came["label"].is_not_null().any():
+            remedy = "name a metric: log_loss, brier or error"
+            raise InvalidInput("is a class, which is no amount", field="reward", value="outcome", remedy=remedy)
+        told = as_credits(came).select("entity", "value", "known_us", "label")
+        frame = rows.select(*ROW, "entity", "decision_us").join(told, on="entity", how="left")
+        in_time = frame.select(by_horizon(horizon_us)).to_series().to_numpy().astype(np.bool_)
         outcome = frame["value"].cast(pl.Float64).fill_null(np.nan).to_numpy()
         if asked.reward == "outcome":
-            paid = np.where(told, outcome, 0.0)
+            paid = np.where(in_time, outcome, 0.0)
         else:
             served = self._served(model, asked, frame)
             fixed = loss(asked.reward, bound=asked.high, threshold=_threshold(model))
-            counted = told & np.isfinite(served)
+            counted = in_time & np.isfinite(served)
             losses, _ = fixed.of(np.where(counted, served, 0.0), np.where(counted, outcome, 0.0))
             paid = np.where(counted, losses, 0.0)
         rewards = frame.select(ROW).with_columns(reward=pl.Series(paid, dtype=pl.Float64))
         silent = model.spec is not None and model.spec.outcome.if_absent == "negative"
-        return rewards, 1.0 if silent else float(told.mean()) if len(told) else 0.0
+        return rewards, 1.0 if silent else float(in_time.mean()) if len(in_time) else 0.0
 
     def _served(self, model: ModelRow, asked: Asked, frame: pl.DataFrame) -> Floats:
         scored = self._log.scored(model.id, roles=["served", "fallback"], since_us=asked.from_us)
-        answered = scored.filter(pl.col("status") == "ok").unique(ROW, keep="last").select(*ROW, "output")
-        met = frame.join(answered, on=ROW, how="left", maintain_order="left")
+        answered = scored.filter(pl.col("status") == "ok").unique(ROW, keep="last")
+        answered = answered.select(*ROW, "output", "vector", "parts")
+        met = credited(frame.join(answered, on=ROW, how="left", maintain_order="left"), asked.reward)
         return met["output"].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
 
 

@@ -9,8 +9,10 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from mainspring.checks.credit import as_credits
 from mainspring.features.join import BoundView
 from mainspring.features.service import FeatureService
+from mainspring.kernel.classes import class_texts
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.errors import Conflict, InvalidInput, Refused
 from mainspring.kernel.ids import new_id
@@ -23,6 +25,7 @@ from mainspring.release.agreement import check_asked_alike, check_number
 from mainspring.release.gather import pace_us
 from mainspring.release.policy import Policy, decode_policy, policy_digest
 from mainspring.release.rehearsal.assumed import assumed
+from mainspring.release.rehearsal.classes import credited_rows, credits_of, labels_of
 from mainspring.release.rehearsal.deck import NEVER_US, Bools, Deck, Said, answered_rows, deck, logged, recomputed
 from mainspring.release.rehearsal.fault import Faults
 from mainspring.release.rehearsal.inputs import inputs
@@ -109,7 +112,7 @@ class RehearsalService:
         agreed = self._releases.agreements.agreed(model, challengers, champion, policy, asked.from_us)
         terms, expected, anchor = agreed
         cast = _Cast(model, champion, tuple(challengers), self._registry.version(anchor) if anchor else None)
-        dealt = self._deal(cast, asked)
+        dealt = self._deal(cast, asked, terms.loss.metric)
         script = _script(cast, terms, dealt.cards, asked)
         ended = self._understudy.rehearse(dealt.cards, script, asked.plays, asked.seed, say)
         told = self._report(cast, asked, policy, dealt, script, ended)
@@ -148,12 +151,14 @@ class RehearsalService:
             **{name: getattr(found, name) for name in found.__struct_fields__},
         )
 
-    def _deal(self, cast: _Cast, asked: Asked) -> _Dealt:
+    def _deal(self, cast: _Cast, asked: Asked, metric: str) -> _Dealt:
         model = cast.model
         scored = self._log.firm(self._log.scored(model.id, since_us=asked.from_us, until_us=asked.until_us))
         rows = answered_rows(self._log.requests(model.id, asked.from_us, asked.until_us), scored)
         if not rows.height:
             raise InvalidInput("holds no answered requests of this model", field="from", remedy="name a time with some")
+        came = self._log.outcomes(model.id)
+        scored = credited_rows(scored, rows, came, metric)
         readable, anew, said = np.ones(rows.height, dtype=np.bool_), 0, []
         for version in cast.versions:
             known = logged(rows, scored, version.id)
@@ -162,7 +167,9 @@ class RehearsalService:
                 found = self._answers(model, version, cast.champion, rows[lacking.tolist()])
                 unread = np.array([one is _UNREAD for one in found])
                 values = np.full(rows.height, np.nan)
-                values[lacking] = [np.nan if one is None or one is _UNREAD else one for one in found]
+                answered = [None if one is _UNREAD else one for one in found]
+                labels, parts = labels_of(rows[lacking.tolist()], came), class_texts(version.signature.classes)
+                values[lacking] = credits_of(answered, labels, parts, metric)
                 readable[lacking[unread]] = False
                 known, anew = recomputed(known, values), anew + len(lacking) - int(unread.sum())
             said.append(known)
@@ -173,7 +180,7 @@ class RehearsalService:
         others = tuple(rest[: len(cast.challengers) - 1])
         named = {"stable": stable, "challenger": challenger, **({"anchor": rest[-1]} if cast.anchor else {})}
         rows = rows[kept.tolist()]
-        cards = deck(rows, self._log.outcomes(model.id), named, others, _held(model, asked, rows["unit"]))
+        cards = deck(rows, as_credits(came), named, others, _held(model, asked, rows["unit"]))
         return _Dealt(cards, anew, len(readable) - len(kept))
 
     def _answers(

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from mainspring.kernel.schema import Column
+from mainspring.kernel.schema import Column, Label
 from mainspring.serving.ports import Row
 
 Headers = list[tuple[str, str]]
@@ -27,7 +27,7 @@ class Decoded(msgspec.Struct, gc=False):
 
 
 class Described(msgspec.Struct, frozen=True):
-    """What a protocol may tell of a model: its columns, the versions that can be asked, and whether it decides."""
+    """What a protocol may tell of a model: its columns, its classes, the versions to ask, and whether it decides."""
 
     name: str
     columns: tuple[Column, ...]
@@ -35,6 +35,7 @@ class Described(msgspec.Struct, frozen=True):
     versions: tuple[int, ...]
     decides: bool
     most_rows: int
+    classes: tuple[Label, ...] = ()
 
 
 class Answerer(Protocol):
@@ -44,6 +45,8 @@ class Answerer(Protocol):
     def number(self) -> int: ...
     @property
     def threshold(self) -> float | None: ...
+    @property
+    def classes(self) -> tuple[Label, ...]: ...
 
 
 Given = Sequence[tuple[Answerer, float]]

@@ -14,6 +14,7 @@ from mainspring import __version__
 from mainspring.edges.gateway.protocols.codec import Decoded, Described, Given, Headers
 from mainspring.edges.gateway.protocols.document import read
 from mainspring.edges.gateway.protocols.table import Table
+from mainspring.kernel.classes import class_kind
 from mainspring.kernel.errors import nearest
 from mainspring.kernel.schema import Kind
 from mainspring.serving.columnar import Values
@@ -66,6 +67,15 @@ class _Note(msgspec.Struct):
     binary: bool
 
 
+class Output(msgspec.Struct):
+    """One output: a value a row, or as many as it is ``wide``."""
+
+    name: str
+    datatype: str
+    values: Sequence[Any]
+    wide: int | None = None
+
+
 _envelope = msgspec.json.Decoder(_Envelope)
 
 
@@ -104,21 +114,15 @@ class OpenInference:
 
     def encode(self, asked: Decoded, id: str, given: Given) -> tuple[Headers, bytes]:
         note: _Note = asked.note
-        outputs: list[tuple[str, str, list[Any]]] = [("value", "FP64", [value for _, value in given])]
-        thresholds = [arm.threshold for arm, _ in given]
-        if None not in thresholds:
-            decisions = [value >= arm.threshold for arm, value in given if arm.threshold is not None]
-            outputs.append(("decision", "BOOL", decisions))
         numbers = [arm.number for arm, _ in given]
-        outputs.append(("version", "INT64", numbers))
-        wanted = note.outputs or [(name, note.binary) for name, _, _ in outputs]
-        known = {name: (kind, values) for name, kind, values in outputs}
-        said, pieces = _tensors([(name, *known[name], binary) for name, binary in wanted if name in known])
+        known = {one.name: one for one in [*self.outputs(given), Output("version", "INT64", numbers)]}
+        wanted = note.outputs or [(name, note.binary) for name in known]
+        said, pieces = _tensors([(known[name], binary) for name, binary in wanted if name in known])
         answer = {
             "model_name": self._model.name,
             **({"model_version": str(numbers[0])} if len(set(numbers)) == 1 else {}),
             **({"id": note.id} if note.id is not None else {}),
-            "parameters": {"prediction_id": id},
+            "parameters": self.parameters(id, given),
             "outputs": said,
         }
         head = _encode(answer)
@@ -126,6 +130,19 @@ class OpenInference:
             return [("content-type", "application/json")], head
         headers = [("content-type", "application/octet-stream"), (_LENGTH, str(len(head)))]
         return headers, b"".join([head, *pieces])
+
+    def outputs(self, given: Given) -> list[Output]:
+        """Return what was answered, one output after the other."""
+        outputs = [Output("value", "FP64", [value for _, value in given])]
+        thresholds = [arm.threshold for arm, _ in given]
+        if None not in thresholds:
+            decisions = [value >= arm.threshold for arm, value in given if arm.threshold is not None]
+            outputs.append(Output("decision", "BOOL", decisions))
+        return outputs
+
+    def parameters(self, id: str, given: Given) -> dict[str, Any]:
+        """Return what is said beside the outputs."""
+        return {"prediction_id": id}
 
     def _wanted(self, outputs: Sequence[_Wanted] | None) -> list[tuple[str, bool]] | None:
         if not outputs:
@@ -136,7 +153,7 @@ class OpenInference:
                 raise Malformed("unknown_output", "is not an output here", field=wanted.name,
                                 remedy=nearest(wanted.name, known))  # fmt: skip
             if wanted.parameters.get("classification"):
-                remedy = "leave it out: each row has one value"
+                remedy = "leave it out: an answer holds all there is"
                 raise Malformed("unknown_field", "is not offered", field="classification", remedy=remedy)
         return [(wanted.name, _flag(wanted.parameters, "binary_data")) for wanted in outputs]
 
@@ -264,13 +281,15 @@ def _finite(name: str, values: Values, nullable: bool) -> Values:
     return found
 
 
-def _tensors(outputs: Sequence[tuple[str, str, list[Any], bool]]) -> tuple[list[dict[str, Any]], list[bytes]]:
+def _tensors(outputs: Sequence[tuple[Output, bool]]) -> tuple[list[dict[str, Any]], list[bytes]]:
     said: list[dict[str, Any]] = []
     pieces = []
-    for name, kind, values, binary in outputs:
-        tensor: dict[str, Any] = {"name": name, "datatype": kind, "shape": [len(values)]}
+    for output, binary in outputs:
+        values, wide = output.values, output.wide
+        shape = [len(values)] if wide is None else [len(values) // wide, wide]
+        tensor: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": shape}
         if binary:
-            piece = np.array(values, dtype=_STORED[kind]).tobytes()
+            piece = _packed(output)
             pieces.append(piece)
             tensor["parameters"] = {"binary_data_size": len(piece)}
         else:
@@ -279,7 +298,18 @@ def _tensors(outputs: Sequence[tuple[str, str, list[Any], bool]]) -> tuple[list[
     return said, pieces
 
 
+def _packed(output: Output) -> bytes:
+    if output.datatype != "BYTES":
+        return np.array(output.values, dtype=_STORED[output.datatype]).tobytes()
+    texts = [value.encode() for value in output.values]
+    return b"".join([struct.pack("<I", len(text)) + text for text in texts])
+
+
 def _outputs(model: Described) -> list[dict[str, Any]]:
+    if model.classes:
+        likeliest = {"name": "class", "datatype": _OURS[class_kind(model.classes)], "shape": [-1]}
+        probabilities = {"name": "probabilities", "datatype": "FP64", "shape": [-1, len(model.classes)]}
+        return [likeliest, probabilities, {"name": "version", "datatype": "INT64", "shape": [-1]}]
     kinds = {"value": "FP64", **({"decision": "BOOL"} if model.decides else {}), "version": "INT64"}
     return [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in kinds.items()]
 

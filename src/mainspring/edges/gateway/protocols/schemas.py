@@ -9,6 +9,7 @@ from mainspring.edges.gateway.protocols.arrow import CONTENT_TYPE as ARROW
 from mainspring.edges.gateway.protocols.codec import Described
 from mainspring.edges.gateway.protocols.invocations import CSV, JSON, LINES
 from mainspring.edges.gateway.protocols.oip import input_types
+from mainspring.kernel.classes import class_kind, class_texts
 from mainspring.kernel.schema import Column, Kind
 
 Schema = dict[str, Any]
@@ -74,7 +75,17 @@ def _columns(model: Described) -> Schema:
     return record({column.name: {**listing(value_of(column), 1)} for column in model.columns})
 
 
+def _said(model: Described) -> Schema:
+    """Return what an answer to one row says, where the model has classes."""
+    kind = _KINDS[class_kind(model.classes)]
+    share: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+    each = {"type": "object", "properties": dict.fromkeys(class_texts(model.classes), share)}
+    return {"class": kind, "probabilities": {**each, "additionalProperties": share}}
+
+
 def _one(model: Described) -> Schema:
+    if model.classes:
+        return record({"version": {"type": "integer"}, **_said(model)})
     decision: Schema = {"decision": {"type": "boolean"}}
     return record({"version": {"type": "integer"}, "value": _NUMBER, **decision}, ["decision"])
 
@@ -119,11 +130,19 @@ def tf_request(model: Described) -> Content:
 
 
 def _answered(model: Described) -> Schema:
+    if model.classes:
+        return listing(record(_said(model)))
     decided = record({"value": _NUMBER, "decision": {"type": "boolean"}})
     return listing({"anyOf": [_NUMBER, decided]})
 
 
 def tf_answer(model: Described) -> Content:
+    if model.classes:
+        kind = _KINDS[class_kind(model.classes)]
+        one = {"class": kind, "probabilities": listing(_NUMBER), "all_classes": listing(kind)}
+        by_row = record({"predictions": listing(record(one))})
+        by_column = record({"outputs": record({name: listing(schema) for name, schema in one.items()})})
+        return json_of({"anyOf": [by_row, by_column]})
     columns = record({"value": listing(_NUMBER), "decision": listing({"type": "boolean"})})
     outputs = {"anyOf": [listing(_NUMBER), columns]}
     return json_of({"anyOf": [record({"predictions": _answered(model)}), record({"outputs": outputs})]})

@@ -10,6 +10,7 @@ from mainspring.edges.gateway.protocols.answers import predictions, told
 from mainspring.edges.gateway.protocols.codec import Decoded, Described, Given, Headers
 from mainspring.edges.gateway.protocols.document import read
 from mainspring.edges.gateway.protocols.table import Table
+from mainspring.kernel.classes import class_kind
 from mainspring.serving.decode import Malformed
 
 _SHAPE = "send an object with either instances (rows) or inputs (columns)"
@@ -78,6 +79,9 @@ def status(numbers: list[int]) -> bytes:
 def metadata(model: Described) -> bytes:
     """Return the model's signature in TF Serving's words."""
     outputs = {"value": "DT_DOUBLE", **({"decision": "DT_BOOL"} if model.decides else {})}
+    if model.classes:
+        kind = _TYPES[class_kind(model.classes)]
+        outputs = {"class": kind, "probabilities": "DT_DOUBLE", "all_classes": kind}
     signature = {
         "inputs": {column.name: _tensor(column.name, _TYPES[column.kind]) for column in model.columns},
         "outputs": {name: _tensor(name, kind) for name, kind in outputs.items()},

@@ -1,0 +1,218 @@
+"""Simulated days of a model of three airports: a poor champion, a better challenger, and one that is as good as none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from math import exp
+from typing import Any
+
+import pytest
+
+from mainspring.adapters.disk import LocalDisk
+from mainspring.adapters.home import Home, create_home
+from mainspring.adapters.routing import RoutingFile
+from mainspring.edges.cli.asking import ask
+from mainspring.edges.processes import free_port
+from mainspring.edges.up import supervised
+from mainspring.edges.verbs import find
+from mainspring.kernel.clock import SimulatedClock
+from mainspring.testing.traffic import Traffic
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+TURN = timedelta(hours=6)
+ROWS = 300
+AIRPORTS = ("EWR", "JFK", "LGA")
+PROJECT = """
+import mainspring as ms
+
+trips = ms.Source("trips", "trips.csv", time="booked", known_at="left", key="trip_id")
+airport = ms.Model(
+    "airport", entity="trip_id", inputs=["x", "y"], predict_at="booked", task="multiclass",
+    outcome=ms.Outcome("airport", source=trips, matures_after="7h", affected_by_answer=False),
+    checks=[ms.checks.metric("accuracy", at_least=0.4), ms.checks.not_worse_than_champion("log_loss", margin=0.05)],
+    release=ms.Canary(shadow="4d", steps=[0.5], hold="1h", metric="log_loss", margin=0.1, minimum_units=200),
+    monitors=[
+        ms.Quality("log_loss", window="6h", reference="12h"),
+        ms.Drift(window="6h", reference="1d", season=None),
+    ],
+)
+
+
+def fitted(frame):
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression().fit(frame.drop(columns="label"), frame["label"])
+
+
+@airport.trainer(inputs=["x"])
+def by_x(frame, params):
+    return fitted(frame)
+
+
+@airport.recipe("both")
+def by_both(frame, params):
+    return fitted(frame)
+
+
+@airport.rule
+def at_random(frame, params):
+    import pandas as pd
+
+    return pd.DataFrame({"LGA": 0.2, "JFK": 0.3, "EWR": 0.5 + 0.0 * frame["x"]})
+"""
+
+
+def drawn(dice: random.Random) -> tuple[float, float, str]:
+    """Return a trip and the airport that it really leaves from."""
+    x, y = dice.uniform(-2, 2), dice.uniform(-2, 2)
+    pull = [exp(1.5 * x), exp(1.5 * y), 1.0]
+    return x, y, dice.choices(AIRPORTS, pull)[0]
+
+
+class Story:
+    """Plays turns on a home that is up, and keeps what callers were told."""
+
+    def __init__(self, home: Home, port: int) -> None:
+        self.home, self.port = home, port
+        self._clock = SimulatedClock(home.root / "clock", writable=True)
+        self._routing = RoutingFile(home.routing, LocalDisk())
+        self._dice = random.Random(2)
+        self._came: dict[str, str] = {}
+        self.turn = 0
+        self.failed: list[tuple[int, bytes]] = []
+        self.versions: list[Counter[int]] = []
+        self.ids: list[str] = []
+
+    def verb(self, name: str, **arguments: Any) -> Any:
+        return ask(find(name), arguments, home=self.home.root, by="ann")
+
+    def train(self, recipe: str) -> list[dict[str, Any]]:
+        run = self.verb("train", model="airport", recipe=recipe, reason=recipe)
+        results: list[dict[str, Any]] = self.verb("check", model="airport", version=str(run["number"]))
+        return results
+
+    def http(self, path: str, body: bytes, **headers: str) -> Any:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body, headers)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            said = answer.read()
+            return json.loads(said) if "json" in answer.headers["content-type"] else said
+
+    def refused(self, path: str, body: bytes) -> tuple[int, Any]:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            self.http(path, body)
+        return caught.value.code, json.loads(caught.value.read())
+
+    def play(self, turns: int) -> None:
+        for _ in range(turns):
+            asyncio.run(self._turn())
+
+    def play_until_over(self, release: str, most: int = 14) -> dict[str, Any]:
+        for _ in range(most):
+            self.play(1)
+            found: dict[str, Any] = self.verb("release show", release=release)
+            if found["stage"] == "over":
+                return found
+        raise AssertionError(f"not over after {most} turns: {found['decision']}")
+
+    async def _turn(self) -> None:
+        self.turn += 1
+        await self._taken_up()
+        self._clock.advance(self._clock.now() + TURN)
+        traffic = Traffic("127.0.0.1", self.port, 2)
+        await traffic.wait_until_ready(60)
+        came = [{"trip_id": entity, "value": value} for entity, value in self._came.items()]
+        if came:
+            await traffic.post("/outcomes/airport", [json.dumps(came).encode()])
+        self.versions.append(Counter())
+        await traffic.post("/predict/airport", self._questions(), on_answer=self._answered)
+        while json.loads((await traffic.get("/drained"))[1])["waiting"]:
+            await asyncio.sleep(0.005)
+        traffic.close()
+        self.verb("loop step")
+
+    def _questions(self) -> list[bytes]:
+        rows, self._came = [], {}
+        for number in range(ROWS):
+            x, y, airport = drawn(self._dice)
+            entity = f"t{self.turn}_{number}"
+            rows.append({"trip_id": entity, "x": x, "y": y})
+            self._came[entity] = airport
+        return [json.dumps(rows[at : at + 10]).encode() for at in range(0, ROWS, 10)]
+
+    def _answered(self, index: int, status: int, body: bytes) -> None:
+        if status != 200:
+            self.failed.append((status, body))
+            return
+        said = json.loads(body)
+        self.ids.append(said["id"])
+        for one in said["predictions"]:
+            probabilities = one["probabilities"]
+            assert tuple(probabilities) == AIRPORTS
+            assert sum(probabilities.values()) == pytest.approx(1.0, abs=1e-5)
+            assert probabilities[one["class"]] == max(probabilities.values())
+            self.versions[-1][one["version"]] += 1
+
+    async def _taken_up(self) -> None:
+        routing = self._routing.read()
+        assert routing is not None
+        for _ in range(3_000):
+            said = self._routing.acknowledgements()
+            if said and min(generation for generation, _ in said.values()) >= routing.generation:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("the gateway did not take up the routing")
+
+
+class Told:
+    """What was seen on the way."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.checks = story.train("default")
+        story.verb("release start", model="airport", version="1", reason="the first")
+        story.play(1)
+        self.first = story.ids[0]
+        story.train("both")
+        better = story.verb("release start", model="airport", version="2", reason="sees y, too")
+        story.play(1)
+        self.disagreement = story.verb("release disagreement", release=better["id"])
+        self.sample = story.verb("release sample", release=better["id"], rows=4)
+        self.better = story.play_until_over(better["id"])
+        story.train("rule")
+        self._let_pass("3")
+        worse = story.verb("release start", model="airport", version="3", reason="as good as none")
+        self.worse = story.play_until_over(worse["id"])
+
+    def _let_pass(self, number: str) -> None:
+        for result in self.story.verb("check", model="airport", version=number):
+            if result["status"] == "failed" and result["severity"] == "block":
+                self.story.verb("override", model="airport", version=number, check=result["name"], reason="a story")
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    place = tmp_path_factory.mktemp("airports")
+    project = place / "airports"
+    project.mkdir()
+    (project / "project.py").write_text(PROJECT)
+    dice = random.Random(1)
+    lines = ["trip_id,x,y,airport,booked,left"]
+    for number in range(900):
+        x, y, airport = drawn(dice)
+        booked = START - timedelta(days=12) + timedelta(minutes=15 * number)
+        lines.append(f"past{number},{x},{y},{airport},{booked.isoformat()},{(booked + timedelta(hours=5)).isoformat()}")
+    (project / "trips.csv").write_text("\n".join(lines) + "\n")
+    home = create_home(place / "home", simulated_from=START)
+    port = free_port()
+    with supervised(home, host="127.0.0.1", port=port, control_port=free_port()):
+        story = Story(home, port)
+        story.verb("apply", path=str(project))
+        story.verb("ingest")
+        yield Told(story)
