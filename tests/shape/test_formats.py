@@ -63,7 +63,7 @@ FORMATS = {
     "adapters/latest/lmdb.py": [],
     "log/frame.py": [ELSEWHERE / "log" / "golden" / "frame-1.seg"],
     "log/records.py": [
-        ELSEWHERE / "log" / "golden" / name for name in ("stopped-2.seg", "vectors-3.seg", "rows-4.seg")
+        ELSEWHERE / "log" / "golden" / name for name in ("stopped-2.seg", "vectors-4.seg", "rows-4.seg")
     ],
     "log/spool.py": [GOLDEN / "policy-1.json"],
     "loop/erasing.py": [GOLDEN / "erasing-1.json"],

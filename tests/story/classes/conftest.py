@@ -1,4 +1,4 @@
-"""Simulated days of a model of three airports: a poor champion, a better challenger, and one that is as good as none."""
+"""Simulated days of a model of three airports: a poor champion, a better challenger, and a rule as good as none."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ airport = ms.Model(
 )
 
 
-def fitted(frame):
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression().fit(frame.drop(columns="label"), frame["label"])
-
-
 @airport.trainer(inputs=["x"])
 def by_x(frame, params):
-    return fitted(frame)
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression().fit(frame[["x"]], frame["label"])
 
 
 @airport.recipe("both")
 def by_both(frame, params):
-    return fitted(frame)
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(SimpleImputer(), LogisticRegression()).fit(frame[["x", "y"]], frame["label"])
 
 
 @airport.rule

@@ -61,8 +61,38 @@ def model(**options):
 
 
 def test_a_task_that_is_not_served_yet_is_refused_with_a_way_out():
-    with pytest.raises(InvalidInput, match=r"is not served yet .*; split it into binary models, one a class"):
-        model(task="multiclass")
+    with pytest.raises(InvalidInput, match=r"is not served yet .*; use binary or regression or multiclass"):
+        model(task="quantiles")
+
+
+@pytest.mark.parametrize("classes", [["b", "a"], [3, 1, 2], [True, False]])
+def test_classes_are_texts_numbers_or_truth_values_in_their_order(classes):
+    assert model(task="multiclass", classes=classes).classes == tuple(classes)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"classes": ["a", "a"]}, "classes: is given twice (got 'a')"),
+        ({"classes": ["a", 1]}, "classes: are not of one kind (got ['a', 1])"),
+        ({"classes": ["a"]}, "classes: must be 2 to 1,000 (got 1)"),
+        ({"classes": ["a", ""]}, "classes: holds an empty text"),
+        ({"classes": [0.5, 1.5]}, "classes: are not of one kind (got [0.5, 1.5])"),
+        ({"classes": "ab"}, "classes: must be a list of classes (got 'ab')"),
+        ({"threshold": 0.5}, "threshold: cuts one probability in two (got 0.5)"),
+        ({"task": "binary", "classes": ["a", "b"]}, "classes: belong to the task multiclass (got ['a', 'b'])"),
+    ],
+)
+def test_what_a_model_of_classes_cannot_have_is_refused(options, sentence):
+    with pytest.raises(InvalidInput) as caught:
+        model(**{"task": "multiclass", **options})
+    assert sentence in str(caught.value)
+
+
+def test_silence_is_no_class():
+    outcome = ms.Outcome("kind", source="s", matures_after="1d", if_absent="negative")
+    with pytest.raises(InvalidInput, match="if_absent: says nothing of classes"):
+        ms.Model("which", entity="id", predict_at="at", task="multiclass", outcome=outcome)
 
 
 def test_a_model_says_how_rows_that_wait_are_put_together():
