@@ -20,7 +20,7 @@ Get = Callable[[str], bytes]
 def load_onnx(version: VersionRoute, get: Get) -> GraphRuntime:
     """Load the graph of a version, the packed one where there is one; ``get`` returns a blob by digest, verified."""
     from mainspring.adapters.runtimes.onnx import OnnxRuntime
-    from mainspring.adapters.runtimes.vectors import VectorGraph
+    from mainspring.adapters.runtimes.vector_graph import VectorGraph
 
     files = version.package.files
     made = VectorGraph if version.signature.task == "multiclass" else OnnxRuntime

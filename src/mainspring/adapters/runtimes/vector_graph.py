@@ -1,0 +1,32 @@
+"""Graphs that give several numbers a row: a class's probability each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mainspring.adapters.runtimes.onnx import OnnxRuntime
+from mainspring.adapters.runtimes.vectors import vectors
+from mainspring.kernel.schema import Signature
+from mainspring.serving.packing import Packing
+from mainspring.serving.ports import Columns, Row
+
+
+class VectorGraph(OnnxRuntime):
+    """A graph whose last output is ``(n, k)``, in the order of the signature's classes."""
+
+    def __init__(self, model: bytes, signature: Signature, packing: Packing | None = None) -> None:
+        super().__init__(model, signature, packing)
+        self._width = len(signature.classes)
+
+    def run(self, rows: Sequence[Row]) -> list[float]:
+        return self._vectors(self._feed.many(rows), len(rows))
+
+    def run_columns(self, columns: Columns, count: int) -> list[float]:
+        return self._vectors(self._feed.columns(columns), count)
+
+    def one(self, row: Row) -> float:
+        return self._vectors(self._feed.one(row), 1)[0]
+
+    def _vectors(self, fed: dict[str, Any], count: int) -> list[float]:
+        return vectors(self._run(self._output, fed, None)[0], (count, self._width))
