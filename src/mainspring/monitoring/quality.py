@@ -49,7 +49,10 @@ class Day(msgspec.Struct, frozen=True, array_like=True):
 
 
 class QualityState(msgspec.Struct, frozen=True):
-    """Everything that the next window needs, about one version. ``reference`` is its advantage when it was new."""
+    """Everything that the next window needs, about one version. ``reference`` is its advantage when it was new.
+
+    ``known`` are the classes that it knows, where there are any; ``unknown`` counts others that came true.
+    """
 
     version: str = ""
     number: int = 0
@@ -72,6 +75,8 @@ class QualityState(msgspec.Struct, frozen=True):
     loss: float | None = None
     auc: float | None = None
     points: tuple[Point, ...] = ()
+    known: tuple[str, ...] = ()
+    unknown: dict[str, int] = {}
 
 
 def step(state: QualityState, spec: Quality, window: Window, *, until_us: int) -> QualityState:
@@ -82,7 +87,7 @@ def step(state: QualityState, spec: Quality, window: Window, *, until_us: int) -
     )
     if matured == 0:
         return state
-    loss, state = _loss(state, spec, window)
+    loss, state = _loss(_with_unknown(state, window), spec, window)
     losses = loss(window.outcome, window.answer)
     state = msgspec.structs.replace(
         state,
@@ -131,6 +136,7 @@ def find(state: QualityState, spec: Quality, *, at_us: int) -> Finding:
         "anchor_rows": state.anchor_rows,
         "limit": limit(spec),
         "winsorised": state.winsorised,
+        **({"unknown_classes": state.unknown} if state.unknown else {}),
     }
     verdict, reason = _words(state, spec)
     subject = f"version {state.number}" if state.number else "champion"
@@ -139,6 +145,8 @@ def find(state: QualityState, spec: Quality, *, at_us: int) -> Finding:
 
 def _words(state: QualityState, spec: Quality) -> tuple[Any, str]:
     of = f"{state.matured} matured of {state.rows}"
+    if state.unknown:
+        of += f"; {sum(state.unknown.values())} came true as what it does not know: {', '.join(sorted(state.unknown))}"
     if state.alarmed_us is not None:
         what = {
             "anchor": f"the anchor is better by more than {spec.margin:g} on the same rows",
@@ -165,6 +173,12 @@ def _loss(state: QualityState, spec: Quality, window: Window) -> tuple[Loss, Qua
         default = (6 * spread) ** 2 if spec.metric == "squared_error" else 6 * spread
         state = msgspec.structs.replace(state, bound=spec.bound or default)
     return Loss(spec.metric, epsilon=state.epsilon or 0.01, bound=state.bound or 1.0), state
+
+
+def _with_unknown(state: QualityState, window: Window) -> QualityState:
+    """Count classes that came true and that the version does not know; each costs it all that an answer can."""
+    others = Counter(name for name in window.classes if name not in state.known)
+    return msgspec.structs.replace(state, unknown=dict(Counter(state.unknown) + others)) if others else state
 
 
 def _rarer(window: Window) -> float:

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select
 from mainspring.checks.credit import credited
 from mainspring.features.spec import ViewSpec
 from mainspring.features.tables import views
+from mainspring.kernel.classes import class_texts
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.duration import DAY_US, HOUR_US
@@ -185,7 +186,8 @@ class MonitoringService:
         anchor_id = anchor.id if anchor is not None and anchor.id != champion.id else ""
         span_us = _us(spec.window_span)
         if state.version != champion.id:
-            state = quality.QualityState(version=champion.id, number=champion.number)
+            known = class_texts(champion.signature.classes)
+            state = quality.QualityState(version=champion.id, number=champion.number, known=known)
             state = msgspec.structs.replace(state, through_us=self._look_back(model.id, span_us, now_us))
         if state.anchor != anchor_id:
             state = quality.with_anchor(state, anchor_id)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from tests.story.classes.conftest import AIRPORTS, ROWS, Told
+
+from mainspring.kernel.errors import MainspringError
 
 
 def decided(release: dict[str, Any]) -> tuple[str, str]:
@@ -80,10 +84,41 @@ def test_monitors_watch_quality_against_shares_of_classes_and_the_classes_that_a
 
 
 def test_an_outcome_that_is_no_class_is_kept_counted_and_told(told: Told) -> None:
-    body = json.dumps([{"trip_id": "t1_0", "value": "PHL"}, {"trip_id": "t1_1", "value": "JFK"}]).encode()
-    assert told.story.http("/outcomes/airport", body) == {"accepted": 2, "unknown_classes": ["PHL"]}
+    assert told.accepted == {"accepted": 3, "unknown_classes": ["PHL"]}
+    (quality,) = [one for one in told.story.verb("monitors", model="airport") if one["monitor"] == "quality"]
+    assert quality["numbers"]["unknown_classes"] == {"PHL": 3}
+    assert "3 came true as what it does not know: PHL" in quality["reason"]
     status, said = told.story.refused("/outcomes/airport", b'{"trip_id": "t1_0", "value": 1.0}')
     assert (status, said["field"]) == (400, "value")
+
+
+def test_a_rehearsal_foresees_the_same_from_recomputed_class_vectors(told: Told) -> None:
+    rehearsed = told.story.verb("rehearse", model="airport", challenger="3", plays=20)
+    assert rehearsed["recomputed_rows"] > 0
+    assert "rollback in 100.0%" in rehearsed["sentence"]
+
+
+def test_what_drawing_versions_was_worth_is_told_by_a_loss_and_not_by_the_outcome_itself(told: Told) -> None:
+    worth = told.story.verb("value", model="airport", challenger="2", reward="log_loss")
+    assert 0.4 < worth["value"]["estimate"] < worth["logged"]["estimate"] + 0.2
+    with pytest.raises(MainspringError, match="is a class, which is no amount"):
+        told.story.verb("value", model="airport", challenger="2")
+
+
+def test_a_backtest_asks_whether_retraining_would_have_helped_by_log_loss(told: Told) -> None:
+    told.story.verb("ingest")
+    found = told.story.verb("backtest", model="airport", origins=2)
+    assert (found["metric"], found["rows"] > 0) == ("log_loss", True)
+    assert all(0.4 < origin["champion_loss"] < 1.2 for origin in found["origins"] if origin["champion_loss"])
+
+
+def test_a_file_is_scored_with_a_column_a_class(told: Told, tmp_path: Path, native: Any) -> None:
+    pl.DataFrame([ROW, {**ROW, "trip_id": "t1"}]).write_csv(tmp_path / "rows.csv")
+    told.story.verb("score", model="airport", file=str(tmp_path / "rows.csv"), out=str(tmp_path / "out.parquet"))
+    answers = pl.read_parquet(tmp_path / "out.parquet")
+    assert answers["class"].to_list() == ["EWR", "EWR"]
+    said = [answers[f"probability.{name}"][0] for name in AIRPORTS]
+    assert said == pytest.approx([native["probabilities"][name] for name in AIRPORTS], abs=1e-6)
 
 
 ROW = {"trip_id": "t0", "x": 1.5, "y": -1.0}
@@ -142,8 +177,6 @@ def test_the_open_inference_protocol_gives_a_row_of_probabilities(told: Told, na
 
 def test_arrow_has_a_struct_with_a_field_a_class(told: Told, native: Any) -> None:
     import io
-
-    import polars as pl
 
     body = io.BytesIO()
     pl.DataFrame([ROW, {**ROW, "x": -1.5, "y": 1.5}]).write_ipc_stream(body)
