@@ -19,13 +19,14 @@ HERE = Path(__file__).parent
 NOTE = "<!-- written by docs/reference/generate.py from the table of verbs; do not edit -->"
 COMMON = """\
 Every verb takes `--home FOLDER` (else `MAINSPRING_HOME`, else `./mainspring-home`) and `--json`; one that changes state
-takes `--by NAME` (else `MAINSPRING_ACTOR`, else the user's name). When control runs, the command asks it; else it takes
+takes `--by NAME` (else `MAINSPRING_ACTOR`), what the caller says of itself beside the system's user, whom the ledger names
+all the same. A key in `MAINSPRING_KEY` asks control in its holder's name. When control runs, the command asks it; else it takes
 the home's lock and opens the home itself: the same verbs, the same results. Errors are one sentence on the standard
 error; the exit code is 1, or 2 for a wrong use."""
 DOOR = """\
 Control answers on loopback, or where `--control-host` says: then by
 [keys](../howto/run-it-on-a-network.md) and encrypted. Address and token stand in `run/control.json` of the home, readable by its owner; the
-token is new at each start. Every verb needs `Authorization: Bearer TOKEN`. A `POST` also needs
+token is new at each start, and so is the page's own, which opens no verb of the owner. Every verb needs `Authorization: Bearer TOKEN`. A `POST` also needs
 `X-Mainspring-Request: 1`, `X-Mainspring-Actor: NAME` (percent-encoded) and a JSON object as its body; a `GET` takes its
 arguments from the query. Errors are `{code, message, field, remedy}`. The full description is at
 `GET /api/openapi.json`. The page at `/`, `/models/PROJECT/MODEL` and `/releases/ID` is
@@ -51,6 +52,7 @@ gateway holds it, so that their number is bounded by what is loaded."""
 WORDS = {
     "read": "changes nothing",
     "operate": "changes state",
+    "approve": "signs a release off",
     "owner": "changes state or names a path on this machine",
 }
 

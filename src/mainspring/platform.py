@@ -47,6 +47,7 @@ from mainspring.monitoring.ports import Notifier
 from mainspring.monitoring.service import MonitoringService
 from mainspring.project.service import ProjectService
 from mainspring.registry.service import Registry
+from mainspring.release.approvers import Approvers
 from mainspring.release.offpolicy.service import OffPolicyService
 from mainspring.release.rehearsal.service import RehearsalService
 from mainspring.release.service import ReleaseService
@@ -86,6 +87,7 @@ class Platform:
             store=self.store, log=self.log, latest=self.latest, readers=readers(), clock=self.clock
         )
         self.checks = CheckService(store=self.store, registry=self.registry, log=self.log, blobs=self.blobs)
+        self.keys = Keys(store=self.store, clock=self.clock)
         self.releases = self._releases()
         self._ask_the_log(home)
         self.projects = ProjectService(
@@ -96,6 +98,7 @@ class Platform:
             jobs=self.jobs,
             clock=self.clock,
             forecast=self.releases.forecast,
+            check_approval=self.releases.check_approval,
         )
         self._make_versions()
         self.monitoring = MonitoringService(
@@ -106,7 +109,6 @@ class Platform:
             clock=self.clock,
         )
         self.replay = self._replay(WorkerRecompute(self.jobs, self.blobs, home.blobs, home.environments))
-        self.keys = Keys(store=self.store, clock=self.clock)
         self.environments = EnvironmentBuilder(folder=home.environments, blobs=self.blobs, jobs=self.jobs)
         self.publisher = self._publisher()
         self.publication = self._publication()
@@ -152,7 +154,7 @@ class Platform:
             log=self.log,
             clock=self.clock,
             passed=self.checks.passed,
-            roles=self.settings.roles,
+            approvers=Approvers(self.settings.roles, self.keys.standing),
         )
 
     def _loop(self) -> Loop:

@@ -184,7 +184,7 @@ def page(control: ControlServer) -> str:
 
 @pytest.fixture(scope="session")
 def token(control: ControlServer) -> str:
-    return control.address.token
+    return control.address.page_token
 
 
 @pytest.fixture(scope="session")

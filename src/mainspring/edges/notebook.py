@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import tempfile
 from contextlib import closing
@@ -13,6 +12,7 @@ import msgspec
 import polars as pl
 
 from mainspring.adapters.home import HomeLock, create_home
+from mainspring.edges.person import local_actor
 from mainspring.features.rows import DTYPES, kind_of
 from mainspring.kernel.classes import checked_classes
 from mainspring.kernel.errors import InvalidInput, nearest
@@ -64,7 +64,7 @@ def register(
     rows, columns = _sample(sample)
     signature = _signature(estimator, columns, threshold)
     _check_answers(estimator, rows, signature)
-    actor = by or os.environ.get("MAINSPRING_ACTOR") or getpass.getuser()
+    actor = local_actor(by)
     place = create_home(Path(home or os.environ.get("MAINSPRING_HOME") or DEFAULT_HOME))
     with tempfile.TemporaryDirectory(prefix="mainspring-") as folder:
         packed = pack_estimator(estimator, signature, rows, Path(folder), threshold=threshold)

@@ -80,6 +80,7 @@ class ProjectService:
         jobs: Jobs,
         clock: Clock,
         forecast: Callable[[str, Policy], Forecast] | None = None,
+        check_approval: Callable[[ModelRow, Policy, str], None] | None = None,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -88,6 +89,7 @@ class ProjectService:
         self._jobs = jobs
         self._clock = clock
         self._forecast = forecast
+        self._check_approval = check_approval
 
     def apply(
         self,
@@ -114,6 +116,7 @@ class ProjectService:
             last = self._last(project)
             changes = tuple(difference(last, revision))
             changed = last is None or last.digest() != revision.digest()
+            self._check_approvals(revision, last, by)
             if changed and not dry_run:
                 self._keep_files(revision, result)
                 self._commit(revision, root, changes, last, by)
@@ -195,6 +198,15 @@ class ProjectService:
                 seen = expectation(entry, policy, rows_per_day.get(entry.spec.source))
             found.append((entry, seen))
         return found
+
+    def _check_approvals(self, revision: Revision, last: Revision | None, by: str) -> None:
+        """Refuse to take an approval away that a model asks for now, unless to somebody who could give it."""
+        declared = {entry.spec.name: entry.release for entry in last.models} if last is not None else {}
+        rows = {row.name: row for row in self._rows(revision.project)}
+        for entry in revision.models:
+            row, stands = rows.get(entry.spec.name), declared.get(entry.spec.name, ()) == entry.release
+            if row is not None and not stands and self._check_approval is not None:
+                self._check_approval(row, _policy(entry), by)
 
     def _rows(self, project: str) -> list[ModelRow]:
         return self._registry.models(project)

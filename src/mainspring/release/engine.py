@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from mainspring.kernel.errors import Conflict, Refused
+from mainspring.ledger.actor import same_person
 from mainspring.release.decision import Decision, Kind, Say, Verdict
 from mainspring.release.evidence.gathered import Evidence
 from mainspring.release.proof import STOPS, Missing, early, missing_approval, stop_of, unproven, unsound
@@ -296,7 +297,7 @@ def _approve(say: Say, terms: Terms, state: State, by: str, reason: str, started
         raise Conflict("asks for no approval", field="release", remedy="add one with: mainspring release change")
     if state.approved is not None:
         raise Conflict(f"was approved by {state.approved.by} already", field="release")
-    if terms.approval.not_starter and by == started_by:
+    if terms.approval.not_starter and same_person(by, started_by):
         raise Refused("started it, so somebody else must approve it", field="by", value=by)
     return say("approve", "inconclusive", "approved", reason)
 

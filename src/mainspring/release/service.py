@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from mainspring.kernel.clock import Clock
-from mainspring.kernel.errors import Conflict, InvalidInput, Refused
+from mainspring.kernel.errors import Conflict, InvalidInput
 from mainspring.ledger.ports import Store
 from mainspring.log.queries import PredictionLog
 from mainspring.registry.alias import ANCHOR, CHALLENGER, CHAMPION
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
 from mainspring.release.agreement import Agreements, check_asked_alike, check_number
+from mainspring.release.approvers import Approvers, covers
 from mainspring.release.decision import Decision, Say
 from mainspring.release.effects import Effects, after_books
 from mainspring.release.engine import Command, Waiver, command, decide
@@ -38,7 +39,7 @@ LOOP = "loop"
 class ReleaseService:
     """Starts, steps and ends releases. ``passed`` tells whether a version's checks passed; it must, to start.
 
-    ``roles`` says who has which role, for policies that ask somebody for approval.
+    ``approvers`` tells who may approve, for policies that ask for it; without it nobody has a role.
     """
 
     def __init__(
@@ -49,13 +50,13 @@ class ReleaseService:
         log: PredictionLog,
         clock: Clock,
         passed: Callable[[str], bool] | None = None,
-        roles: Mapping[str, Sequence[str]] | None = None,
+        approvers: Approvers | None = None,
     ) -> None:
         self._store = store
         self._registry = registry
         self._log = log
         self._clock = clock
-        self._roles = roles or {}
+        self.approvers = approvers or Approvers({}, lambda id: None)
         self._records = Records(store)
         self.agreements = Agreements(registry=registry, log=log, records=self._records, clock=clock, passed=passed)
         self._facts = FactsReader(registry, self._records)
@@ -80,6 +81,7 @@ class ReleaseService:
         """
         model = self._registry.model(None, model_id)
         policy = decode_policy(model.release) if policy is None else policy
+        self.check_approval(model, policy, by)
         versions = [self._registry.version(id) for id in dict.fromkeys((version_id, *others))]
         champion = self.agreements.champion_to_beat(model, versions, self._registry.alias(model_id, CHAMPION))
         check_number(policy, versions)
@@ -164,9 +166,8 @@ class ReleaseService:
     def approve(self, release_id: str, *, by: str, reason: str) -> Release:
         """Sign a release off that asks for it; refused to whoever does not have the role."""
         record, _ = self._records.load(release_id)
-        approval = record.terms.approval
-        if approval is not None and approval.role:
-            _check_role(approval.role, by, self._roles)
+        if record.terms.approval is not None:
+            self.approvers.check(record.terms.approval, by)
         return self._command(release_id, "approve", by, reason)
 
     def set_policy(self, model_id: str, policy: Policy, *, by: str, reason: str) -> ModelRow:
@@ -176,6 +177,7 @@ class ReleaseService:
         before = decode_policy(model.release)
         if policy == before:
             raise Conflict("is the model's policy already", field="policy")
+        self.check_approval(model, policy, by)
         numbers = {
             "model": model.name,
             "policy": msgspec.to_builtins(policy),
@@ -244,6 +246,7 @@ class ReleaseService:
         """Make a version the first champion; there is nothing to compare it with, and the ledger says so."""
         model = self._registry.model(None, model_id)
         self.agreements.check_none(model)
+        self.check_past_approval(model, by)
         version = self._registry.version(version_id)
         self.agreements.check_fit(model, version)
         numbers = {"model": model.name, "version": version.number, "comparison": None, "metrics": version.metrics}
@@ -253,6 +256,17 @@ class ReleaseService:
             tx.record("release.first_champion", version_id, entry_reason, numbers, project=model.project)
             self._registry.point(tx, model_id, CHAMPION, version_id, entry_reason)
             self._registry.point(tx, model_id, ANCHOR, version_id, entry_reason)
+
+    def check_past_approval(self, model: ModelRow, by: str) -> None:
+        """Refuse to make a version champion without a release, where the model asks for approval."""
+        remedy = "let somebody do it who may approve it, or release it by the model's policy"
+        self.approvers.check_past(decode_policy(model.release).approval, by, remedy=remedy)
+
+    def check_approval(self, model: ModelRow, policy: Policy, by: str) -> None:
+        """Refuse a policy that leaves out an approval which the model's own asks for."""
+        asked = decode_policy(model.release).approval
+        if not covers(policy.approval, asked):
+            self.approvers.check_past(asked, by, remedy="ask for the same approval in this policy")
 
     def _command(self, release_id: str, order: Command, by: str, reason: str) -> Release:
         _check_reason(reason)
@@ -281,16 +295,3 @@ def _check_unchanged(present: Version | None, compared_with: str) -> None:
 def _check_reason(reason: str) -> None:
     if not reason.strip():
         raise InvalidInput("a command needs a reason", field="reason", remedy="say why in a few words")
-
-
-def _check_role(role: str, by: str, roles: Mapping[str, Sequence[str]]) -> None:
-    """Refuse whoever the home's settings do not give the role."""
-    if role not in roles:
-        raise Refused(
-            "is nobody's role in this home", field="role", value=role,
-            remedy=f'name who has it under [roles] in settings.toml, such as {role} = ["{by}"]',
-        )  # fmt: skip
-    if by not in roles[role]:
-        raise Refused(
-            f"is not {role}", field="by", value=by, remedy=f"ask {' or '.join(roles[role]) or 'somebody else'}"
-        )

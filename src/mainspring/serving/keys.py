@@ -15,10 +15,12 @@ from mainspring.kernel.clock import Clock
 from mainspring.kernel.errors import Conflict, InvalidInput, nearest, unknown
 from mainspring.kernel.ids import new_id
 from mainspring.ledger.ports import Store
-from mainspring.serving.keyring import ROLES, Role, hash_of
+from mainspring.serving.keyring import APPROVES, ROLES, hash_of
 from mainspring.serving.routing import KeyRoute
 from mainspring.serving.tables import api_keys
 
+MOST_ROLES = 100  # characters, with commas
+_APPROVES = re.compile(re.escape(APPROVES) + r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,99}")
 
 
@@ -90,6 +92,14 @@ class Keys:
             rows = connection.execute(select(api_keys).order_by(api_keys.c.created_us.desc(), api_keys.c.id)).all()
         return [_key(row) for row in rows]
 
+    def standing(self, id: str) -> Key | None:
+        """Return a key that is neither revoked nor expired, by its id."""
+        with self._store.read() as connection:
+            row = connection.execute(select(api_keys).where(api_keys.c.id == id)).first()
+        if row is None or row.revoked_us is not None:
+            return None
+        return _key(row) if row.expires_us is None or row.expires_us > self._clock.now_us() else None
+
     def routes(self) -> tuple[KeyRoute, ...]:
         """Return what gateways are told of the keys that are not revoked; each checks the expiry by its clock."""
         with self._store.read() as connection:
@@ -105,13 +115,18 @@ class Keys:
         return found
 
 
-def _held(roles: Sequence[str]) -> tuple[Role, ...]:
+def _held(roles: Sequence[str]) -> tuple[str, ...]:
     for role in roles:
-        if role not in ROLES:
-            raise InvalidInput("is not a role", field="role", value=role, remedy=nearest(role, ROLES))
+        if role not in ROLES and not _APPROVES.fullmatch(role):
+            raise InvalidInput(
+                "is not a role", field="role", value=role, remedy=nearest(role, (*ROLES, "approve:ROLE"))
+            )
     if not roles:
         raise InvalidInput("is missing", field="role", remedy=nearest("", ROLES))
-    return tuple(role for role in ROLES if role in roles)
+    held = (*(role for role in ROLES if role in roles), *sorted(set(roles) - set(ROLES)))
+    if len(",".join(held)) > MOST_ROLES:
+        raise InvalidInput("are too many roles for one key", field="role", value=",".join(held), remedy="make two keys")
+    return held
 
 
 def _key(row: Row[tuple[object, ...]]) -> Key:

@@ -7,13 +7,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import update
 
 from mainspring.adapters.home import create_home
 from mainspring.edges.api.server import ControlServer
+from mainspring.kernel.duration import HOUR_US
 from mainspring.kernel.schema import Column, Signature
 from mainspring.platform import Platform, open_platform
 from mainspring.project.rows import undeclared_model
 from mainspring.registry.environment import capture
+from mainspring.registry.model import ModelSpec, OutcomeSpec, PredictAt, Recipe
+from mainspring.registry.tables import models
 from mainspring.registry.version import Version
 
 HEADERS = {"X-Mainspring-Request": "1", "X-Mainspring-Actor": "ana", "Content-Type": "application/json"}
@@ -55,6 +59,32 @@ def add_versions(platform: Platform, count: int) -> str:
                 environment=capture([]),
             )
             platform.registry.register(tx, version)
+    return model
+
+
+SPEC = ModelSpec(
+    name="late",
+    task="binary",
+    entity="flight_id",
+    source="flights",
+    predict_at=PredictAt("sched_dep", -7_200_000_000),
+    outcome=OutcomeSpec("arr_delay > 15", "flights", 36 * HOUR_US, affected_by_answer=False),
+    recipes=(Recipe("default", "project:train"),),
+    columns=(Column("flight_id", "str"), Column("x", "float")),
+)
+
+
+def declare(platform: Platform, count: int) -> str:
+    """Make a declared model with a champion and further versions whose checks passed; return its id."""
+    model = add_versions(platform, count)
+    with platform.store.begin("ana") as tx:
+        tx.connection.execute(update(models).values(spec=msgspec.json.encode(SPEC).decode()))
+        tx.record("model.declared", model, "its answers change no outcome")
+    for version in platform.registry.versions(model):
+        for result in platform.checks.run(version.id, by="ana"):
+            if result.blocks:
+                platform.checks.override(version.id, result.name, by="ana", reason="there is no data here")
+    platform.releases.first_champion(model, platform.registry.by_number(model, 1).id, by="ana", reason="the first")
     return model
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from mainspring.edges.api.address import new_address
 from mainspring.edges.api.app import route_table
 from mainspring.edges.api.guard import Locks
 from mainspring.edges.verbs import VERBS
 
-LOCKS = Locks("t", closed=False, keys=tuple, now_us=lambda: 0)
+LOCKS = Locks(new_address("127.0.0.1", 1), closed=False, keys=tuple, now_us=lambda: 0)
 READS = [verb for verb in VERBS if not verb.mutates]
 CHANGES = [verb for verb in VERBS if verb.mutates]
 OPEN = {"/", "/live", "/style.css", "/order.js", "/icon.svg", "/models/{project}/{model}", "/releases/{id}"}

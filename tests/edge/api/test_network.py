@@ -56,8 +56,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path
     (home.root / "settings.toml").write_text(f'tls_cert = "{cert}"\ntls_key = "{key}"\nhosts = ["ops.example"]\n')
     with closing(open_platform(home)) as platform:
         keys = {
-            role: key_verbs.create(platform, key_verbs.Create(name=f"for {role}", role=role), "ana").key
-            for role in ("predict", "outcome", "read", "operate")
+            role: key_verbs.create(
+                platform, key_verbs.Create(name=f"for {role.replace(':', ' ')}", role=role), "ana"
+            ).key
+            for role in ("predict", "outcome", "read", "operate", "approve", "approve:risk")
         }
         with ControlServer(platform, host=NETWORK) as server:
             yield Site(platform, server, cert, keys)
@@ -66,7 +68,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_a_verb_is_done_for_keys_with_its_role_alone(site: Site, verb: Any) -> None:
     method = "POST" if verb.mutates else "GET"
-    allowed = {"read": {"read", "operate"}, "operate": {"operate"}, "owner": set()}[verb.permission]
+    approving = {"operate", "approve", "approve:risk"}
+    allowed = {"read": {"read", "operate"}, "operate": {"operate"}, "approve": approving, "owner": set()}[
+        verb.permission
+    ]
     assert site.ask(method, verb.path, None)[0] == 401
     assert site.ask(method, verb.path, "Bearer key_x.y")[0] == 401
     for role, key in site.keys.items():

@@ -4,18 +4,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-import msgspec
 import pytest
-from sqlalchemy import update
-from tests.edge.api.conftest import Client, add_versions
+from tests.edge.api.conftest import Client, declare
 
 from mainspring.adapters.home import create_home
 from mainspring.edges.api.server import ControlServer
-from mainspring.kernel.duration import HOUR_US
-from mainspring.kernel.schema import Column
 from mainspring.platform import Platform, open_platform
-from mainspring.registry.model import ModelSpec, OutcomeSpec, PredictAt, Recipe
-from mainspring.registry.tables import models
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[dict[str, Any], str, str]]] = {
     "immediate": (
@@ -50,16 +44,6 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[dict[str, Any], str
         ({"metric": "brier"}, "metric", "what evidence is judged by was agreed before the first row"),
     ),
 }
-SPEC = ModelSpec(
-    name="late",
-    task="binary",
-    entity="flight_id",
-    source="flights",
-    predict_at=PredictAt("sched_dep", -7_200_000_000),
-    outcome=OutcomeSpec("arr_delay > 15", "flights", 36 * HOUR_US, affected_by_answer=False),
-    recipes=(Recipe("default", "project:train"),),
-    columns=(Column("flight_id", "str"), Column("x", "float")),
-)
 WHY = "because it is tested"
 
 
@@ -67,16 +51,7 @@ WHY = "because it is tested"
 def releasing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     home = create_home(tmp_path_factory.mktemp("policies") / "home")
     with closing(open_platform(home)) as opened:
-        model = add_versions(opened, 2)
-        spec = msgspec.json.encode(SPEC).decode()
-        with opened.store.begin("ana") as tx:
-            tx.connection.execute(update(models).values(spec=spec))
-            tx.record("model.declared", model, "its answers change no outcome")
-        for version in opened.registry.versions(model):
-            for result in opened.checks.run(version.id, by="ana"):
-                if result.blocks:
-                    opened.checks.override(version.id, result.name, by="ana", reason="there is no data here")
-        opened.releases.first_champion(model, opened.registry.by_number(model, 1).id, by="ana", reason="the first")
+        declare(opened, 2)
         yield opened
 
 

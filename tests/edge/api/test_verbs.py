@@ -4,6 +4,10 @@ from typing import Any
 
 import pytest
 
+from mainspring.edges.person import local_user
+
+ANA = f"ana, said by {local_user()} (user)"
+
 
 def entries(platform: Any) -> int:
     from mainspring.ledger.queries import entries as read
@@ -16,13 +20,13 @@ def test_an_alias_is_set_with_actor_and_reason_in_the_ledger(ask: Any) -> None:
     body = {"model": "late", "alias": "spare", "version": "1", "reason": "kept for comparison"}
     assert ask("POST", "/api/alias/set", body)[:2] == (200, {"model": "late", "alias": "spare", "version": 1})
     entry = ask("GET", "/api/ledger/list?kind=alias&limit=1")[1][0]
-    assert (entry["actor"], entry["reason"], entry["numbers"]["to"]) == ("ana", "kept for comparison", 1)
+    assert (entry["actor"], entry["reason"], entry["numbers"]["to"]) == (ANA, "kept for comparison", 1)
 
 
 def test_an_actors_name_may_be_in_any_script(ask: Any) -> None:
     body = {"model": "late", "alias": "second", "version": "2", "reason": "r"}
     assert ask("POST", "/api/alias/set", body, X_Mainspring_Actor="%C3%84nne%20%E6%9D%8E")[0] == 200
-    assert ask("GET", "/api/ledger/list?limit=1")[1][0]["actor"] == "Änne 李"
+    assert ask("GET", "/api/ledger/list?limit=1")[1][0]["actor"] == ANA.replace("ana", "Änne 李")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +61,7 @@ def test_a_body_must_say_that_it_is_json(ask: Any, kind: str | None) -> None:
     assert ask("POST", "/api/loop/ingest", {}, Content_Type=kind)[1]["field"] == "content-type"
 
 
-@pytest.mark.parametrize("actor", [None, "", "%0A", "a" * 201])
+@pytest.mark.parametrize("actor", [None, "", "%0A", "a" * 81])
 def test_a_change_needs_an_actor(ask: Any, actor: str | None) -> None:
     assert ask("POST", "/api/loop/ingest", {}, X_Mainspring_Actor=actor)[1]["field"] == "x-mainspring-actor"
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mainspring.edges.cli.commands import run
+from mainspring.edges.person import local_user
 
 Say = Callable[..., Any]
 
@@ -86,7 +87,7 @@ def test_a_version_is_trained_checked_and_becomes_the_first_champion(say: Say, f
     assert "had no champion" in fail("champion", "parcels", "--at", "2013-05-03T12:00Z")
     assert say("versions", "parcels")[0]["lineage"]["run"] == made["id"]
     assert "reason" in say("release", "forecast", "parcels")
-    assert say("ledger", "list", "--kind", "version")[0]["actor"] == "ana"
+    assert say("ledger", "list", "--kind", "version")[0]["actor"] == f"ana, said by {local_user()} (user)"
 
 
 def test_a_release_is_held_resumed_and_aborted_with_reasons(place: Path, say: Say, fail: Say) -> None:

@@ -12,6 +12,7 @@ import pytest
 from mainspring.adapters.home import Home, HomeLock
 from mainspring.edges.api.server import ControlServer
 from mainspring.edges.cli.commands import run
+from mainspring.edges.person import local_user
 from mainspring.platform import open_platform
 
 
@@ -54,7 +55,7 @@ def test_a_change_names_the_actor_either_way(home: Path, capsys: pytest.CaptureF
         assert run(words) == 0
     capsys.readouterr()
     newest = said(capsys, "ledger", "list", "--limit", "1", "--home", str(home))[0]
-    assert (newest["actor"], newest["reason"]) == ("Änne", "for später")
+    assert (newest["actor"], newest["reason"]) == (f"Änne, said by {local_user()} (user)", "for später")
 
 
 @pytest.mark.parametrize("control", [True, False])
@@ -77,7 +78,7 @@ def test_the_actor_is_taken_from_the_environment(
     monkeypatch.setenv("MAINSPRING_HOME", str(home))
     assert run(["alias", "set", "late", "spare", "2", "--reason", "r"]) == 0
     capsys.readouterr()
-    assert said(capsys, "ledger", "list", "--limit", "1")[0]["actor"] == "nightly"
+    assert said(capsys, "ledger", "list", "--limit", "1")[0]["actor"] == f"nightly, said by {local_user()} (user)"
 
 
 def test_a_home_that_another_process_holds_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

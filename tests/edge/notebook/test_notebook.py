@@ -12,8 +12,12 @@ from sklearn.preprocessing import StandardScaler
 
 import mainspring as ms
 from mainspring.adapters.home import Home
-from mainspring.kernel.errors import InvalidInput
+from mainspring.edges.person import local_user
+from mainspring.kernel.errors import InvalidInput, Refused
+from mainspring.ledger.queries import entries
 from mainspring.platform import open_platform
+from mainspring.release.approvers import Approvers
+from mainspring.release.policy import Approval, Immediate
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +70,21 @@ def test_a_column_of_times_is_refused_by_name(tmp_path, sample, classifier):
     timed = sample.assign(at=pd.Timestamp("2026-01-01", tz="UTC"))
     with pytest.raises(InvalidInput, match=r"sample\.at"):
         ms.register(classifier, timed, home=tmp_path / "home", by="ada")
+
+
+def test_whoever_registers_is_the_user_of_the_system_whatever_the_notebook_says(
+    tmp_path, sample, classifier, monkeypatch
+):
+    monkeypatch.setenv("LOGNAME", "dora")
+    ms.register(classifier, sample, name="late", home=tmp_path / "home", by="dora (key_1)")
+    known = f"dora (key_1), said by {local_user()} (user)"
+    with closing(open_platform(Home(tmp_path / "home"))) as platform:
+        with platform.store.read() as connection:
+            actors = {one.actor for one in entries(connection, kind="version")}
+        assert actors == {known}
+        (model,) = platform.registry.models()
+        platform.releases.set_policy(model.id, Immediate(approval=Approval()), by=known, reason="a person signs")
+        platform.releases.approvers.check(Approval(), known)
+        platform.releases.approvers = Approvers({"risk": ["dora", "key:dora"]}, platform.keys.standing)
+        with pytest.raises(Refused, match="is not risk"):
+            platform.releases.approvers.check(Approval(role="risk"), known)

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from mainspring.kernel.errors import Conflict, InvalidInput, Refused
+from mainspring.release.approvers import Approvers
 from mainspring.release.policy import (
     ABTest,
     Approval,
@@ -19,6 +20,7 @@ from mainspring.release.policy import (
     metrics,
     policy_digest,
 )
+from mainspring.serving.keys import Key
 from mainspring.serving.routing import HoldoutRoute
 
 HOUR = timedelta(hours=1)
@@ -90,13 +92,13 @@ def test_nothing_meets_the_challenger_before_a_person_has_approved(world, model,
     world.play(0.3, turn=HOUR)
     waiting = world.releases.get(release.id)
     assert (waiting.stage, waiting.share, waiting.decision.waiting) == ("shadow", 0.0, ("approval",))
-    world.releases.approve(release.id, by="bob", reason="the sample looks right")
+    world.releases.approve(release.id, by="bob (user)", reason="the sample looks right")
     world.play(0.1, turn=HOUR)
     gone_on = world.releases.get(release.id)
     assert (gone_on.share == 1.0) or gone_on.status == "promoted"
-    assert gone_on.approved.by == "bob"
+    assert gone_on.approved.by == "bob (user)"
     entry = world.told("release.approved")[0]
-    assert (entry.actor, entry.reason) == ("bob", "approved: the sample looks right")
+    assert (entry.actor, entry.reason) == ("bob (user)", "approved: the sample looks right")
 
 
 def test_a_canary_waits_for_its_approval_after_its_shadow_and_returns_at_the_deadline_without_it(world, model) -> None:
@@ -109,21 +111,29 @@ def test_a_canary_waits_for_its_approval_after_its_shadow_and_returns_at_the_dea
     assert (world.releases.get(release.id).status, champion(world)) == ("returned", 1)
 
 
-def test_only_who_has_the_role_approves_and_not_who_started_it(world, model) -> None:
+def test_only_who_is_known_and_has_the_role_approves_and_not_who_started_it(world, model) -> None:
     policy = Immediate(approval=Approval(role="risk", not_starter=True))
     _, release = started(world, policy, model(0.35), model(0.3))
     with pytest.raises(Refused, match="is nobody's role in this home"):
+        world.releases.approve(release.id, by="bob (user)", reason="fine")
+    made = {"key_1": Key("key_1", "dan", ("operate", "approve:risk"), 0, "ann", None, None, None)}
+    world.releases.approvers = Approvers({"risk": ("ann", "bob", "key:eve")}, made.get)
+    for by in ("cy (user)", "bob, said by cy (user)", "bob (user), said by cy (key_9)", "eve (user)", "cy (key_9)"):
+        with pytest.raises(Refused, match="is not risk"):
+            world.releases.approve(release.id, by=by, reason="fine")
+    with pytest.raises(Refused, match="is not known to be anybody"):
         world.releases.approve(release.id, by="bob", reason="fine")
-    world.releases._roles = {"risk": ("ann", "bob")}
-    with pytest.raises(Refused, match="is not risk"):
-        world.releases.approve(release.id, by="cy", reason="fine")
-    with pytest.raises(Refused, match="somebody else must approve it"):
-        world.releases.approve(release.id, by="ann", reason="fine")
+    for by in ("ann (user)", "ann (page)", "ann (key_2)", "bob, said by ann (user)"):
+        with pytest.raises(Refused, match="somebody else must approve it"):
+            world.releases.approve(release.id, by=by, reason="fine")
     with pytest.raises(Conflict, match="needs its approval first"):
         world.releases.promote(release.id, by="ann", reason="now")
-    assert world.releases.approve(release.id, by="bob", reason="fine").approved.by == "bob"
-    with pytest.raises(Conflict, match="was approved by bob already"):
-        world.releases.approve(release.id, by="bob", reason="again")
+    for by in ("dan (key_1)", "eve (key_3)"):
+        world.releases.approvers.check(policy.approval, by)
+    approved = world.releases.approve(release.id, by="me, said by bob (page)", reason="fine")
+    assert approved.approved.by == "me, said by bob (page)"
+    with pytest.raises(Conflict, match="was approved by me, said by bob"):
+        world.releases.approve(release.id, by="bob (user)", reason="again")
 
 
 def test_a_release_that_asks_for_no_approval_cannot_be_given_one(world, model) -> None:
@@ -381,14 +391,14 @@ def test_a_release_of_every_strategy_is_told_as_a_person_would(world, model) -> 
 
     said = []
     _, first = started(world, BlueGreen(approval=Approval(role="")), model(0.35), model(0.3))
-    world.releases.approve(first.id, by="bob", reason="seen")
+    world.releases.approve(first.id, by="bob (user)", reason="seen")
     said.append(" ".join(explain(world.releases.get(first.id))))
     for policy in (ABTest(), Bandit(algorithm="top_two"), ChampionChallenger()):
         version = world.version(model(0.3))
         release = world.releases.start(world.model, version.id, policy, by="ann", reason="go")
         said.append(" ".join(explain(world.releases.get(release.id))))
     assert "Somebody had to sign it off" in said[0]
-    assert "approve by bob, approved: seen" in said[0]
+    assert "approve by bob (user), approved: seen" in said[0]
     assert "the champion is kept warm for 1d" in said[0]
     assert "had to be proven better in reward" in said[1]
     assert "It answers a share of 0.5 of units" in said[1]

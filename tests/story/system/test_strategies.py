@@ -135,8 +135,9 @@ def test_a_bandit_moves_callers_to_the_version_that_earns_more_once_somebody_has
 
 def approve(shop: Shop, release: str) -> None:
     from mainspring.edges.cli.asking import ask
+    from mainspring.edges.person import local_user
     from mainspring.edges.verbs import find
 
     arguments = {"release": release, "reason": "the sample looks right"}
     approved = ask(find("release approve"), arguments, home=shop.home.root, by="bob")
-    assert approved["approved"]["by"] == "bob"
+    assert approved["approved"]["by"] == f"bob, said by {local_user()} (user)"

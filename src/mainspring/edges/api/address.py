@@ -10,21 +10,25 @@ import msgspec
 
 
 class ControlAddress(msgspec.Struct, frozen=True):
-    """What ``run/control.json`` says. ``token`` is new at each start of control."""
+    """What ``run/control.json`` says. Both tokens are new at each start of control.
+
+    Whoever reads ``token`` can read the home; ``page_token`` is given to a browser, and opens what a page orders.
+    """
 
     host: str
     port: int
     token: str
     process: int
     certificate: str = ""
+    page_token: str = ""
 
     def __repr__(self) -> str:
         return f"ControlAddress(host={self.host!r}, port={self.port}, process={self.process})"
 
 
 def new_address(host: str, port: int, certificate: str = "") -> ControlAddress:
-    """Return an address with a fresh random token for this process; where it speaks TLS, with its certificate."""
-    return ControlAddress(host, port, secrets.token_urlsafe(32), os.getpid(), certificate)
+    """Return an address with fresh random tokens for this process; where it speaks TLS, with its certificate."""
+    return ControlAddress(host, port, secrets.token_urlsafe(32), os.getpid(), certificate, secrets.token_urlsafe(32))
 
 
 def write_address(home: Path, address: ControlAddress) -> None:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mainspring.edges.api import mlflow
 from mainspring.edges.api.errors import STATUS, answer_error, answer_fault, json_response
-from mainspring.edges.api.guard import Door, Locks, read_actor, read_body, require_intent
+from mainspring.edges.api.guard import Door, Known, Locks, read_actor, read_body, require_intent
 from mainspring.edges.api.mlflow import ARTIFACTS, CALLS
 from mainspring.edges.api.openapi import describe
 from mainspring.edges.api.strict_json import read_object
@@ -83,8 +83,8 @@ def _methods(method: str) -> tuple[str, ...]:
 def _verb_entry(platform: Platform, verb: Verb, locks: Locks) -> Entry:
     async def handle(request: Request) -> Response:
         try:
-            key = locks.require(request, verb.permission)
-            by, asked = await _read_call(request, verb, key)
+            whose = locks.require(request, verb.permission)
+            by, asked = await _read_call(request, verb, whose)
             result = await anyio.to_thread.run_sync(lambda: encode(verb.call(platform, asked, by)))
         except MainspringError as error:
             return answer_error(error)
@@ -93,7 +93,7 @@ def _verb_entry(platform: Platform, verb: Verb, locks: Locks) -> Entry:
     return Entry(verb.path, "POST" if verb.mutates else "GET", verb.permission, handle)
 
 
-async def _read_call(request: Request, verb: Verb, key: str) -> tuple[str, Any]:
+async def _read_call(request: Request, verb: Verb, whose: Known) -> tuple[str, Any]:
     if not verb.mutates:
         pairs = request.query_params.multi_items()
         values = dict(pairs)
@@ -101,7 +101,7 @@ async def _read_call(request: Request, verb: Verb, key: str) -> tuple[str, Any]:
             raise InvalidInput("an argument is given twice", field="query")
         return "", verb.read(values, strict=False)
     require_intent(request)
-    by = key or read_actor(request)
+    by = read_actor(request, whose)
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise InvalidInput("must be application/json", field="content-type")
     return by, verb.read(read_object(await read_body(request, verb.limit_bytes)))

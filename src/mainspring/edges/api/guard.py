@@ -8,10 +8,15 @@ from base64 import b64decode
 from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import unquote
 
+import msgspec
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mainspring.edges.api.address import ControlAddress
+from mainspring.edges.person import local_user
+from mainspring.edges.verbs.verb import Permission
 from mainspring.kernel.errors import InvalidInput, Refused
+from mainspring.ledger.actor import known, sayable
 from mainspring.serving.keyring import KeyRing
 from mainspring.serving.routing import KeyRoute
 
@@ -29,7 +34,17 @@ _SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"cache-control", b"no-store"),
 )
 _TARGET = re.compile(rb"/[A-Za-z0-9_./~%-]*")
-_ACTOR = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+
+
+class Known(msgspec.Struct, frozen=True):
+    """Whose a request is: a name, and ``how`` that is known: ``user``, ``page``, or the id of a key."""
+
+    name: str
+    how: str
+
+    @property
+    def by_key(self) -> bool:
+        return self.how.startswith("key_")
 
 
 class Door:
@@ -62,31 +77,44 @@ def _with_headers(send: Send) -> Send:
 
 
 class Locks:
-    """Who may do what: whoever can read the home holds the token and may do all; a key may do what its roles say.
+    """Who may do what: whoever can read the home holds its token and may do all; a key may do what its roles say.
 
+    The page's token does what a page orders, in the name of the user that it was given to: that of this process.
     ``closed`` also asks for the role ``read`` where a page is open to everybody on this machine.
     """
 
     def __init__(
-        self, token: str, *, closed: bool, keys: Callable[[], Iterable[KeyRoute]], now_us: Callable[[], int]
+        self,
+        address: ControlAddress,
+        *,
+        closed: bool,
+        keys: Callable[[], Iterable[KeyRoute]],
+        now_us: Callable[[], int],
     ) -> None:
         self.closed = closed
-        self._token = token
+        self._address = address
+        self._user = local_user()
         self._keys = keys
         self._now_us = now_us
 
-    def require(self, request: Request, permission: str) -> str:
-        """Refuse a request that may not do this; return the name of its key, or nothing if it carries the token."""
+    def require(self, request: Request, permission: Permission) -> Known:
+        """Refuse a request that may not do this; return whose it is, as the door itself knows."""
         given = request.headers.get("authorization", "")
-        if hmac.compare_digest(given.encode(), b"Bearer " + self._token.encode()):
-            return ""
+        if _is(given, self._address.token):
+            return Known(self._user, "user")
+        if self._address.page_token and _is(given, self._address.page_token):
+            if permission == "owner":
+                remedy = "ask on this machine, by command"
+                raise Refused("the page's token may not do this", field="role", remedy=remedy)
+            return Known(self._user, "page")
         if not given.startswith("Bearer key_"):
             raise Refused(
                 "a valid token is needed",
                 field="authorization",
                 remedy="send 'Authorization: Bearer <token>' with the token of run/control.json",
             )
-        return KeyRing(self._keys()).require(given[7:], permission, self._now_us())
+        key = KeyRing(self._keys()).find(given[7:], permission, self._now_us())
+        return Known(key.name, key.id)
 
     def require_to_look(self, request: Request) -> None:
         """Refuse to show a page where a key is needed; a browser sends it as the password of any name."""
@@ -97,6 +125,10 @@ class Locks:
             KeyRing(self._keys()).require(_password(given[6:]), "read", self._now_us())
         else:
             self.require(request, "read")
+
+
+def _is(given: str, token: str) -> bool:
+    return hmac.compare_digest(given.encode(), b"Bearer " + token.encode())
 
 
 def _password(encoded: str) -> str:
@@ -117,14 +149,12 @@ def require_intent(request: Request) -> None:
         raise Refused("comes from another origin", field="origin", value=origin)
 
 
-def read_actor(request: Request) -> str:
-    """Return who asks, as the caller states it (percent-encoded); the token's holder answers for it."""
-    actor = unquote(request.headers.get("x-mainspring-actor", ""))
-    if not _ACTOR.fullmatch(actor):
-        raise InvalidInput(
-            "names nobody", field="x-mainspring-actor", value=actor, remedy="send who asks, in at most 200 characters"
-        )
-    return actor
+def read_actor(request: Request, whose: Known) -> str:
+    """Return who asks: as it is known and, for the holder of a token, with what it says of itself (percent-encoded)."""
+    if whose.by_key:
+        return known(whose.name, whose.how)
+    said = unquote(request.headers.get("x-mainspring-actor", ""))
+    return known(whose.name, whose.how, sayable(said, field="x-mainspring-actor"))
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:

@@ -38,7 +38,7 @@ class ControlServer:
         self.address = new_address(host, _free_port(host, port), str(self._encrypted.get("ssl_cert", "")))
         self._root = platform.home.root
         keys, now_us = platform.keys.routes, platform.clock.now_us
-        locks = Locks(self.address.token, closed=needs_keys, keys=keys, now_us=now_us)
+        locks = Locks(self.address, closed=needs_keys, keys=keys, now_us=now_us)
         self._app = build(platform, locks, self._hosts)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="control-http", daemon=True)

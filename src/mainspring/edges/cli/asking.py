@@ -11,6 +11,7 @@ import msgspec
 
 from mainspring.edges.api.address import ControlAddress, read_address
 from mainspring.edges.network import reachable
+from mainspring.edges.person import local_actor, said_name
 from mainspring.edges.verbs.verb import Verb, encode
 from mainspring.kernel.errors import MainspringError, Unavailable
 
@@ -36,31 +37,30 @@ def home_folder(given: str | None) -> Path:
     return Path(given or os.environ.get("MAINSPRING_HOME") or "mainspring-home").absolute()
 
 
-def actor_name(given: str | None) -> str:
-    """Return who asks: what was given, else MAINSPRING_ACTOR, else the name of the user."""
-    import getpass
+def ask(verb: Verb, values: dict[str, Any], *, home: Path, by: str | None) -> Any:
+    """Return the verb's result as JSON values. ``by`` is what the caller says of itself.
 
-    return given or os.environ.get("MAINSPRING_ACTOR") or getpass.getuser()
-
-
-def ask(verb: Verb, values: dict[str, Any], *, home: Path, by: str) -> Any:
-    """Return the verb's result as JSON values."""
+    Who it really is follows from the operating system's user, or from the key in MAINSPRING_KEY.
+    """
     asked = verb.read(values)
-    address = read_address(home)
+    address, key = read_address(home), os.environ.get("MAINSPRING_KEY", "")
     if address is not None:
-        return _ask_control(address, verb, values, by)
+        return _ask_control(address, verb, values, said_name(by), key or address.token)
+    if key:
+        remedy = "start one with: mainspring up; or take MAINSPRING_KEY out of the environment"
+        raise Unavailable("a key is checked by control, and none runs", field="MAINSPRING_KEY", remedy=remedy)
     from mainspring.edges.cli.opening import opened
 
     with opened(home, verb) as platform:
-        return msgspec.json.decode(encode(verb.call(platform, asked, by)))
+        return msgspec.json.decode(encode(verb.call(platform, asked, local_actor(by))))
 
 
-def _ask_control(address: ControlAddress, verb: Verb, values: dict[str, Any], by: str) -> Any:
+def _ask_control(address: ControlAddress, verb: Verb, values: dict[str, Any], by: str, token: str) -> Any:
     import http.client
 
     wait_s = _LONG_S if verb.long_running else _SHORT_S
     connection = _connection(address, wait_s)
-    headers = {"Authorization": f"Bearer {address.token}"}
+    headers = {"Authorization": f"Bearer {token}"}
     try:
         if verb.mutates:
             headers |= {

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from mainspring import __version__
-from mainspring.edges.cli.asking import actor_name, ask, home_folder
+from mainspring.edges.cli.asking import ask, home_folder
 from mainspring.edges.cli.contents import Contents, Subject
 from mainspring.edges.cli.faults import debugging, told
 from mainspring.edges.verbs import GROUPS, VERBS
@@ -141,7 +141,7 @@ def _callback(verb: Verb) -> Any:
         except InvalidInput as error:
             raise click.UsageError(_usage(verb, error), context) from None
         folder = home_folder(home or remembered.get("home"))
-        result = ask(verb, values, home=folder, by=actor_name(by or remembered.get("by")))
+        result = ask(verb, values, home=folder, by=by or remembered.get("by"))
         from mainspring.edges.cli.render import show
 
         show(verb, result, as_json=as_json)

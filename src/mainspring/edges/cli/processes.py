@@ -84,7 +84,7 @@ def page(context: click.Context, home: str | None) -> None:
     found = read_address(folder)
     if found is None:
         raise Unavailable("no control runs", field="home", value=str(folder), remedy="start one with: mainspring up")
-    click.echo(f"http://{found.host}:{found.port}/#token={found.token}")
+    click.echo(f"http://{found.host}:{found.port}/#token={found.page_token}")
 
 
 @click.command("serve", short_help="Serve the champions of a home, and say how they are asked")
@@ -168,7 +168,7 @@ def move(context: click.Context, home: str | None, store: str | None, blobs: str
     """
     from mainspring.adapters.home import Home, HomeLock
     from mainspring.adapters.moving import move_files, move_store
-    from mainspring.edges.cli.asking import actor_name
+    from mainspring.edges.person import local_actor
 
     place = Home(_home_of(context, home))
     if not (store or blobs or tables):
@@ -178,7 +178,7 @@ def move(context: click.Context, home: str | None, store: str | None, blobs: str
             files = move_files(place, blobs=blobs or "", tables=tables or "")
             click.echo(f"moved {files.blobs} blobs and {files.parts} parts; the folder keeps copies as a cache")
         if store:
-            rows = move_store(place, store, by=actor_name(None))
+            rows = move_store(place, store, by=local_actor(None))
             click.echo(f"moved {rows.rows} rows; the ledger's {rows.entries} entries are verified")
 
 

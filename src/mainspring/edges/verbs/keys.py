@@ -20,7 +20,9 @@ class Create(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whose key, and what for."""
 
     name: Annotated[str, Meta(description="who holds it; named in the prediction log as the caller")]
-    role: Annotated[str, Meta(description="predict, outcome, read, operate; several with commas")]
+    role: Annotated[
+        str, Meta(description="predict, outcome, read, operate, approve, or approve:ROLE; several with commas")
+    ]
     expires: Annotated[str, Meta(description="for how long, such as 90d; or: never")] = "90d"
     reason: _Why = "a new key"
 

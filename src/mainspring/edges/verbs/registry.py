@@ -128,6 +128,8 @@ def set_alias(platform: Platform, asked: SetAlias, by: str) -> Any:
     standing = platform.registry.alias(model.id, asked.alias)
     if standing is not None and standing.id == chosen.id:
         raise Conflict(f"stands at version {chosen.number} already", field="alias", value=asked.alias)
+    if asked.alias == CHAMPION:
+        platform.releases.check_past_approval(model, by)
     with platform.store.begin(by) as tx:
         platform.registry.point(tx, model.id, asked.alias, chosen.id, asked.reason, {"version": chosen.number})
     platform.publisher.publish()

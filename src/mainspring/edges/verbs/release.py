@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from mainspring.edges.verbs.naming import find_model, find_release, find_version
-from mainspring.edges.verbs.verb import Change, Verb
+from mainspring.edges.verbs.verb import Change, Permission, Verb
 from mainspring.kernel.errors import InvalidInput
 from mainspring.registry.alias import CHAMPION
 
@@ -252,14 +252,14 @@ _ONE = (
 )
 
 
-def _command(word: str, summary: str, *, order: str | None = None) -> Verb:
+def _command(word: str, summary: str, *, order: str | None = None, permission: Permission = "operate") -> Verb:
     return Verb(
         name=f"release {word}",
         group="Release",
         summary=summary,
         arguments=Command,
         call=_order(order or word),
-        permission="operate",
+        permission=permission,
         positional=("release",),
         columns=_ONE,
     )
@@ -327,7 +327,9 @@ VERBS = (
     _command("abort", "End a release at once; the champion answers everything"),
     _command("promote", "Make the challenger champion on your word; the ledger says that evidence was waived"),
     _command("rollback", "Undo a release: the version before it becomes champion again", order="roll_back"),
-    _command("approve", "Sign off a release that asks for it; look at a sample of its answers first"),
+    _command(
+        "approve", "Sign off a release that asks for it; look at a sample of its answers first", permission="approve"
+    ),
     Verb(
         name="release change",
         group="Release",

@@ -11,9 +11,10 @@ import msgspec
 
 from mainspring.kernel.errors import InvalidInput, nearest
 
-Permission = Literal["read", "operate", "owner"]
-"""``read`` changes nothing; ``operate`` changes state and is recorded with a reason; ``owner`` also names a path on
-this machine, so it needs the token that only whoever can read the home has."""
+Permission = Literal["read", "operate", "approve", "owner"]
+"""``read`` changes nothing; ``operate`` changes state and is recorded with a reason; ``approve`` signs a
+release off; ``owner`` also names a path on this machine, so it needs the token that only whoever can read the home
+has."""
 
 Group = Literal[
     "Project", "Data", "Training", "Checks", "Registry", "Release", "Serving", "Monitoring", "Ledger", "Keys", "Home"
