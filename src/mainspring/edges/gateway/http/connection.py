@@ -116,6 +116,9 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self._choked = False
         self._resume()
+        if self.state is State.HEAD:
+            self.since_s = time.monotonic()
+            self._read()
 
     def sweep(self, now_s: float) -> None:
         """Give up what takes too long."""

@@ -81,7 +81,7 @@ class Reading:
         self.followed = False  # by bytes of another request
         self._url = b""
         self._fields: list[tuple[bytes, bytes]] = []
-        self._read_head = False
+        self._read_head = self._keeps_alive = False
         self._parser = httptools.HttpRequestParser(self)
 
     def head(self, data: bytes) -> Head:
@@ -107,7 +107,7 @@ class Reading:
         length = _length(headers)
         if length == CHUNKED and (upgrades or version == "1.0"):
             raise malformed("chunks do not go with this request")
-        keeps_alive = self._parser.should_keep_alive() and not upgrades
+        keeps_alive = self._keeps_alive and not upgrades
         waits = version == "1.1" and headers.get("expect", "").lower() == "100-continue"
         return Head(method.decode(), path, query_string, headers, length, keeps_alive, waits)
 
@@ -133,6 +133,7 @@ class Reading:
 
     def on_headers_complete(self) -> None:
         self._read_head = True
+        self._keeps_alive = self._parser.should_keep_alive()  # at the end of a message it is forgotten
 
     def on_body(self, piece: bytes) -> None:
         if not self.ended:
