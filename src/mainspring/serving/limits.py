@@ -32,7 +32,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connections: Annotated[_Count, Meta(description="connections that are served; more wait to be accepted")] = 1_024
     requests: Annotated[_Count, Meta(description="requests at work: body come, answer not given; 429 beyond")] = 512
     queue: Annotated[_Count, Meta(description="requests that wait for the worker itself; 429 beyond")] = 512
-    queue_s: Annotated[_Seconds, Meta(description="seconds that the last of them may expect to wait; 429 beyond")] = 0.5
+    queue_s: Annotated[
+        _Seconds,
+        Meta(description="seconds that one may expect to wait, half of a deadline at most; 429 beyond"),
+    ] = 0.5
     model_requests: Annotated[
         _Count, Meta(description="requests that one model process has and has not answered; 429 beyond")
     ] = 512

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -13,15 +15,16 @@ from mainspring.adapters.home import Home
 from mainspring.adapters.routing import RoutingFile
 from mainspring.edges.gateway import foreign
 from mainspring.edges.gateway.bodies import Bodies
+from mainspring.edges.gateway.crowd import Crowd
 from mainspring.edges.gateway.guard import Guard
 from mainspring.edges.gateway.health import SHARE_EVERY_S, Shared, drained, gather, live, metrics, ready
 from mainspring.edges.gateway.http.exchange import Exchange, Headers
 from mainspring.edges.gateway.journal import Journal
-from mainspring.edges.gateway.limits import JSON, TooMany, problem
+from mainspring.edges.gateway.limits import DEADLINE, JSON, TooMany, problem
 from mainspring.edges.gateway.metrics import Counters
 from mainspring.edges.gateway.openapi import openapi
 from mainspring.edges.gateway.outcomes import outcomes
-from mainspring.edges.gateway.predict import predict, score_together
+from mainspring.edges.gateway.predict import WAIT_SHARE, predict, score_together
 from mainspring.edges.gateway.protocols.problems import said_briefly, said_by_mlflow
 from mainspring.edges.gateway.routes import Route, RouteTable
 from mainspring.edges.gateway.shadow import Shadows
@@ -71,9 +74,10 @@ class Gateway:
         self.guard = Guard(clock, closed=closed)
         self.bodies = Bodies(limits)
         self.turns = Turns(limits.queue, limits.queue_s)
-        self.together = Together(partial(score_together, self))
+        self.together = Together(partial(score_together, self), self.turns.worked)
         self._easy = min(EASY, limits.requests)
         self.counters = Counters()
+        self.crowd = Crowd()
         self.shared = Shared(home.run, worker)
         self.at_work = 0  # requests: body come, work not ended
         self.connections = 0
@@ -178,10 +182,17 @@ class Gateway:
         route, _ = exchange.line
         if route.spared or self.connections <= self._easy or self.turns.begins():
             self._work(exchange)
-        elif self.at_work + self.turns.waiting >= self.limits.requests:
+        elif self.at_work + self.turns.waiting >= self.limits.requests or self._comes_late(exchange):
             self.refused(exchange, self._too_many())
         else:
             self.turns.queue(partial(self._work, exchange))
+
+    def _comes_late(self, exchange: Exchange) -> bool:
+        """Tell whether a request would wait for most of the time that its caller gives it."""
+        stated = exchange.head.headers.get(DEADLINE)
+        if stated is None or not stated.isascii() or not stated.isdigit():
+            return False
+        return self.turns.wait_s > int(stated[:9]) / 1e3 * WAIT_SHARE
 
     def _work(self, exchange: Exchange) -> None:
         route, arguments = exchange.line
@@ -228,7 +239,15 @@ class Gateway:
         """Answer a request with an error, in the words of its protocol."""
         head, line = exchange.head, exchange.line
         route = None if line is None else line[0]
-        status, headers, body = (route.problem if route else ROUTES.problem(head.path))(error)
+        said = route.problem if route else ROUTES.problem(head.path)
+        known = self.crowd.said(said, error) if type(error) is TooMany else None
+        if known is not None:
+            exchange.response_bytes(*known)
+            self.counters.refused(TooMany.code)
+            self.counters.answered(route.label if route else "other", known[0])
+            self.journal.pass_over()
+            return
+        status, headers, body = said(error)
         self._tell_refusal(route, error, status, head.headers)
         exchange.response_bytes(status, headers, body)
 
@@ -350,11 +369,14 @@ class Gateway:
         self._snapshot = snapshot
         self.counters.keep({model.model for model in routing.models})
         self.counters.swaps += 1
+        shortest_s = min((model.deadline_ms / 1e3 for model in routing.models), default=math.inf)
+        self.turns.be_patient(min(self.limits.queue_s, shortest_s * WAIT_SHARE))
         self.journal.event("swapped", generation=routing.generation, models=len(routing.models))
         self.guard.renew(routing.keys)
         releases = {model.release.id for model in routing.models if model.release}
         self.tripwires.keep(releases, {version.id for version in routing.versions})
         self._acknowledge()
+        _set_aside()
 
     def _renew_spool(self, acknowledgement: Acknowledgement) -> None:
         old = self._spool
@@ -366,6 +388,16 @@ class Gateway:
 
     def _acknowledge(self) -> None:
         self._routing.acknowledge(self.worker, self.generation, pid=os.getpid(), disabled=self.tripwires.disabled)
+
+
+def _set_aside() -> None:
+    """Take what is loaded out of the collector's sight: else it looks through all of it, again and again, under load.
+
+    It holds up every thread while it looks, for twenty milliseconds and more where libraries and graphs are loaded.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 _OIP, _TF, _MLFLOW = said_briefly, said_briefly, said_by_mlflow

@@ -58,17 +58,25 @@ class Journal:
 
     def refused(self, refusal: Refusal) -> None:
         """Log a refusal or failure."""
-        second = int(time.monotonic())
-        if second != self._second:
-            if self._suppressed:
-                self.event("suppressed", "warning", refusals=self._suppressed)
-            self._second, self._refusals, self._suppressed = second, 0, 0
+        self._begin_second()
         self._refusals += 1
         if self._refusals > MOST_REFUSALS_A_S:
             self._suppressed += 1
             return
         level: Level = "error" if refusal.status >= 500 else "warning"
         self.event("refused", level, **msgspec.structs.asdict(refusal) | _traced(refusal.trace))
+
+    def pass_over(self) -> None:
+        """Count a refusal that is not told."""
+        self._begin_second()
+        self._suppressed += 1
+
+    def _begin_second(self) -> None:
+        second = int(time.monotonic())
+        if second != self._second:
+            if self._suppressed:
+                self.event("suppressed", "warning", refusals=self._suppressed)
+            self._second, self._refusals, self._suppressed = second, 0, 0
 
     def failed(self, error: BaseException) -> None:
         """Log a fault of ours with its traceback; callers are told no more than that it happened."""

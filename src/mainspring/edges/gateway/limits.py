@@ -23,6 +23,7 @@ from mainspring.serving.keyring import Unauthorized
 
 SKEW_US = 1_000_000  # clocks of callers may run ahead by this much
 JSON = ("content-type", "application/json")
+DEADLINE = "x-mainspring-deadline-ms"
 
 
 class TooLarge(InvalidInput):
@@ -151,7 +152,7 @@ def deadline_ms(text: str | None, most_ms: int) -> int:
         return most_ms
     if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) == 0:
         what = "is not a whole number of milliseconds above 0"
-        raise Malformed("wrong_deadline", what, field="x-mainspring-deadline-ms", value=text)
+        raise Malformed("wrong_deadline", what, field=DEADLINE, value=text)
     return min(int(text), most_ms)
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from mainspring.adapters.runtimes.process import Busy
 from mainspring.edges.gateway.limits import (
+    DEADLINE,
     Late,
     ModelFailed,
     TooMany,
@@ -124,7 +125,7 @@ def answer(
     pin = _pin(model, version, query.get("version"), headers.get(VERSION))
     if pin is not None:
         gateway.guard.require("operate", headers)
-    within_ms = deadline_ms(headers.get("x-mainspring-deadline-ms"), model.route.deadline_ms)
+    within_ms = deadline_ms(headers.get(DEADLINE), model.route.deadline_ms)
     refuse_vain_work(pin or model.champion, within_ms, proto.began_ns)
     decoded = codec.decode(proto.body, headers)
     rows = by_column(decoded.rows)

@@ -7,6 +7,7 @@ anyway; over few connections, each request is scored at once.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,11 @@ Score = Callable[["Arm", Sequence["Call"]], None]
 class Together:
     """What came in this turn, by the version that answers it."""
 
-    __slots__ = ("_came", "_score")
+    __slots__ = ("_came", "_score", "_worked")
 
-    def __init__(self, score: Score) -> None:
+    def __init__(self, score: Score, worked: Callable[[int], None]) -> None:
         self._score = score
+        self._worked = worked
         self._came: dict[Arm, list[Call]] = {}
 
     def add(self, arm: Arm, call: Call) -> None:
@@ -41,7 +43,9 @@ class Together:
             found.append(call)
 
     def _run(self) -> None:
+        began_ns = time.perf_counter_ns()
         came, self._came = self._came, {}
         for arm, calls in came.items():
             for first in range(0, len(calls), MOST):
                 self._score(arm, calls[first : first + MOST])
+        self._worked(time.perf_counter_ns() - began_ns)

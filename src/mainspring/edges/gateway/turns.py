@@ -22,14 +22,18 @@ class Turns:
     ``waiting`` of them wait; ``cost_ns`` is what one of them has lately taken of the loop.
     """
 
-    __slots__ = ("_began_ns", "_let_in", "_most", "_patience_ns", "_queue", "_turning", "cost_ns")
+    __slots__ = (
+        "_began_ns", "_done", "_let_in", "_most", "_patience_ns", "_queue", "_spent_ns", "_turning", "cost_ns"
+    )  # fmt: skip
 
     def __init__(self, most_waiting: int, patience_s: float) -> None:
         self._most = most_waiting
         self._patience_ns = patience_s * 1e9
         self._queue: deque[Callable[[], None]] = deque()
         self._began_ns = 0
-        self._let_in = 0
+        self._let_in = 0  # at once, in this turn
+        self._done = 0  # of the queue, in this turn
+        self._spent_ns = 0
         self._turning = False
         self.cost_ns = 200_000.0
 
@@ -42,6 +46,10 @@ class Turns:
         """Tell whether one more could not be done in time."""
         waiting = len(self._queue)
         return waiting >= self._most or waiting * self.cost_ns > self._patience_ns
+
+    def be_patient(self, patience_s: float) -> None:
+        """Let nobody wait for longer than this from now on."""
+        self._patience_ns = patience_s * 1e9
 
     @property
     def wait_s(self) -> float:
@@ -64,22 +72,28 @@ class Turns:
         """Take work that is begun in its turn, by calling this."""
         self._queue.append(begin)
 
+    def worked(self, spent_ns: int) -> None:
+        """Count what the work of this turn took of the loop after it was begun."""
+        self._spent_ns += spent_ns
+
     def _turn(self) -> None:
         """Begin a turn: learn from the last one, and do what fits into this one."""
         began_ns = time.perf_counter_ns()
         if self._let_in:
             self._learn((began_ns - self._began_ns) / self._let_in)
+        elif self._done:
+            self._learn(self._spent_ns / self._done)
         elif not self._queue:
             self._turning = False
             return
-        self._began_ns, self._let_in, done = began_ns, 0, 0
-        while self._queue:
+        fitting = max(1, int(TURN_NS / self.cost_ns))
+        self._began_ns, self._let_in, self._done, self._spent_ns = began_ns, 0, 0, 0
+        while self._queue and self._done < fitting:
             self._queue.popleft()()
-            done += 1
+            self._done += 1
             if time.perf_counter_ns() - began_ns > TURN_NS:
                 break
-        if done:
-            self._learn((time.perf_counter_ns() - began_ns) / done)
+        self._spent_ns += time.perf_counter_ns() - began_ns
         asyncio.get_running_loop().call_soon(self._turn)
 
     def _learn(self, cost_ns: float) -> None:
