@@ -20,7 +20,7 @@ from mainspring.edges.gateway.guard import Guard
 from mainspring.edges.gateway.health import SHARE_EVERY_S, Shared, drained, gather, live, metrics, ready
 from mainspring.edges.gateway.http.exchange import Exchange, Headers
 from mainspring.edges.gateway.journal import Journal
-from mainspring.edges.gateway.limits import DEADLINE, JSON, TooMany, problem
+from mainspring.edges.gateway.limits import DEADLINE, JSON, Late, TooMany, problem
 from mainspring.edges.gateway.metrics import Counters
 from mainspring.edges.gateway.openapi import openapi
 from mainspring.edges.gateway.outcomes import outcomes
@@ -194,24 +194,26 @@ class Gateway:
             return False
         return self.turns.wait_s > int(stated[:9]) / 1e3 * WAIT_SHARE
 
-    def _work(self, exchange: Exchange) -> None:
+    def _work(self, exchange: Exchange) -> bool:
+        """Begin with a request; return whether that was work, and no refusal of what comes too late."""
         route, arguments = exchange.line
         if not exchange.open:  # who asked has hung up while it waited
             self.counters.answered(route.label, GONE)
-            return
+            return False
         if self.at_work >= self.limits.requests and not route.spared:
             self.refused(exchange, self._too_many())
-            return
+            return False
         self.at_work += 1
         try:
             said = route.handler(self, exchange.head, exchange, *arguments)
         except Exception as error:  # here and in ``_wait`` errors become answers
             self.failed(exchange, error)
-            return
+            return not isinstance(error, (Late, TooMany))
         if type(said) is int:
             self.answered(exchange, said)
         elif said is not None:
             self.wait(self._wait(exchange, said))
+        return True
 
     async def _wait(self, exchange: Exchange, said: Awaitable[int]) -> None:
         try:

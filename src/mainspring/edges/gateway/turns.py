@@ -29,7 +29,7 @@ class Turns:
     def __init__(self, most_waiting: int, patience_s: float) -> None:
         self._most = most_waiting
         self._patience_ns = patience_s * 1e9
-        self._queue: deque[Callable[[], None]] = deque()
+        self._queue: deque[Callable[[], bool]] = deque()
         self._began_ns = 0
         self._let_in = 0  # at once, in this turn
         self._done = 0  # of the queue, in this turn
@@ -68,8 +68,11 @@ class Turns:
             return True
         return False
 
-    def queue(self, begin: Callable[[], None]) -> None:
-        """Take work that is begun in its turn, by calling this."""
+    def queue(self, begin: Callable[[], bool]) -> None:
+        """Take work that is begun in its turn, by calling this; it returns whether there was any.
+
+        Where that were not told, those that came too late would teach that the others are done in no time.
+        """
         self._queue.append(begin)
 
     def worked(self, spent_ns: int) -> None:
@@ -89,8 +92,8 @@ class Turns:
         fitting = max(1, int(TURN_NS / self.cost_ns))
         self._began_ns, self._let_in, self._done, self._spent_ns = began_ns, 0, 0, 0
         while self._queue and self._done < fitting:
-            self._queue.popleft()()
-            self._done += 1
+            if self._queue.popleft()():
+                self._done += 1
             if time.perf_counter_ns() - began_ns > TURN_NS:
                 break
         self._spent_ns += time.perf_counter_ns() - began_ns

@@ -12,11 +12,12 @@ WORK_S = 0.001
 
 
 def ask(turns: Turns, number: int, done: list[int]) -> None:
-    def work() -> None:
+    def work() -> bool:
         until_s = time.perf_counter() + WORK_S
         while time.perf_counter() < until_s:
             pass
         done.append(number)
+        return True
 
     if turns.begins():
         work()
@@ -95,10 +96,11 @@ def test_work_that_is_done_after_it_was_begun_counts_for_the_turn_that_began_it(
             pass
         turns.worked(time.perf_counter_ns() - began_ns)
 
-    def begin() -> None:
+    def begin() -> bool:
         if not begun:
             asyncio.get_running_loop().call_soon(score)
         begun.append(1)
+        return True
 
     async def run() -> None:
         assert turns.begins()
@@ -109,3 +111,22 @@ def test_work_that_is_done_after_it_was_begun_counts_for_the_turn_that_began_it(
 
     asyncio.run(run())
     assert max(turns_of[20:]) <= 5  # once it knows what one costs, no turn takes forty of them
+
+
+def test_those_that_come_too_late_teach_nothing_of_what_the_others_cost() -> None:
+    turns, done = Turns(1_000, 60.0), []
+
+    async def run() -> tuple[float, float]:
+        for number in range(60):
+            ask(turns, number, done)
+        while turns.waiting:
+            await asyncio.sleep(0)
+        learned_ns = turns.cost_ns
+        for _ in range(500):
+            turns.queue(lambda: False)
+        while turns.waiting:
+            await asyncio.sleep(0)
+        return learned_ns, turns.cost_ns
+
+    before_ns, after_ns = asyncio.run(run())
+    assert after_ns > 0.5 * before_ns
