@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from mainspring.kernel.errors import InvalidInput
@@ -23,11 +24,15 @@ _KINDS: dict[str, Kind] = {
 
 
 class GraphFound(msgspec.Struct, frozen=True):
-    """What a graph asks for, one input a column; whether the gateway may run it; how long one row takes."""
+    """What a graph asks for, one input a column; whether the gateway may run it; how long one row takes.
+
+    ``width`` is how many numbers its last output gives a row; None where nobody has asked it yet.
+    """
 
     inputs: tuple[Column, ...]
     plain_graph: bool
     p999_ms: float | None
+    width: int | None = None
 
 
 def inspect(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
@@ -52,7 +57,8 @@ def inspect(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
     if answered.size != 1:
         raise InvalidInput(f"gave {answered.size} answers for one row", field="file")
     feed = scorer.feed(row)
-    found = GraphFound(columns, _plain(data), p999_ms(lambda: scorer.run(feed)))
+    width = int(np.asarray(scorer.run(feed)[-1]).size)
+    found = GraphFound(columns, _plain(data), p999_ms(lambda: scorer.run(feed)), width)
     plain: dict[str, Any] = msgspec.to_builtins(found)
     return plain
 

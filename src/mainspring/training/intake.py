@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 
 from mainspring.features.service import FeatureService
+from mainspring.kernel.classes import checked_classes
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.ids import digest_of
-from mainspring.kernel.schema import Column, Signature, Task
+from mainspring.kernel.schema import Column, Label, Signature, Task
 from mainspring.ledger.ports import Store
 from mainspring.log.ports import Blobs
 from mainspring.registry.environment import capture
@@ -60,19 +61,18 @@ class Intake:
         reason: str,
         task: Task = "binary",
         threshold: float | None = None,
+        classes: tuple[Label, ...] = (),
     ) -> Version:
         """Register an ONNX file as a version; a worker loads it first and says what it asks for.
 
         A declared model must have every input of the graph, as a request column or as a feature of its first recipe. A
-        model without a declaration takes the graph's inputs as the request, and ``task`` as its task.
+        model without a declaration takes the graph's inputs as the request, and ``task`` as its task, with ``classes``.
         """
         row = self._registry.model(None, model_id)
-        if row.spec is not None and row.spec.task == "multiclass":
-            remedy = "train it, or register the estimator from a notebook"
-            raise InvalidInput("is not taken as a file: its classes are not in it", field=row.name, remedy=remedy)
         read = self.read_graph(graph) if isinstance(graph, Path) else graph
         blob, found = read.blob, read.found
-        signature, views, definitions = self._signature(row, found, task)
+        signature, views, definitions = self._signature(row, found, task, classes)
+        _check_classes(row, signature, found)
         version = Version(
             id="",
             model=row.id,
@@ -101,13 +101,13 @@ class Intake:
         reason: str,
         task: Task = "binary",
         threshold: float | None = None,
+        classes: tuple[Label, ...] = (),
     ) -> Version:
         """Register an MLflow function whose files are blobs already; it runs in a model process, and only there."""
         row = self._registry.model(None, model_id)
-        if row.spec is not None and row.spec.task == "multiclass" and not row.spec.classes:
-            remedy = "declare classes=[…] in the order in which it answers"
-            raise InvalidInput("are learnt by training alone", field=f"{row.name}.classes", remedy=remedy)
-        signature, views, definitions = self._signature(row, GraphFound(inputs, plain_graph=False, p999_ms=None), task)
+        found = GraphFound(inputs, plain_graph=False, p999_ms=None)
+        signature, views, definitions = self._signature(row, found, task, classes)
+        _check_classes(row, signature, found)
         version = Version(
             id="",
             model=row.id,
@@ -129,16 +129,32 @@ class Intake:
             return self._registry.register(tx, version, reason)
 
     def _signature(
-        self, row: ModelRow, found: GraphFound, task: Task
+        self, row: ModelRow, found: GraphFound, task: Task, classes: tuple[Label, ...]
     ) -> tuple[Signature, tuple[str, ...], tuple[str, ...]]:
         if row.spec is None:
-            return Signature(task=task, inputs=found.inputs, requested=found.inputs), (), ()
+            return Signature(task=task, inputs=found.inputs, requested=found.inputs, classes=classes), (), ()
         recipe = named_recipe(row.spec, None)
         frame = self._features.frame(row.spec, recipe, row.project, until_us=self._clock.now_us())
         bound = [BoundSpec(view.view, view.source) for view in frame.bound(recipe.features)]
         signature = signature_for(found, signature_of(row.spec, recipe, bound))
         used = sorted({feature.partition(".")[0] for feature in signature.features.values()})
         return signature, frame.view_digests(used), frame.view_definitions(used)
+
+
+def _check_classes(row: ModelRow, signature: Signature, found: GraphFound) -> None:
+    """Refuse what does not answer as many numbers as there are classes: which number is which, no file says."""
+    field = f"{row.name}.classes"
+    if signature.task != "multiclass":
+        if signature.classes:
+            raise InvalidInput("belong to the task multiclass", field=field, value=list(signature.classes))
+        return
+    if not signature.classes:
+        remedy = "state them in the order of its answers"
+        raise InvalidInput("must be said, for no file says them", field=field, remedy=remedy)
+    checked_classes(signature.classes, field)
+    if found.width is not None and found.width != len(signature.classes):
+        what = f"answers {found.width} numbers a row where there are {len(signature.classes)} classes"
+        raise InvalidInput(what, field="file", remedy="let its last output hold a probability a class")
 
 
 def _bytes_of(path: Path) -> bytes:

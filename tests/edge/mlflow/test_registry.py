@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -152,6 +153,41 @@ def test_any_other_folder_runs_in_a_model_process_with_mlflow_s_own_loader(
     finally:
         opened.close()
     assert answers == pytest.approx(made[1].predict_proba(pd.DataFrame(ROWS))[:, 1])
+
+
+def test_a_function_of_several_columns_answers_the_classes_that_were_stated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow.models import infer_signature
+
+    from mainspring.adapters.home import create_home
+    from mainspring.adapters.runtimes.once import running
+    from mainspring.serving.routing import version_route
+
+    rows = pd.DataFrame({"distance": np.linspace(0, 90, 30), "hour": np.tile([3.0, 20.0, 9.0], 10)})
+    fitted = LogisticRegression().fit(rows, np.digitize(rows["distance"], [30, 60]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        signature = infer_signature(rows, fitted.predict_proba(rows))
+    options = {"signature": signature, "pyfunc_predict_fn": "predict_proba"}
+    folder = saved(__import__("mlflow.sklearn").sklearn, fitted, tmp_path / "saved", **options)
+    home = create_home(tmp_path / "home").root
+    words = ["mlflow", "register", "far", str(folder), "--new", "--json", "--home", str(home), "--task", "multiclass"]
+    assert command(words) == 1
+    assert "must be said, for no file says them" in capsys.readouterr().err
+    assert command([*words, "--classes", "near,some,far"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["runtime"], shown["signature"]["classes"]) == ("mlflow", ["near", "some", "far"])
+    opened = open_platform(Home(home))
+    try:
+        stored = opened.registry.version(shown["id"])
+        route = version_route(stored, opened.registry.environments.lock_of(stored) or "")
+        with running(route, opened.home.blobs, opened.home.environments) as run:
+            (answer,) = run([(10.0, 3.0)])
+    finally:
+        opened.close()
+    expected = fitted.predict_proba(pd.DataFrame({"distance": [10.0], "hour": [3.0]}))[0]
+    assert answer.numbers == pytest.approx(tuple(expected))
 
 
 def test_a_folder_with_a_link_out_of_it_is_refused(function: Path, tmp_path: Path) -> None:

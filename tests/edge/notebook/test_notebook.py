@@ -56,6 +56,21 @@ def test_an_estimator_without_probabilities_is_a_regression(tmp_path, sample):
         assert platform.registry.alias(model.id, "champion").signature.task == "regression"
 
 
+def test_an_estimator_of_three_classes_answers_with_all_of_them(tmp_path, sample):
+    far = np.digitize(sample["distance"], [300, 600])
+    made = make_pipeline(StandardScaler(), LogisticRegression()).fit(sample, far)
+    registered = ms.register(made, sample, name="far", home=tmp_path / "home", by="ada")
+    assert (registered.runtime, registered.champion) == ("onnx", True)
+    assert registered.largest_difference < 1e-5
+    with closing(open_platform(Home(tmp_path / "home"))) as platform:
+        model = platform.registry.model(None, "far")
+        signature = platform.registry.alias(model.id, "champion").signature
+        assert (signature.task, signature.classes) == ("multiclass", (0, 1, 2))
+        assert platform.routing.read().models[0].outcome_kind == "class"
+    with pytest.raises(InvalidInput, match="cuts one probability in two"):
+        ms.register(made, sample, name="far", threshold=0.5, home=tmp_path / "home", by="ada")
+
+
 def test_what_is_no_estimator_is_refused(tmp_path, sample):
     with pytest.raises(InvalidInput, match="give a fitted scikit-learn estimator"):
         ms.register(object(), sample, home=tmp_path / "home", by="ada")

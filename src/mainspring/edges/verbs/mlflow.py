@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from mainspring.edges.verbs.registry import Naming, model_for, refuse_unknown
+from mainspring.edges.verbs.registry import Naming, classes_of, model_for, refuse_unknown
 from mainspring.edges.verbs.verb import Nothing, Verb, machine_path
 from mainspring.kernel.errors import InvalidInput, Refused
 
@@ -23,9 +23,13 @@ class RegisterFolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: Annotated[str, Meta(description="a model, as name or project/name")]
     folder: Annotated[str, machine_path("a folder with MLmodel, as MLflow saves models")]
     new: Annotated[bool, Meta(description="make the model, without a project, if there is none")] = False
-    task: Annotated[Literal["binary", "regression"], Meta(description="what a model without a project answers")] = (
-        "binary"
-    )
+    task: Annotated[
+        Literal["binary", "regression", "multiclass"], Meta(description="what a model without a project answers")
+    ] = "binary"
+    classes: Annotated[
+        str,
+        Meta(description="the classes of its answers in their order, with commas, without a project"),
+    ] = ""
     threshold: Annotated[float | None, Meta(description="above it a model without a project decides yes")] = None
     environment: Annotated[
         str, Meta(description="digest of an approved environment that it must run in, where it is no graph")
@@ -49,6 +53,7 @@ def register_folder(platform: Platform, asked: RegisterFolder, by: str) -> Any:
             reason=asked.reason,
             task=asked.task,
             threshold=asked.threshold,
+            classes=classes_of(asked.classes),
         )
     return _register_function(platform, asked, folder, naming, by)
 
@@ -77,6 +82,7 @@ def _register_function(platform: Platform, asked: RegisterFolder, folder: Mlflow
         reason=asked.reason,
         task=asked.task,
         threshold=asked.threshold,
+        classes=classes_of(asked.classes),
     )
 
 

@@ -46,11 +46,15 @@ class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which file to register."""
 
     model: Annotated[str, Meta(description="a model, as name or project/name")]
-    file: Annotated[bytes, Meta(description="an ONNX file that answers with one number a row")]
+    file: Annotated[bytes, Meta(description="an ONNX file that answers with one number a row, or one a class")]
     new: Annotated[bool, Meta(description="make the model, without a project, if there is none")] = False
-    task: Annotated[Literal["binary", "regression"], Meta(description="what a model without a project answers")] = (
-        "binary"
-    )
+    task: Annotated[
+        Literal["binary", "regression", "multiclass"], Meta(description="what a model without a project answers")
+    ] = "binary"
+    classes: Annotated[
+        str,
+        Meta(description="the classes of its answers in their order, with commas, without a project"),
+    ] = ""
     threshold: Annotated[float | None, Meta(description="above it a model without a project decides yes")] = None
     reason: Annotated[str, Meta(description="why, in a few words; kept in the ledger")] = "registered from a file"
 
@@ -76,8 +80,14 @@ def register(platform: Platform, asked: Register, by: str) -> Any:
         graph = platform.intake.read_graph(path)
     model = model_for(platform, naming, by)
     return platform.intake.register_graph(
-        model, graph, by=by, reason=asked.reason, task=asked.task, threshold=asked.threshold
-    )
+        model, graph, by=by, reason=asked.reason, task=asked.task, threshold=asked.threshold,
+        classes=classes_of(asked.classes),
+    )  # fmt: skip
+
+
+def classes_of(text: str) -> tuple[str, ...]:
+    """Return the classes that a list with commas names."""
+    return tuple(part.strip() for part in text.split(",")) if text else ()
 
 
 def refuse_unknown(platform: Platform, asked: Naming) -> None:
