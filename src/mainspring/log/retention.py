@@ -146,7 +146,9 @@ class Retention:
         self._store = store
         self._tables = tables
 
-    def run(self, keep: Mapping[str, Keep], now_us: int, *, dry_run: bool = False, by: str = ACTOR) -> Retained:
+    def run(
+        self, keep: Mapping[str, Keep], now_us: int, *, dry_run: bool = False, by: str = ACTOR, reason: str = ""
+    ) -> Retained:
         """Let go what no model keeps any more; with ``dry_run`` only say what that would be."""
         since_us = {model: one.since_us for model, one in keep.items() if one.since_us is not None}
         stale = self._stale(keep)
@@ -174,7 +176,7 @@ class Retention:
             dry_run=dry_run,
         )
         if replaced:
-            self._commit(replaced, letting, found, since_us, now_us, by)
+            self._commit(replaced, letting, found, since_us, now_us, by, reason)
         return found
 
     def _commit(
@@ -185,13 +187,15 @@ class Retention:
         since_us: Mapping[str, int],
         now_us: int,
         by: str,
+        why: str,
     ) -> None:
+        what = "rows older than what is kept were let go"
         with self._store.begin(by) as tx:
             list_replaced(tx.connection, replaced, now_us)
             take_tallies(tx.connection, letting.tallies, since_us)
             add_tallies(tx.connection, letting.given_up_tallies())
             numbers = {**found.rows, "given_up": found.given_up, "since": found.since}
-            tx.record("log.retained", "log", "rows older than what is kept were let go", numbers)
+            tx.record("log.retained", "log", f"{what}: {why}" if why else what, numbers)
         reached("retain.after_commit")
         self._tables.drop([one.old for one in replaced])
 

@@ -166,17 +166,17 @@ class Loop:
                     self._act(action, wait=wait)
             return Turn(now_us, records, tuple(done), self._publisher.publish().generation)
 
-    def retain(self, *, dry_run: bool = False, by: str = RETAINED_BY) -> Retained:
+    def retain(self, *, dry_run: bool = False, by: str = RETAINED_BY, reason: str = "") -> Retained:
         """Let go what is kept no longer, or only say what that would be."""
         with self._turning:
-            return self._retain_now(dry_run=dry_run, by=by)
+            return self._retain_now(dry_run=dry_run, by=by, reason=reason)
 
-    def _retain_now(self, *, dry_run: bool, by: str) -> Retained:
+    def _retain_now(self, *, dry_run: bool, by: str, reason: str = "") -> Retained:
         now_us = self._clock.now_us()
         keep = {
             row.id: kept(row, self._releases.running(row.id), self._keeping, now_us) for row in self._registry.models()
         }
-        return self._retention.run(keep, now_us, dry_run=dry_run, by=by)
+        return self._retention.run(keep, now_us, dry_run=dry_run, by=by, reason=reason)
 
     def _retain(self, action: planned.Retain) -> None:
         self._facts.retained(self._clock.now_us())

@@ -156,7 +156,7 @@ def _words(state: QualityState, spec: Quality) -> tuple[Any, str]:
     if not state.version:
         return "insufficient", "there is no champion"
     if state.matured == 0:
-        return "insufficient", f"no outcome has matured ({of})"
+        return "insufficient", f"none of {state.rows} rows has matured yet" if state.rows else "no row has come yet"
     if state.reference is None and state.anchor_rows == 0:
         shown = f"{len(state.shown)} of {spec.reference_windows} windows of reference"
         return "insufficient", f"too early to tell: {shown} ({of})"

@@ -57,7 +57,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path
     with closing(open_platform(home)) as platform:
         keys = {
             role: key_verbs.create(
-                platform, key_verbs.Create(name=f"for {role.replace(':', ' ')}", role=role), "ana"
+                platform, key_verbs.Create(reason="tested", name=f"for {role.replace(':', ' ')}", role=role), "ana"
             ).key
             for role in ("predict", "outcome", "read", "operate", "approve", "approve:risk")
         }
@@ -129,16 +129,20 @@ def test_control_does_not_start_in_the_clear_on_a_network(tmp_path: Path) -> Non
 def test_a_key_is_shown_once_kept_as_a_hash_and_published_to_gateways(tmp_path: Path) -> None:
     home = create_home(tmp_path / "home")
     with closing(open_platform(home)) as platform:
-        made = key_verbs.create(platform, key_verbs.Create(name="shop", role="outcome, predict", expires="1d"), "ana")
+        made = key_verbs.create(
+            platform, key_verbs.Create(reason="tested", name="shop", role="outcome, predict", expires="1d"), "ana"
+        )
         assert made.key not in repr(made)
         route = platform.routing.read().keys[0]
         assert (route.name, route.roles) == ("shop", ("predict", "outcome"))
         assert route.expires_us == pytest.approx(platform.clock.now_us() + 86_400_000_000, abs=60_000_000)
         with pytest.raises(Conflict, match="there is a key of that name"):
-            key_verbs.create(platform, key_verbs.Create(name="shop", role="read"), "ana")
-        ended = key_verbs.revoke(platform, key_verbs.Revoke(name="shop"), "bob")
+            key_verbs.create(platform, key_verbs.Create(reason="tested", name="shop", role="read"), "ana")
+        ended = key_verbs.revoke(platform, key_verbs.Revoke(reason="tested", name="shop"), "bob")
         assert (ended.revoked_by, platform.routing.read().keys) == ("bob", ())
-        again = key_verbs.create(platform, key_verbs.Create(name="shop", role="read", expires="never"), "ana")
+        again = key_verbs.create(
+            platform, key_verbs.Create(reason="tested", name="shop", role="read", expires="never"), "ana"
+        )
         assert again.key != made.key
         assert again.expires_us is None
         assert [key.name for key in key_verbs.list_keys(platform, Nothing(), "")] == ["shop", "shop"]
@@ -146,13 +150,13 @@ def test_a_key_is_shown_once_kept_as_a_hash_and_published_to_gateways(tmp_path: 
             told = [(one.kind, one.actor) for one in entries(connection) if one.kind.startswith("key.")]
         assert sorted(told) == [("key.created", "ana"), ("key.created", "ana"), ("key.revoked", "bob")]
         for wrong, error in (
-            (key_verbs.Create(name="a", role="predcit"), InvalidInput),
-            (key_verbs.Create(name="a", role=""), InvalidInput),
-            (key_verbs.Create(name="a\nb", role="read"), InvalidInput),
+            (key_verbs.Create(reason="tested", name="a", role="predcit"), InvalidInput),
+            (key_verbs.Create(reason="tested", name="a", role=""), InvalidInput),
+            (key_verbs.Create(reason="tested", name="a\nb", role="read"), InvalidInput),
         ):
             with pytest.raises(error):
                 key_verbs.create(platform, wrong, "ana")
         with pytest.raises(NotFound):
-            key_verbs.revoke(platform, key_verbs.Revoke(name="nobody"), "ana")
+            key_verbs.revoke(platform, key_verbs.Revoke(reason="tested", name="nobody"), "ana")
     secret = made.key.partition(".")[2].encode()
     assert [path for path in Home(home.root).root.rglob("*") if path.is_file() and secret in path.read_bytes()] == []

@@ -21,6 +21,7 @@ def test_an_alias_is_set_with_actor_and_reason_in_the_ledger(ask: Any) -> None:
     assert ask("POST", "/api/alias/set", body)[:2] == (200, {"model": "late", "alias": "spare", "version": 1})
     entry = ask("GET", "/api/ledger/list?kind=alias&limit=1")[1][0]
     assert (entry["actor"], entry["reason"], entry["numbers"]["to"]) == (ANA, "kept for comparison", 1)
+    assert entry["about"] == "spare of late: none → 1"
 
 
 def test_an_actors_name_may_be_in_any_script(ask: Any) -> None:

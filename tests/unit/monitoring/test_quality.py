@@ -67,7 +67,7 @@ def test_no_outcome_is_insufficient_and_says_so() -> None:
     nothing = quality.Window(rows=100, outcome=np.array([]), answer=np.array([]), anchor=np.array([]))
     state = quality.step(quality.QualityState(version="ver_1"), Quality(), nothing, until_us=DAY_US)
     finding = quality.find(state, Quality(), at_us=0)
-    assert (finding.state, finding.reason) == ("insufficient", "no outcome has matured (0 matured of 100)")
+    assert (finding.state, finding.reason) == ("insufficient", "none of 100 rows has matured yet")
 
 
 def test_one_class_only_gives_a_loss_but_no_area() -> None:

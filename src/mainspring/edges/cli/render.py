@@ -80,11 +80,13 @@ def _lines(result: dict[str, Any], title: str | None) -> list[Any]:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     below: list[Any] = []
+    met = [_heading(name) for name, _ in _flat(result)]
     for name, value in _flat(result):
+        heading = _heading(name) if met.count(_heading(name)) == 1 else _whole(name)
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            below += ["", *_pieces((), value, _heading(name))]
+            below += ["", *_pieces((), value, heading)]
         else:
-            grid.add_row(_heading(name), Text(text_of(name, value)))
+            grid.add_row(heading, Text(text_of(name, value)))
     return [grid, *below]
 
 
@@ -113,6 +115,11 @@ def _heading(name: str) -> str:
     """
     shown = name if " " in name else name.rpartition(".")[2]
     return shown.removesuffix("_us").replace("_", " ")
+
+
+def _whole(name: str) -> str:
+    """Return a heading with what its value stands in, where two would be the same: ``forecast reason``."""
+    return name.removesuffix("_us").replace(".", " ").replace("_", " ")
 
 
 def text_of(name: str, value: Any) -> str:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from msgspec import Meta
 
-from mainspring.edges.verbs.verb import Nothing, Verb
+from mainspring.edges.verbs.verb import Change, Nothing, Verb
 from mainspring.kernel.duration import parse_duration
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
 
-_Why = Annotated[str, Meta(description="why; kept in the ledger")]
 
-
-class Create(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Create(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Whose key, and what for."""
 
     name: Annotated[str, Meta(description="who holds it; named in the prediction log as the caller")]
@@ -24,14 +21,12 @@ class Create(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(description="predict, outcome, read, operate, approve, or approve:ROLE; several with commas")
     ]
     expires: Annotated[str, Meta(description="for how long, such as 90d; or: never")] = "90d"
-    reason: _Why = "a new key"
 
 
-class Revoke(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Revoke(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which key."""
 
     name: Annotated[str, Meta(description="the name or id of a key")]
-    reason: _Why = "no more needed"
 
 
 def create(platform: Platform, asked: Create, by: str) -> Any:

@@ -36,10 +36,11 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def list_entries(platform: Platform, asked: ListEntries, by: str) -> Any:
     from mainspring.ledger.queries import entries
+    from mainspring.ledger.words import about
 
     project = platform.registry.project(asked.project) if asked.project else None
     with platform.store.read() as connection:
-        return entries(
+        found = entries(
             connection,
             kind=asked.kind,
             subject=asked.subject,
@@ -47,6 +48,7 @@ def list_entries(platform: Platform, asked: ListEntries, by: str) -> Any:
             newest_first=True,
             limit=asked.limit,
         )
+    return [{**msgspec.structs.asdict(entry), "about": about(entry)} for entry in found]
 
 
 def served_at(platform: Platform, asked: At, by: str) -> Any:
@@ -83,7 +85,7 @@ def head(platform: Platform, asked: Nothing, by: str) -> Any:
     return {"entries": newest.seq, "head": str(newest)}
 
 
-_COLUMNS = ("seq", "at_us", "actor", "kind", "subject", "reason")
+_COLUMNS = ("seq", "at_us", "actor", "kind", "about", "reason")
 
 VERBS = (
     Verb(

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from msgspec import Meta
 
-from mainspring.edges.verbs.verb import Change, Nothing, Verb
+from mainspring.edges.verbs.verb import Change, Nothing, Verb, Work
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
 
 
-class Retaining(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Retaining(Work, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Whether to do it."""
 
     dry_run: Annotated[bool, Meta(description="only say what would be let go")] = False
@@ -40,7 +39,7 @@ def log_counts(platform: Platform, asked: Nothing, by: str) -> Any:
 
 
 def log_retain(platform: Platform, asked: Retaining, by: str) -> Any:
-    return platform.loop.retain(dry_run=asked.dry_run, by=by)
+    return platform.loop.retain(dry_run=asked.dry_run, by=by, reason=asked.reason)
 
 
 def log_publish(platform: Platform, asked: Nothing, by: str) -> Any:

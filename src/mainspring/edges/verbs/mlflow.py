@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from mainspring.edges.verbs.registry import Naming, classes_of, model_for, refuse_unknown
-from mainspring.edges.verbs.verb import Nothing, Verb, machine_path
+from mainspring.edges.verbs.verb import Nothing, Verb, Why, Work, machine_path
 from mainspring.kernel.errors import InvalidInput, Refused
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mainspring.platform import Platform
 
 
-class RegisterFolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RegisterFolder(Work, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which folder to register."""
 
     model: Annotated[str, Meta(description="a model, as name or project/name")]
@@ -34,7 +34,7 @@ class RegisterFolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     environment: Annotated[
         str, Meta(description="digest of an approved environment that it must run in, where it is no graph")
     ] = ""
-    reason: Annotated[str, Meta(description="why, in a few words; kept in the ledger")] = "registered from MLflow"
+    reason: Why = "registered from MLflow"
 
 
 def register_folder(platform: Platform, asked: RegisterFolder, by: str) -> Any:

@@ -10,7 +10,7 @@ from msgspec import Meta
 from mainspring.edges.verbs.checks import OneVersion
 from mainspring.edges.verbs.naming import find_model, find_version
 from mainspring.edges.verbs.training import OneModel
-from mainspring.edges.verbs.verb import Change, Verb
+from mainspring.edges.verbs.verb import Change, Verb, Why, Work
 from mainspring.kernel.errors import Conflict, NotFound, Refused
 from mainspring.registry.alias import CHAMPION
 
@@ -42,7 +42,7 @@ class ChampionAt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
-class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Register(Work, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which file to register."""
 
     model: Annotated[str, Meta(description="a model, as name or project/name")]
@@ -56,7 +56,7 @@ class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="the classes of its answers in their order, with commas, without a project"),
     ] = ""
     threshold: Annotated[float | None, Meta(description="above it a model without a project decides yes")] = None
-    reason: Annotated[str, Meta(description="why, in a few words; kept in the ledger")] = "registered from a file"
+    reason: Why = "registered from a file"
 
 
 class Naming(msgspec.Struct, frozen=True):

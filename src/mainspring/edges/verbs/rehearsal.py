@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from mainspring.edges.verbs.naming import find_model, find_version
 from mainspring.edges.verbs.release import PolicyGiven, policy_of
-from mainspring.edges.verbs.verb import Verb
+from mainspring.edges.verbs.verb import Verb, Why, Work
 from mainspring.kernel.duration import DAY_US
 
 if TYPE_CHECKING:
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 LOOK_BACK_US = 28 * DAY_US
 
 
-class Rehearse(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"since": "from", "until": "to"}
-):
+class Rehearse(Work, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"since": "from", "until": "to"}):
     """What to rehearse."""
 
     model: Annotated[str, Meta(description="a model, as name or project/name")]
@@ -37,7 +35,7 @@ class Rehearse(
     plays: Annotated[int, Meta(description="how often to play it", ge=1, le=100_000)] = 1_000
     inject: Annotated[str, Meta(description="faults, such as loss=+0.02,errors=5%,latency=+50ms")] = ""
     seed: Annotated[int, Meta(description="the same seed gives the same plays", ge=0)] = 1
-    reason: Annotated[str, Meta(description="why, in a few words; kept in the ledger")] = "asked what it would do"
+    reason: Why = "asked what it would do"
 
 
 def rehearse(platform: Platform, asked: Rehearse, by: str) -> Any:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from mainspring.edges.verbs.naming import find_model
-from mainspring.edges.verbs.verb import Verb
+from mainspring.edges.verbs.verb import Verb, Work
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
@@ -20,12 +20,11 @@ class OneModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: Annotated[str, Meta(description="a model, as name or project/name")]
 
 
-class Train(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Train(Work, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to train."""
 
     model: Annotated[str, Meta(description="a model, as name or project/name")]
     recipe: Annotated[str | None, Meta(description="which recipe; the first one if not said")] = None
-    reason: Annotated[str, Meta(description="why, in a few words; kept in the ledger")] = "asked for by hand"
 
 
 class Backtest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

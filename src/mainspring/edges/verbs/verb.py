@@ -51,10 +51,22 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No arguments."""
 
 
-class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every change of state is asked: why. The reason is kept in the ledger, with the actor."""
+Why = Annotated[str, msgspec.Meta(description="why, in a few words; kept in the ledger")]
 
-    reason: Annotated[str, msgspec.Meta(description="why, in a few words; kept in the ledger")]
+
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What everybody is asked who decides what answers, who may ask, or what is kept: why; the ledger keeps it."""
+
+    reason: Why
+
+
+class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What makes something new, or does now what the loop does by itself: the ledger keeps why, if that is said.
+
+    What neither decides nor makes anything that stays (a check, a batch of scores, a turn of the loop) is not asked.
+    """
+
+    reason: Why = "asked for by hand"
 
 
 class Verb(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +111,7 @@ class Verb(msgspec.Struct, frozen=True, kw_only=True):
             raise argument_fault(error, values, self.arguments) from None
         for field in self.paths:
             _must_be_a_path(field, getattr(asked, field))
-        if isinstance(asked, Change) and not asked.reason.strip():
+        if isinstance(asked, Change | Work) and not asked.reason.strip():
             raise InvalidInput("is empty", field="reason", remedy="say why in a few words; the ledger keeps it")
         return asked
 

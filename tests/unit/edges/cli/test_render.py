@@ -28,13 +28,19 @@ def test_values_read_as_people_write_them(name: str, value: object, text: str) -
 
 
 def test_a_list_is_a_table_of_the_verbs_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [
-        {"seq": 1, "at_us": 1_367_582_400_000_000, "actor": "ana", "kind": "a.b", "subject": "x", "reason": "[why]"}
-    ]
+    rows = [{"seq": 1, "at_us": 1_367_582_400_000_000, "actor": "ana", "kind": "a.b", "about": "x", "reason": "[why]"}]
     show(find("ledger list"), rows, as_json=False)
     heading, line = (part.split() for part in capsys.readouterr().out.splitlines())
-    assert heading == ["seq", "at", "actor", "kind", "subject", "reason"]
+    assert heading == ["seq", "at", "actor", "kind", "about", "reason"]
     assert line == ["1", "2013-05-03T12:00:00Z", "ana", "a.b", "x", "[why]"]
+
+
+def test_two_lines_never_have_the_same_name(capsys: pytest.CaptureFixture[str]) -> None:
+    release = {"id": "rel_1", "forecast": {"reason": "500 units a day"}, "reason": "shadow_passed"}
+    show(find("release show"), release, as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "id               rel_1", "forecast reason  500 units a day", "reason           shadow_passed",
+    ]  # fmt: skip
 
 
 def test_settings_are_shown_with_their_values_though_one_of_them_is_a_list(capsys: pytest.CaptureFixture[str]) -> None:

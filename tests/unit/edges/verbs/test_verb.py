@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from mainspring.edges.verbs import GROUPS, VERBS, find
-from mainspring.edges.verbs.verb import Change, plain
+from mainspring.edges.verbs.verb import Change, Work, plain
 from mainspring.kernel.errors import InvalidInput, NotFound
 
 
@@ -34,25 +34,40 @@ def test_every_argument_says_what_it_is(verb: Any) -> None:
     assert not verb.summary.endswith(".")
 
 
-def test_releases_aliases_overrides_and_alarms_are_not_changed_without_a_reason() -> None:
-    asked = {verb.name for verb in VERBS if issubclass(verb.arguments, Change)}
-    assert asked == {
-        "override",
-        "alias set",
-        "release start",
-        "release hold",
-        "release resume",
-        "release abort",
-        "release promote",
-        "release rollback",
-        "acknowledge",
-        "environment approve",
-        "environment record",
-        "release approve",
-        "release change",
-        "erase",
-        "policy set",
+DECIDE = {
+    "override", "alias set", "release start", "release hold", "release resume", "release abort", "release promote",
+    "release rollback", "release approve", "release change", "policy set", "acknowledge", "environment approve",
+    "environment record", "erase", "key create", "key revoke",
+}  # fmt: skip
+MAKE = {"train", "register", "mlflow register", "rehearse", "log retain"}
+FIND_OR_GO_ON = {
+    "apply", "check", "backtest", "score", "ingest", "environment build", "loop step", "loop ingest", "log publish",
+    "backup",
+}  # fmt: skip
+
+
+def test_one_rule_says_which_verbs_ask_for_a_reason_and_which_may_be_told_one() -> None:
+    changing = {verb.name: verb.arguments for verb in VERBS if verb.mutates}
+    assert {name for name, asked in changing.items() if issubclass(asked, Change)} == DECIDE
+    assert {name for name, asked in changing.items() if issubclass(asked, Work)} == MAKE
+    assert changing.keys() - DECIDE - MAKE == FIND_OR_GO_ON
+    assert not [name for name in FIND_OR_GO_ON if "reason" in changing[name].__struct_fields__]
+
+
+@pytest.mark.parametrize("name", sorted(DECIDE | MAKE))
+def test_an_empty_reason_is_none(name: str) -> None:
+    verb = find(name)
+    fields = msgspec.inspect.type_info(verb.arguments).fields  # type: ignore[attr-defined]
+    needed: dict[str, Any] = {
+        one.encode_name: {"policy": {}, "file": "e30="}.get(one.name, "1") for one in fields if one.required
     }
+    with pytest.raises(InvalidInput) as refused:
+        verb.read({**needed, "reason": "  "}, strict=False)
+    assert refused.value.field == "reason"
+    if name in DECIDE:
+        del needed["reason"]
+        with pytest.raises(InvalidInput, match="reason: is missing"):
+            verb.read(needed, strict=False)
 
 
 def test_reads_never_ask_for_a_reason() -> None:
