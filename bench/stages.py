@@ -23,7 +23,7 @@ from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home
 from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.adapters.spools import spool_opener
-from mainspring.edges.gateway import predict
+from mainspring.edges.gateway import answering, drawing, running, work
 from mainspring.edges.gateway.app import ROUTES, Gateway
 from mainspring.edges.gateway.http.exchange import Exchange
 from mainspring.edges.gateway.http.head import Heads, Reading
@@ -114,18 +114,18 @@ def stages(gateway: Gateway, body: bytes) -> None:
     model, exchange = gateway.snapshot().model("late"), request(body)
     codec, headers, now_us = model.codecs["native"], exchange.head.headers, gateway.clock.now_us()
     decoded = codec.decode(body, headers)
-    asked = predict.Asked("b-1", model, 1, now_us, time.perf_counter_ns(), 10**9, decoded.rows)
-    predict._spool_request(gateway, asked, body, now_us, headers)
+    asked = work.Asked("b-1", model, 1, now_us, time.perf_counter_ns(), 10**9, decoded.rows)
+    drawing.spool_request(gateway, asked, body, now_us, headers)
     asked.looked = model.look_up(decoded.rows, now_us)
     arm = model.champion
     engine = arm.engine
     if not isinstance(engine, Local):
         raise TypeError("the graph is not in this process")
     row = arm.row(decoded.rows[0], asked.looked[0])
-    ran = predict.run_here(arm, asked, range(1), 100.0)
-    part = predict.Part(asked, arm, "served", range(1), "rel_1")
-    made = predict._Scores(part, ran).records()
-    said = predict._answered_here(gateway, asked, arm, ran).said()
+    ran = running.run_here(arm, asked, range(1), 100.0)
+    part = work.Part(asked, arm, "served", range(1), "rel_1")
+    made = running._Scores(part, ran).records()
+    said = answering.answered_here(gateway, asked, arm, ran).said()
     raw = b"POST /predict/late HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % len(body)
     ten = [row] * 10
     table: list[tuple[str, Callable[[], object]]] = [
@@ -135,29 +135,29 @@ def stages(gateway: Gateway, body: bytes) -> None:
         ("decode and validate", lambda: codec.decode(body, headers)),
         (
             "draw, hand the request to the log",
-            lambda: predict._spool_request(gateway, asked, body, now_us, headers),
+            lambda: drawing.spool_request(gateway, asked, body, now_us, headers),
         ),
         ("two look-ups", lambda: model.look_up(decoded.rows, now_us)),
         ("put the row together", lambda: arm.row(decoded.rows[0], asked.looked[0])),
         ("feed and run the graph", lambda: engine.runtime.one(row)),
         ("feed and run ten rows together", lambda: engine.runtime.few(ten)),
-        ("count, hand the answer to the log", lambda: predict._answered_here(gateway, asked, arm, ran)),
+        ("count, hand the answer to the log", lambda: answering.answered_here(gateway, asked, arm, ran)),
         ("encode the answer", lambda: codec.encode(decoded, "b-1", said)),
         ("say it", lambda: gateway.respond(request(body), b"", headers=floor.HEADERS)),
         ("count it", lambda: gateway.counters.took["mdl_1"].add(120)),
-        ("writing thread: make a scored record", lambda: predict._Scores(part, ran).records()),
+        ("writing thread: make a scored record", lambda: running._Scores(part, ran).records()),
         ("writing thread: encode it", lambda: encode_set(made)),
     ]
-    for name, work in table:
-        print(f"  {name:44}{_least_us(work):6.1f} µs")
+    for name, call in table:
+        print(f"  {name:44}{_least_us(call):6.1f} µs")
 
 
-def _least_us(work: Callable[[], object], calls: int = 500) -> float:
+def _least_us(call: Callable[[], object], calls: int = 500) -> float:
     taken = []
     for _ in range(ROUNDS):
         began = time.process_time_ns()
         for _ in range(calls):
-            work()
+            call()
         taken.append((time.process_time_ns() - began) / calls / 1_000)
     return min(taken)
 
