@@ -8,10 +8,12 @@ which is why it stands in front as well: one read gives all of it.
 
 from __future__ import annotations
 
-import math
 import struct
 import zlib
 from bisect import bisect_right
+from collections.abc import Sequence
+from math import isnan
+from typing import Any
 
 from mainspring.features.ports import FeatureRow, FeatureValue
 from mainspring.features.spec import ViewSpec
@@ -41,10 +43,10 @@ class Layout:
         reach_us = view.horizon_us()
         self._reach_us = _FOR_EVER if reach_us is None else reach_us
         self._ttl_us = _FOR_EVER if view.ttl_us is None else view.ttl_us
+        self._expire = view.ttl_us is not None
         self._last = [place for place, feature in enumerate(view.features) if feature.kind == "last"]
         counts = [feature.kind == "count" for feature in view.features]
         self._special = [place for place, code in enumerate(codes) if code in "qbt" and not counts[place]]
-        self._floats = [place for place, code in enumerate(codes) if code == "f"]
         self.nothing = FeatureRow(tuple(0 if count else None for count in counts), None)
 
     def at(self, tile: memoryview, at_us: int) -> FeatureRow | None:
@@ -54,35 +56,39 @@ class Layout:
 
     def span(self, tile: memoryview, at_us: int) -> Span | None:
         """Return the features in force at a moment, and the first and the last moment at which this tile gives them."""
-        _, many, texts, crc, since_us, known_us, last_us, *values = self._unpack_head(tile)
-        if crc != self.crc:
+        head = self._unpack_head(tile)
+        if head[3] != self.crc:
             return None
-        until_us = _FOR_EVER
+        since_us, known_us, last_us, values, until_us = head[4], head[5], head[6], head[7:], _FOR_EVER
         if at_us < since_us:
-            words, moments = self._start // 8, tile.cast("q")
+            many, words, moments = head[1], self._start // 8, tile.cast("q")
             place = bisect_right(moments, at_us, words, words + many) - words - 1
             if place < 0:
                 return self.nothing, -_FOR_EVER, moments[words] - 1
             since_us, until_us = moments[words + place], moments[words + place + 1] - 1
             known_us, last_us, *values = self._unpack(tile, self._start + 8 * many + place * self._size)
-        if math.isnan(sum(values)):  # a NaN among them stands for a missing value
-            for column in self._floats:
-                if values[column] != values[column]:
-                    values[column] = None
+        if isnan(sum(values)):  # a NaN among them stands for a missing value
+            values = [None if value != value else value for value in values]  # noqa: PLR0124
         if self._special:
-            end = self._start + many * (8 + self._size)
-            for column in self._special:
-                values[column] = _restored(self.codes[column], values[column], tile, end, texts)
-        expires_us, forgets_us = last_us + self._ttl_us, known_us + self._reach_us
-        if at_us > expires_us:
-            since_us = max(since_us, expires_us + 1)
-            for place in self._last:
-                values[place] = None
-        elif expires_us < until_us:
-            until_us = expires_us
+            values = self._with_texts(list(values), tile, head)
+        if self._expire:
+            expires_us = last_us + self._ttl_us
+            if at_us > expires_us:
+                since_us = max(since_us, expires_us + 1)
+                values = [None if place in self._last else value for place, value in enumerate(values)]
+            elif expires_us < until_us:
+                until_us = expires_us
+        forgets_us = known_us + self._reach_us
         if at_us > forgets_us:
-            return FeatureRow(tuple(values), None), max(since_us, forgets_us + 1), until_us
-        return FeatureRow(tuple(values), known_us), since_us, min(until_us, forgets_us)
+            return FeatureRow(tuple(values), None), since_us if since_us > forgets_us else forgets_us + 1, until_us
+        return FeatureRow(tuple(values), known_us), since_us, until_us if until_us < forgets_us else forgets_us
+
+    def _with_texts(self, values: list[Any], tile: memoryview, head: Sequence[Any]) -> list[Any]:
+        """Put texts, truths and whole numbers that may be missing where what stands for them is."""
+        end = self._start + head[1] * (8 + self._size)
+        for column in self._special:
+            values[column] = _restored(self.codes[column], values[column], tile, end, head[2])
+        return values
 
 
 def _restored(code: str, value: int, tile: memoryview, texts: int, many: int) -> FeatureValue:

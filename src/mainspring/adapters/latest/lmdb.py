@@ -106,8 +106,8 @@ class LmdbLatest:
             if layout is None:
                 return [None] * len(keys)
             prefix, look, nothing = _prefix(b"t", view_digest), reading.get, (layout.nothing, -_FOR_EVER, _FOR_EVER)
-            found: list[FeatureRow | None] = []
-            for key in keys:
+            found: dict[str, FeatureRow | None] = {}
+            for key in dict.fromkeys(keys):  # many rows ask for the same few
                 data = key.encode()
                 tile = look(prefix + data if len(data) <= _LONGEST_KEY_BYTES else prefix + _short(key))
                 span = nothing if tile is None else layout.span(tile, at_us)
@@ -115,11 +115,11 @@ class LmdbLatest:
                     layout = self._load_layout(reading, view_digest) or layout
                     span = layout.span(tile, at_us)
                 if span is None:
-                    found.append(None)
+                    found[key] = None
                 else:
                     known[key] = span
-                    found.append(span[0])
-            return found
+                    found[key] = span[0]
+            return [found[key] for key in keys]
 
     def put(self, view_digest: str, spec: ViewSpec, source: SourceSpec, rows: pl.DataFrame) -> None:
         from mainspring.adapters.latest import feeding
