@@ -11,7 +11,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mainspring.log.arrow import Stream, WrongStream
+from mainspring.log.arrow import Stream
+from mainspring.log.arrow_head import WrongStream
 
 MOST_ROWS = 1_000
 

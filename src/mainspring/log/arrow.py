@@ -1,7 +1,8 @@
 """Arrow IPC streams as bodies: columns of flat values, read without trusting a byte of them.
 
 What reads such streams elsewhere takes their word for lengths and offsets, and a wrong one ends the whole process. Here
-every number is checked against the bytes that there are. Compressed bodies and nested columns are refused. The format:
+every number is checked against the bytes that there are. Compressed bodies and nested columns are refused. The heads of
+messages are read by ``arrow_head``, the values behind them here. The format:
 https://arrow.apache.org/docs/format/Columnar.html.
 """
 
@@ -11,48 +12,23 @@ import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from mainspring.kernel.errors import InvalidInput
+from mainspring.log.arrow_head import LARGE_TEXT, TEXT_VIEW, Field, Kind, Table, WrongStream, read_fields, root
 
 MARK = b"\xff\xff\xff\xff"
-MOST_COLUMNS = 2_000
 MOST_MESSAGES = 1_000
 MOST_ROWS = 2**31 - 1
 MOST_TEXT_BYTES = 32 * 1_024 * 1_024  # of all texts of a column, those that a dictionary or view repeats too
 Array = np.typing.NDArray[Any]
-Kind = Literal["int", "float", "bool", "text", "time", "nothing"]
 
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3
-_NULL, _INT, _FLOAT, _UTF8, _BOOL, _TIMESTAMP, _LARGE_UTF8, _UTF8_VIEW = 1, 2, 3, 5, 6, 10, 20, 24
-_FLOATS = ("<f2", "<f4", "<f8")
 _PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INLINE_BYTES = 12  # a view holds a text as short as this itself
-_REMEDY = "send an Arrow IPC stream of flat columns, uncompressed"
-
-
-class WrongStream(InvalidInput):
-    """The bytes are not a stream that can be read."""
-
-    code = "not_arrow"
-
-    def __init__(self, what: str, field: str = "body") -> None:
-        super().__init__(what, field=field, remedy=_REMEDY)
-
-
-class Field(msgspec.Struct, frozen=True):
-    """One column as the schema has it. ``stored`` is NumPy's name of its numbers, or of its dictionary's indices."""
-
-    name: str
-    kind: Kind
-    type: int
-    stored: str = ""
-    unit: int = 0
-    dictionary: int | None = None
 
 
 class Values(msgspec.Struct, frozen=True):
@@ -88,7 +64,7 @@ class Stream:
             kind, header, _, self._place = self._message(0)
             if kind != _SCHEMA:
                 raise WrongStream("does not begin with a schema")
-            self._fields = _fields(header)
+            self._fields = read_fields(header)
         except (struct.error, UnicodeDecodeError, ValueError, OverflowError) as error:
             raise WrongStream(f"is damaged: {error}") from None
         self.names = [field.name for field in self._fields]
@@ -118,13 +94,13 @@ class Stream:
             raise WrongStream(f"is damaged: {error}") from None
         raise WrongStream(f"holds more than {MOST_MESSAGES} batches")
 
-    def _message(self, place: int) -> tuple[int, _Table, memoryview, int]:
+    def _message(self, place: int) -> tuple[int, Table, memoryview, int]:
         """Return kind, header and body of the message at a place, and where the next one begins."""
         mark, length = struct.unpack_from("<4sI", self._body, place)
         start = place + 8
         if mark != MARK or not 0 < length <= len(self._body) - start:
             raise WrongStream("is not an Arrow IPC stream, or breaks off")
-        message = _root(memoryview(self._body)[start : start + length])
+        message = root(memoryview(self._body)[start : start + length])
         body_bytes = message.number(3, "<q")
         begin = start + length
         if not 0 <= body_bytes <= len(self._body) - begin:
@@ -132,7 +108,7 @@ class Stream:
         header = message.table(2)
         return message.number(1, "<B"), header, memoryview(self._body)[begin : begin + body_bytes], begin + body_bytes
 
-    def _take_dictionary(self, header: _Table, body: memoryview, known: dict[int, list[str | None]]) -> None:
+    def _take_dictionary(self, header: Table, body: memoryview, known: dict[int, list[str | None]]) -> None:
         id = header.number(0, "<q")
         field = next((field for field in self._fields if field.dictionary == id), None)
         if field is None:
@@ -150,123 +126,10 @@ def listed(body: bytes) -> list[bytes]:
     return [msgspec.json.encode(dict(zip(names, row, strict=True))) for row in rows]
 
 
-class _Table:
-    """One table of a flatbuffer."""
-
-    def __init__(self, buffer: memoryview, place: int) -> None:
-        if place < 0:
-            raise WrongStream("is damaged")
-        self._buffer = buffer
-        self._place = place
-        self._vtable = place - struct.unpack_from("<i", buffer, place)[0]
-        if self._vtable < 0:
-            raise WrongStream("is damaged")
-        self._size = struct.unpack_from("<H", buffer, self._vtable)[0]
-
-    def _at(self, number: int) -> int:
-        """Return where a field lies, or 0 for one that is not there."""
-        entry = 4 + 2 * number
-        if entry + 2 > self._size:
-            return 0
-        offset: int = struct.unpack_from("<H", self._buffer, self._vtable + entry)[0]
-        return self._place + offset if offset else 0
-
-    def has(self, number: int) -> bool:
-        return self._at(number) != 0
-
-    def number(self, number: int, form: str) -> int:
-        """Return a scalar; what is not there is 0."""
-        place = self._at(number)
-        value: int = struct.unpack_from(form, self._buffer, place)[0] if place else 0
-        return value
-
-    def table(self, number: int) -> _Table:
-        place = self._at(number)
-        if not place:
-            raise WrongStream("is damaged: a part is missing")
-        return _Table(self._buffer, place + struct.unpack_from("<I", self._buffer, place)[0])
-
-    def vector(self, number: int, size: int) -> tuple[int, int]:
-        """Return where a vector's items begin and how many there are; all of them are there."""
-        place = self._at(number)
-        if not place:
-            return 0, 0
-        start = place + struct.unpack_from("<I", self._buffer, place)[0]
-        count: int = struct.unpack_from("<I", self._buffer, start)[0]
-        if start + 4 + count * size > len(self._buffer):
-            raise WrongStream("breaks off")
-        return start + 4, count
-
-    def tables(self, number: int, most: int) -> list[_Table]:
-        start, count = self.vector(number, 4)
-        if count > most:
-            raise WrongStream(f"has more than {most} columns")
-        places = [start + 4 * index for index in range(count)]
-        return [_Table(self._buffer, place + struct.unpack_from("<I", self._buffer, place)[0]) for place in places]
-
-    def longs(self, number: int, each: int = 1) -> list[tuple[int, ...]]:
-        """Return a vector of structs of ``each`` 64-bit numbers."""
-        start, count = self.vector(number, 8 * each)
-        return list(struct.iter_unpack(f"<{each}q", self._buffer[start : start + 8 * each * count]))
-
-    def text(self, number: int) -> str:
-        start, count = self.vector(number, 1)
-        return bytes(self._buffer[start : start + count]).decode()
-
-
-def _root(buffer: memoryview) -> _Table:
-    return _Table(buffer, struct.unpack_from("<I", buffer, 0)[0])
-
-
-def _fields(schema: _Table) -> list[Field]:
-    if schema.number(0, "<h"):
-        raise WrongStream("is big-endian")
-    fields = [_field(table) for table in schema.tables(1, MOST_COLUMNS)]
-    names = {field.name for field in fields}
-    if len(names) < len(fields):
-        raise WrongStream("has two columns of one name")
-    return fields
-
-
-def _field(table: _Table) -> Field:
-    name, kind = table.text(0), table.number(2, "<B")
-    if table.has(4):
-        encoding = table.table(4)
-        index = _integer(encoding.table(1)) if encoding.has(1) else "<i4"
-        if kind not in (_UTF8, _LARGE_UTF8, _UTF8_VIEW):
-            raise WrongStream("has a dictionary of something else than texts", name)
-        return Field(name, "text", kind, index, dictionary=encoding.number(0, "<q"))
-    if kind == _INT:
-        return Field(name, "int", kind, _integer(table.table(3)))
-    if kind == _FLOAT:
-        precision = table.table(3).number(0, "<h")
-        if precision in (0, 1, 2):
-            return Field(name, "float", kind, _FLOATS[precision])
-    if kind == _BOOL:
-        return Field(name, "bool", kind)
-    if kind in (_UTF8, _LARGE_UTF8, _UTF8_VIEW):
-        return Field(name, "text", kind)
-    if kind == _NULL:
-        return Field(name, "nothing", kind)
-    if kind == _TIMESTAMP:
-        told = table.table(3)
-        if told.has(1) and told.text(1) and told.number(0, "<h") in (0, 1, 2, 3):
-            return Field(name, "time", kind, "<i8", unit=told.number(0, "<h"))
-        raise WrongStream("is a time without a zone", name)
-    raise WrongStream("is of a type that is not taken", name)
-
-
-def _integer(table: _Table) -> str:
-    bits = table.number(0, "<i")
-    if bits not in (8, 16, 32, 64):
-        raise WrongStream("is damaged: a width that there is not")
-    return f"<{'i' if table.number(1, '<B') else 'u'}{bits // 8}"
-
-
 class _Batch:
     """One batch, whose buffers are handed out in the order of the columns."""
 
-    def __init__(self, header: _Table, body: memoryview) -> None:
+    def __init__(self, header: Table, body: memoryview) -> None:
         if header.has(3):
             raise WrongStream("is compressed: a small body could unfold into a huge one")
         self.rows = header.number(0, "<q")
@@ -307,10 +170,10 @@ class _Batch:
 
     def texts(self, field: Field, valid: memoryview, rows: int) -> list[str | None]:
         """Return texts; ``valid`` is empty where none is missing."""
-        if field.type == _UTF8_VIEW:
+        if field.type == TEXT_VIEW:
             found = self._viewed(field.name, rows)
         else:
-            offsets = self._numbers("<i8" if field.type == _LARGE_UTF8 else "<i4", rows + 1 if rows else 0)
+            offsets = self._numbers("<i8" if field.type == LARGE_TEXT else "<i4", rows + 1 if rows else 0)
             found = _cut(field.name, offsets, self._buffer())
         if not len(valid):
             return found

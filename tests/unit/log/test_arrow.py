@@ -6,7 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from mainspring.log.arrow import MOST_COLUMNS, Stream, WrongStream, listed
+from mainspring.log.arrow import Stream, listed
+from mainspring.log.arrow_head import MOST_COLUMNS, WrongStream
 
 
 def stream(table: Any, **options: Any) -> bytes:

@@ -59,14 +59,16 @@ class Layout:
         head = self._unpack_head(tile)
         if head[3] != self.crc:
             return None
-        since_us, known_us, last_us, values, until_us = head[4], head[5], head[6], head[7:], _FOR_EVER
+        values: Sequence[Any] = head[7:]
+        since_us, known_us, last_us, until_us = head[4], head[5], head[6], _FOR_EVER
         if at_us < since_us:
             many, words, moments = head[1], self._start // 8, tile.cast("q")
             place = bisect_right(moments, at_us, words, words + many) - words - 1
             if place < 0:
                 return self.nothing, -_FOR_EVER, moments[words] - 1
             since_us, until_us = moments[words + place], moments[words + place + 1] - 1
-            known_us, last_us, *values = self._unpack(tile, self._start + 8 * many + place * self._size)
+            record = self._unpack(tile, self._start + 8 * many + place * self._size)
+            known_us, last_us, values = record[0], record[1], record[2:]
         if isnan(sum(values)):  # a NaN among them stands for a missing value
             values = [None if value != value else value for value in values]  # noqa: PLR0124
         if self._special:
