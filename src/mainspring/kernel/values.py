@@ -31,7 +31,7 @@ class Vector(float):
         return f"Vector{self.numbers!r}"
 
 
-Plain = float | Sequence[float] | None
+Plain = float | list[float] | None
 
 
 def plain(value: float | None) -> Plain:
