@@ -53,11 +53,13 @@ class ModelProcess(asyncio.Protocol):
         """Return how many requests the process has and has not answered."""
         return len(self._working)
 
-    @property
-    def wait_s(self) -> float:
-        """Return how long a new request would wait for its answer; without end where the process may have no more."""
-        working = len(self._working)
-        return math.inf if working >= self._most_requests else working * self._pace_s
+    def wait_s(self, admitted: int) -> float:
+        """Return how long a new request would wait for its answer; without end where the process may have no more.
+
+        ``admitted`` requests are let in and not answered yet, though they may not have come here so far.
+        """
+        before = max(admitted, len(self._working))
+        return math.inf if before >= self._most_requests else before * self._pace_s
 
     async def open(self, timeout_s: float) -> bool:
         """Connect, waiting for the process to come up; return whether it did. It goes on trying afterwards."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,7 +21,7 @@ from mainspring.edges.gateway.limits import (
 from mainspring.edges.gateway.protocols.arrow import CONTENT_TYPE as ARROW
 from mainspring.edges.gateway.routes import Said
 from mainspring.edges.gateway.running import run_here, run_together
-from mainspring.edges.gateway.snapshot import Arm, Model
+from mainspring.edges.gateway.snapshot import Arm, Local, Model, Remote
 from mainspring.edges.gateway.together import FEW
 from mainspring.edges.gateway.told import Told, read_trace
 from mainspring.edges.gateway.work import Answers, Asked, since_us
@@ -75,7 +75,8 @@ def answer(
     call = Call(gateway, asked, drawn, headers, proto, codec, decoded)
     stable = stable_here(asked, drawn)
     if stable is None:
-        return _answer_later(call, None)
+        engine = (pin or model.champion).engine
+        return _answer_later(call, None) if isinstance(engine, Local) else _admitted(call, engine)
     if gateway.connections > FEW and len(rows) == 1 and stable.engine.together:
         gateway.together.add(stable, call)
         return None
@@ -95,6 +96,19 @@ class Call(msgspec.Struct, gc=False):
     proto: Any
     codec: Any
     decoded: Any
+
+
+def _admitted(call: Call, engine: Remote) -> Awaitable[int]:
+    """Count a request before it is waited for: those that come in the same turn must know of it."""
+    engine.admitted += 1
+    return _wait_admitted(call, engine)
+
+
+async def _wait_admitted(call: Call, engine: Remote) -> int:
+    try:
+        return await _answer_later(call, None)
+    finally:
+        engine.admitted -= 1
 
 
 async def _answer_later(call: Call, answers: Answers | None) -> int:

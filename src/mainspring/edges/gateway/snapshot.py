@@ -71,20 +71,21 @@ class Local:
 
 
 class Remote:
-    """The line to a version's own process. Shared by snapshots."""
+    """The line to a version's own process. Shared by snapshots. ``admitted`` requests wait for their answer by it."""
 
-    __slots__ = ("latency", "meters", "process")
+    __slots__ = ("admitted", "latency", "meters", "process")
     together = False
 
     def __init__(self, process: ModelProcess) -> None:
         self.process = process
+        self.admitted = 0
         self.latency = Latency()
         self.meters = Meters()
 
     @property
     def wait_s(self) -> float:
         """Return what a request would wait for, behind those that the process has already."""
-        return self.process.wait_s
+        return self.process.wait_s(self.admitted)
 
 
 Engine = Local | Remote
