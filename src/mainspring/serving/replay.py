@@ -10,7 +10,7 @@ import msgspec
 
 from mainspring.features.spec import ViewSpec
 from mainspring.kernel.schema import Column, Signature
-from mainspring.kernel.values import Vector, plain
+from mainspring.kernel.values import Plain, Vector, plain
 from mainspring.serving.assemble import Assembly, read_features
 from mainspring.serving.decode import RowDecoder
 from mainspring.serving.ports import Row
@@ -22,8 +22,8 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prediction_id: str
     row: int
     version: str
-    then: float | list[float] | None
-    again: float | list[float] | None
+    then: Plain
+    again: Plain
     equal: bool
 
 

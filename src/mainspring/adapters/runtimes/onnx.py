@@ -16,6 +16,7 @@ import onnxruntime
 
 from mainspring.kernel.errors import Damaged, InvalidInput
 from mainspring.kernel.schema import Signature
+from mainspring.kernel.values import Vector
 from mainspring.serving.packing import Filler, Packing
 from mainspring.serving.ports import Columns, Row
 
@@ -93,9 +94,14 @@ class OnnxRuntime:
         """
         rows = _made_up(signature, packing)
         try:
-            return struct.pack(f"{len(rows)}d", *self.few(rows)) == struct.pack(f"{len(rows)}d", *map(self.one, rows))
+            return _bits(self.few(rows)) == _bits([self.one(row) for row in rows])
         except Exception:  # a made-up row may be nonsense to the model; then each is scored for itself
             return False
+
+
+def _bits(values: Sequence[float]) -> bytes:
+    numbers = [number for value in values for number in (value.numbers if isinstance(value, Vector) else (value,))]
+    return struct.pack(f"{len(numbers)}d", *numbers)
 
 
 def _made_up(signature: Signature, packing: Packing | None) -> list[Row]:

@@ -16,8 +16,8 @@ class VectorGraph(OnnxRuntime):
     """A graph whose last output is ``(n, k)``, in the order of the signature's classes."""
 
     def __init__(self, model: bytes, signature: Signature, packing: Packing | None = None) -> None:
-        super().__init__(model, signature, packing)
         self._width = len(signature.classes)
+        super().__init__(model, signature, packing)
 
     def run(self, rows: Sequence[Row]) -> list[float]:
         return self._vectors(self._feed.many(rows), len(rows))
@@ -27,6 +27,9 @@ class VectorGraph(OnnxRuntime):
 
     def one(self, row: Row) -> float:
         return self._vectors(self._feed.one(row), 1)[0]
+
+    def few(self, rows: Sequence[Row]) -> list[float]:
+        return self._vectors(self._feed.few(rows), len(rows))
 
     def _vectors(self, fed: dict[str, Any], count: int) -> list[float]:
         return vectors(self._run(self._output, fed, None)[0], (count, self._width))

@@ -62,6 +62,10 @@ def test_a_graph_answers_one_row_as_it_answers_many():
     assert same_bytes(columns[1], one)
     assert one == max(one.numbers)
     assert math.isnan(graph.one((math.nan,)))
+    few = graph.few([(0.0,), (1.0,), (-2.5,)])
+    assert [same_bytes(value, graph.one(row)) for value, row in zip(few, [(0.0,), (1.0,), (-2.5,)], strict=True)] == [
+        True, True, True,
+    ]  # fmt: skip
 
 
 class Model:
