@@ -32,6 +32,7 @@ from mainspring.release.policy import (
     Immediate,
     Shadow,
 )
+from mainspring.release.rehearsal.service import Asked
 from mainspring.serving.draw import assign, probabilities
 from mainspring.serving.routing import ArmRoute, ReleaseRoute
 
@@ -104,6 +105,12 @@ class Shop:
         first, *others = versions
         by, reason = f"ana{self.words}", f"it is time{self.words}"
         return self.platform.releases.start(model, first, policy, by=by, reason=reason, others=others)
+
+    def rehearse(self, model: str, version: str, policy: Any, from_us: int, *, plays: int = 40) -> None:
+        """Play a release on rows that all versions have scored."""
+        asked = Asked(from_us, self.clock.now_us(), policy, plays)
+        by, reason = f"ana{self.words}", f"before anybody meets it{self.words}"
+        self.platform.rehearsals.rehearse(model, [version], asked, by=by, reason=reason)
 
     def play(self, days: float, *only: str, turn_h: float = 12.0, disabled: dict[str, str] | None = None) -> None:
         """Let time pass in turns: traffic of the models named, then a step of each of their releases."""
@@ -196,7 +203,6 @@ def _json(value: Any) -> str:
 
 def fill(shop: Shop) -> dict[str, str]:
     """Fill the shop with a release of each kind; return their ids by what they show."""
-    shown: dict[str, str] = {}
     quick = Canary(steps=(0.1, 0.5), **QUICK)
     asks = Shadow(shadow="20d", slices=("kind",), approval=Approval(role="risk"), margin=0.05, minimum_units=300)
 
@@ -206,7 +212,14 @@ def fill(shop: Shop) -> dict[str, str]:
     every = (canary, sudden, vague, blue, sign, drawn, arms, contest)
     for model in every:
         shop.champion(model)
-    shop.play(1, *every)
+    shown_first = shop.version(canary, 0.25)
+    looked_at = shop.start(canary, Shadow(shadow="20d", shadow_at_least="20d"), shown_first)
+    begun_us = shop.clock.now_us()
+    unsure = Canary(shadow="3d", margin=0.001, hold="12h", deadline="4d", minimum_units=300)
+    unclear = shop.start(vague, unsure, shop.version(vague, 0.35))
+    shop.play(5, *every)
+    shop.platform.releases.abort(looked_at.id, by=f"ana{shop.words}", reason=f"seen enough{shop.words}")
+    shop.rehearse(canary, shown_first, quick, begun_us)
     ends = {
         "contest": shop.start(
             contest, ChampionChallenger(steps=(0.1, 0.5), **QUICK),
@@ -219,15 +232,12 @@ def fill(shop: Shop) -> dict[str, str]:
             arms, Bandit(update="12h", floor=0.05, horizon="28d", window="0s"),
             *(shop.version(arms, 0.3, worth=worth) for worth in (0.12, 0.04, -0.05)),
         ),
-        "canary": shop.start(canary, quick, shop.version(canary, 0.25)),
+        "canary": shop.start(canary, quick, shown_first),
         "sign_off": shop.start(sign, asks, shop.version(sign, 0.25)),
-        "inconclusive": shop.start(
-            vague, Canary(shadow="3d", margin=0.001, hold="12h", deadline="4d", minimum_units=300),
-            shop.version(vague, 0.35),
-        ),
-        "tripwire": shop.start(sudden, quick, tripped := shop.version(sudden, 0.3)),
     }  # fmt: skip
     shop.play(4, *every)
+    tripped = shop.version(sudden, 0.3)
+    ends["tripwire"] = shop.start(sudden, quick, tripped)
     ends["blue_green"] = shop.start(blue, BlueGreen(keep="5d"), shop.version(blue, 0.25))
     shop.play(2, *every)
     reason = f"12 of 20 requests failed{shop.words}"
@@ -236,5 +246,5 @@ def fill(shop: Shop) -> dict[str, str]:
     ends["immediate"] = shop.start(sudden, Immediate(), shop.version(sudden, 0.2))
     ends["empty"] = shop.start(vague, quick, shop.version(vague, 0.25))
     shop.model("untouched")
-    shown |= {name: release.id for name, release in ends.items()}
-    return shown
+    ends["inconclusive"] = unclear
+    return {name: release.id for name, release in ends.items()}

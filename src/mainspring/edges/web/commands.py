@@ -51,11 +51,24 @@ def change_order(release: str) -> Order:
 
 
 def start_orders(model: str) -> tuple[Order, ...]:
-    """Return the orders that start a release of one of a model's versions, and that set its policy for all to come."""
-    start, keep = find("release start"), find("policy set")
-    said, saves = (f"mainspring {verb.name} {model}" for verb in (start, keep))
+    """Return the orders of a model's page: start a release, rehearse it, set its policy for all to come."""
+    start, keep, play = find("release start"), find("policy set"), find("rehearse")
+    said, saves, plays = (f"mainspring {verb.name} {model}" for verb in (start, keep, play))
     return (
-        Order("start", start.path, start.summary, f'{said} VERSION --policy FILE --reason "…"'),
+        Order(
+            "start",
+            start.path,
+            start.summary,
+            f'{said} VERSION --policy FILE --reason "…"',
+            takes=("model", "version", "policy", "reason"),
+        ),
+        Order(
+            "rehearse",
+            play.path,
+            play.summary,
+            f"{plays} --challenger VERSION --policy FILE --inject errors=5%",
+            takes=("model", "challenger", "policy", "inject", "reason"),
+        ),
         Order(
             "set as its policy",
             keep.path,

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
-from mainspring.edges.web.views import Evidence, Reign, Release, Share
-from mainspring.edges.web.words import day, moment, share
+from mainspring.edges.web.views import Evidence, Rehearsal, Reign, Release, Share, Spread
+from mainspring.edges.web.words import day, moment, share, visible
 
 _AREA = Markup(
     '<svg x="0" y="{y}" width="100%" height="{h}" viewBox="0 0 100 100" preserveAspectRatio="none">{inside}</svg>'
 )
+_HAPPENED = Markup('<svg x="{x:.2f}%" y="{y}" overflow="visible"><path class="happened" d="M0 0 l5 8 h-10 z"/></svg>')
 _FEET = 22  # px below a plot, for its first and last day
 _APART = 13.0  # px between two lines of words
 
@@ -37,7 +38,7 @@ def draw_reigns(reigns: Sequence[Reign], now_us: int) -> Markup:
 def _reign(order: int, reign: Reign, left: float, width: float, *, last: bool) -> Markup:
     tone = "now" if last else ("even" if order % 2 == 0 else "odd")
     box = Markup('<g class="reign {}"><title>{}</title><rect x="{:.2f}%" y="0" width="{:.2f}%" height="26"/>').format(
-        tone, f"{_name(reign)} from {day(reign.since_us)}: {reign.reason}", left, max(width - 0.25, 0.2)
+        tone, visible(f"{_name(reign)} from {day(reign.since_us)}: {reign.reason}"), left, max(width - 0.25, 0.2)
     )
     name = Markup('<text x="{:.2f}%" y="17.5" dx="7">{}</text>').format(left, _name(reign)) if width > 7 else Markup("")
     return box + name + Markup("</g>")
@@ -203,6 +204,43 @@ def _shared(one: Share) -> str:
     return several if len(one.arms) > 1 and several else share(one.share)
 
 
+def draw_chances(rehearsal: Rehearsal) -> Markup:
+    """Draw how often plays ended in which way, as parts of one bar; a mark stands below what happened."""
+    parts, left = [], 0.0
+    for one in rehearsal.chances:
+        width = 100.0 * one.share
+        tone = one.name.replace(" ", "-")
+        box = Markup('<rect class="{}" x="{:.2f}%" y="0" width="{:.2f}%" height="20"><title>{}</title></rect>')
+        parts.append(box.format(tone, left, width, f"{one.name} {share(one.share)}"))
+        if width > 12:
+            text = Markup('<text class="on" x="{:.2f}%" y="14.5" dx="6">{}</text>')
+            parts.append(text.format(left, share(one.share)))
+        if rehearsal.ended == one.name:
+            parts.append(_HAPPENED.format(x=left + width / 2, y=22))
+        left += width
+    told = ", ".join(f"{one.name} {share(one.share)}" for one in rehearsal.chances)
+    ended = f"; {rehearsal.happened}" if rehearsal.happened else ""
+    return _svg("chances", 32, f"of the plays: {told}{ended}", parts)
+
+
+def draw_spread(spread: Spread) -> Markup:
+    """Draw from where to where the middle four fifths of plays lie, the median, and what happened."""
+    most = max(spread.most, spread.happened or 0.0, 1e-9)
+
+    def x(value: float) -> float:
+        return 100.0 * min(max(value / most, 0.0), 1.0)
+
+    marks = Markup(
+        '<line class="track" x1="0" x2="100%" y1="9" y2="9"/>'
+        '<rect class="band" x="{0:.2f}%" y="4" width="{1:.2f}%" height="10"/>'
+        '<line class="median" x1="{2:.2f}%" x2="{2:.2f}%" y1="1" y2="17"/>'
+    ).format(x(spread.p10), max(x(spread.p90) - x(spread.p10), 0.4), x(spread.median))
+    if spread.happened is not None:
+        marks += _HAPPENED.format(x=x(spread.happened), y=18)
+    label = f"{spread.name}: median {spread.median:.3g}, most between {spread.p10:.3g} and {spread.p90:.3g}"
+    return _svg("spread", 28, label, [marks])
+
+
 def draw_swatch(order: int) -> Markup:
     """Draw the tone that the shares of one of several challengers are drawn in."""
     box = Markup('<rect class="area arm-{}" x="1" y="1" width="10" height="10"/>').format(order % 4)
@@ -243,7 +281,7 @@ def draw_line(values: Sequence[float], *, height: int = 30) -> Markup:
 
 def _svg(tone: str, height: int, label: str, parts: Iterable[Markup]) -> Markup:
     return Markup('<svg class="drawing {}" role="img" aria-label="{}" width="100%" height="{}">{}</svg>').format(
-        tone, label, height, Markup("").join(parts)
+        tone, visible(label) if type(label) is str else label, height, Markup("").join(parts)
     )
 
 

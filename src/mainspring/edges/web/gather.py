@@ -12,6 +12,7 @@ from mainspring.edges.verbs.naming import find_model
 from mainspring.edges.web import views
 from mainspring.edges.web.commands import start_orders
 from mainspring.edges.web.policies import strategies
+from mainspring.edges.web.rehearsals import read_rehearsals
 from mainspring.edges.web.releases import read_releases
 from mainspring.edges.web.words import ago, number, share
 from mainspring.ledger.queries import entries
@@ -50,6 +51,7 @@ def read_model(platform: Platform, row: ModelRow, *, brief: bool = False) -> vie
     counts = platform.log.counts(row.id)
     champion = history[-1].number if history else None
     return views.Model(
+        id=row.id,
         project=row.project_name,
         name=row.name,
         task=row.spec.task if row.spec else "registered by hand",
@@ -71,7 +73,12 @@ def read_model_page(platform: Platform, project: str, name: str) -> tuple[views.
     """Return a model with the entries of the ledger that speak of it, the newest first."""
     row = find_model(platform, f"{project}/{name}")
     model = read_model(platform, row)
-    model = msgspec.structs.replace(model, start=start_orders(row.name), policies=strategies(row.release))
+    model = msgspec.structs.replace(
+        model,
+        start=start_orders(row.name),
+        policies=strategies(row.release),
+        rehearsals=read_rehearsals(platform, row.id),
+    )
     subjects = {row.id, *(version.id for version in platform.registry.versions(row.id, _VERSIONS))}
     subjects |= {release.id for release in model.releases} | {alarm.id for alarm in model.alarms}
     found = read_entries(platform, project=row.project, limit=400)

@@ -4,7 +4,7 @@
 
 const TOKEN = "mainspring.token";
 const ACTOR = "mainspring.actor";
-const FIELDS = { "authorization": "token", "x-mainspring-actor": "actor" };  // what the API calls them
+const FIELDS = { "authorization": "token", "x-mainspring-actor": "actor", "challenger": "version" };  // what the API calls them
 
 const given = new URLSearchParams(location.hash.slice(1)).get("token");
 if (given) {
@@ -84,9 +84,10 @@ function argumentsOf(form, button) {
     const many = field.multiple ? [...field.selectedOptions].map((one) => one.value).join(",") : field.value;
     fields[field.dataset.argument] = many;
   }
+  fields.challenger = fields.version;  // as a rehearsal calls it
   const policy = policyOf(form);
   if (policy !== undefined) fields.policy = policy;
-  const takes = button.dataset.takes ? button.dataset.takes.split(" ") : Object.keys(fields);
+  const takes = button.dataset.takes ? button.dataset.takes.split(" ") : Object.keys(fields).filter((name) => name !== "challenger");
   return Object.fromEntries(Object.entries(fields).filter(([name]) => takes.includes(name)));
 }
 

@@ -11,6 +11,7 @@ import msgspec
 from mainspring.edges.web import views
 from mainspring.edges.web.commands import Order, change_order, orders_for
 from mainspring.edges.web.policies import change_of
+from mainspring.edges.web.rehearsals import rehearsal_of
 from mainspring.edges.web.words import evidence_number, number, plain_words, sentence_case, share, signed
 from mainspring.kernel.duration import DAY_US
 from mainspring.ledger.queries import entries
@@ -80,6 +81,7 @@ def _release(platform: Platform, release: Release, *, whole: bool = False) -> vi
         sample=_sample(platform, release) if whole and not release.over else (),
         slices=tuple(_slice(one) for one in release.disagreement[:_MOST_SLICES]),
         change=change_order(release.id) if whole and not release.over else None,
+        rehearsed=rehearsal_of(platform, release) if whole else None,
         changeable=change_of(release.policy) if whole and not release.over else None,
         approved=f"{release.approved.by}: {release.approved.reason}" if release.approved else "",
     )

@@ -19,6 +19,7 @@ def _templates() -> Environment:
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_seen,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -37,11 +38,18 @@ def _templates() -> Environment:
         "draw_reigns": drawings.draw_reigns,
         "draw_evidence": drawings.draw_evidence,
         "draw_shares": drawings.draw_shares,
+        "draw_chances": drawings.draw_chances,
+        "draw_spread": drawings.draw_spread,
         "draw_swatch": drawings.draw_swatch,
         "draw_level": drawings.draw_level,
         "draw_line": drawings.draw_line,
     }
     return environment
+
+
+def _seen(value: Any) -> Any:
+    """Keep markup of our own as it is, and let nothing hide in a text."""
+    return words.visible(value) if type(value) is str else value
 
 
 def fill(template: str, **values: Any) -> bytes:

@@ -110,6 +110,47 @@ class Slice(msgspec.Struct, frozen=True):
     largest: float
 
 
+class Chance(msgspec.Struct, frozen=True):
+    """How often plays ended in one way, with the simulation's own 95 % interval."""
+
+    name: str
+    share: float
+    low: float
+    high: float
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """How something is spread over plays, and what ``happened`` when it was done."""
+
+    name: str
+    p10: float
+    median: float
+    p90: float
+    most: float
+    happened: float | None = None
+
+
+class Rehearsal(msgspec.Struct, frozen=True):
+    """One rehearsal; ``given`` says of which rows it speaks, ``ended`` and ``happened`` how the release itself went."""
+
+    id: str
+    at_us: int
+    by: str
+    reason: str
+    challenger: str
+    champion: str
+    policy: str
+    chances: tuple[Chance, ...]
+    given: str
+    injected: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    spreads: tuple[Spread, ...] = ()
+    reasons: dict[str, int] = {}
+    happened: str = ""
+    ended: str = ""
+    same_policy: bool = True
+
+
 class Release(msgspec.Struct, frozen=True):
     """One release, running or ended. ``shares`` are its changes of share, oldest first; ``orders`` what may be said.
 
@@ -145,6 +186,7 @@ class Release(msgspec.Struct, frozen=True):
     approved: str = ""
     change: Order | None = None
     changeable: Strategy | None = None
+    rehearsed: Rehearsal | None = None
 
 
 class Monitor(msgspec.Struct, frozen=True):
@@ -201,6 +243,7 @@ class VersionLine(msgspec.Struct, frozen=True):
 class Model(msgspec.Struct, frozen=True):
     """One model at a glance."""
 
+    id: str
     project: str
     name: str
     task: str
@@ -215,6 +258,7 @@ class Model(msgspec.Struct, frozen=True):
     outcomes: int = 0
     start: tuple[Order, ...] = ()
     policies: Declared | None = None
+    rehearsals: tuple[Rehearsal, ...] = ()
 
 
 class Station(msgspec.Struct, frozen=True):

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import timedelta
 from typing import Any
 
 from mainspring.kernel.clock import from_us
 
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]"
+)
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def visible(text: str) -> str:
+    """Return a text in which signs that nobody sees, or that turn round what follows them, are written out.
+
+    >>> visible("v2" + chr(0x202E) + "3v")
+    'v2\\\\u202e3v'
+    """
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def day(at_us: int | None) -> str:

@@ -1,0 +1,124 @@
+"""A release of each strategy and end on every page, where each name and word is written by somebody who means harm."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from tests.web.gallery import Shop, fill
+
+from mainspring.edges.api.server import ControlServer
+
+HARM = (
+    "\"'><img src=x onerror=window.hit=1><svg onload=window.hit=1><script>window.hit=1<!-- javascript:window.hit=1 "
+    "{{ 7 * 7 }} \u202eevil\u2066\x07"
+)
+PAGES = (
+    "loop", "model", "ab_test", "bandit", "blue_green", "canary", "contest", "empty", "immediate", "inconclusive",
+    "sign_off", "tripwire",
+)  # fmt: skip
+WATCH = "document.addEventListener('securitypolicyviolation', one => console.log('refused: ' + one.blockedURI));"
+
+
+@pytest.fixture(scope="session")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    shop = Shop(tmp_path_factory.mktemp("gallery") / "home", rows_a_day=450, words=HARM)
+    with closing(shop.platform):
+        paths = {name: f"/releases/{id}" for name, id in fill(shop).items()}
+        with ControlServer(shop.platform) as server:
+            at = f"http://127.0.0.1:{server.address.port}"
+            yield {**paths, "loop": "/", "at": at, "token": server.address.token, "shop": shop}
+
+
+@pytest.fixture
+def enter(browser: Any, gallery: dict[str, Any]) -> Iterator[Callable[..., Any]]:
+    """Open a page of the gallery, and fail on any script that ran or anything that the browser refused."""
+    opened = []
+
+    def entering(name: str, width: int = 1280) -> Any:
+        tab = browser.new_page(viewport={"width": width, "height": 900})
+        said: list[str] = []
+        tab.add_init_script(WATCH)
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("dialog", lambda dialog: said.append(dialog.message))
+        opened.append((tab, said))
+        if name == "model":
+            tab.goto(f"{gallery['at']}/#token={gallery['token']}")
+            tab.locator(".model:has-text('canary') h2 a").click()
+        else:
+            tab.goto(f"{gallery['at']}{gallery[name]}#token={gallery['token']}")
+        return tab
+
+    yield entering
+    for tab, said in opened:
+        assert tab.evaluate("window.hit") is None
+        tab.close()
+        assert [one for one in said if "status of 40" not in one] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_words_of_users_are_text_on_every_page_and_run_out_of_none(enter: Callable[..., Any], name: str) -> None:
+    tab = enter(name)
+    assert "<img src=x onerror" in tab.locator("main").inner_text()
+    assert tab.locator("img, main script, iframe, svg[onload], [onerror]").count() == 0
+    assert "\u202e" not in tab.content()
+    assert "49" not in tab.locator("h1").inner_text()
+    for width in (1280, 390):
+        tab.set_viewport_size({"width": width, "height": 900})
+        assert tab.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_a_refusal_shows_what_was_written_as_text(enter: Callable[..., Any]) -> None:
+    form = enter("model").locator(".panel:has(#start)")
+    form.locator("[name=policy]").select_option("canary")
+    form.locator("fieldset:not([hidden]) [data-policy=margin]").fill(HARM)
+    form.locator("[name=reason]").fill(HARM)
+    form.locator("[name=actor]").fill("mallory <img src=x onerror=window.hit=1>")
+    form.locator("button:text-is('start')").click()
+    fault = form.locator(".fault")
+    fault.wait_for()
+    assert "<img src=x onerror" in fault.inner_text()
+
+
+def test_each_end_is_told_in_words_and_drawn(enter: Callable[..., Any]) -> None:
+    told = {
+        "canary": "It is proven not worse by its margin",
+        "tripwire": "It failed grossly and a gateway took it out: 12 of 20 requests failed",
+        "inconclusive": "The time agreed is over without a decision: the champion stays",
+        "empty": "it has just begun, and nothing was looked at yet",
+        "sign_off": "has not approved it yet",
+    }
+    for name, words in told.items():
+        tab = enter(name)
+        assert words in tab.locator("main > .words").first.inner_text()
+        assert tab.locator("svg.shares").first.is_visible()
+    assert "0 matured of 0" in enter("empty").locator(".panel:has(h2:text-is('Evidence'))").inner_text()
+
+
+def test_a_bandit_draws_the_share_of_each_of_its_versions(enter: Callable[..., Any]) -> None:
+    tab = enter("bandit")
+    assert tab.locator("svg.shares polygon.area title").all_text_contents() == ["v2", "v3", "v4"]
+    rows = tab.locator(".panel:has-text('Who takes part') tbody tr")
+    assert [row.split("\t")[0].strip() for row in rows.all_inner_texts()] == ["v1", "v2", "v3", "v4"]
+
+
+def test_a_release_shows_what_its_rehearsal_foresaw_beside_what_happened(enter: Callable[..., Any]) -> None:
+    tab = enter("canary")
+    panel = tab.locator(".panel:has-text('Rehearsed, and what happened')")
+    assert "it was promoted after" in panel.inner_text()
+    label = panel.locator("svg.chances").first.get_attribute("aria-label")
+    assert label.startswith("of the plays: promoted ")
+    assert panel.locator(".happened").count() >= 1
+    assert "given " in panel.inner_text()
+    listed = enter("model").locator(".panel:has(.rehearsal)")
+    assert listed.locator(".rehearsal").count() == 1
+
+
+def test_nobody_frames_a_page_or_reads_it_from_elsewhere(enter: Callable[..., Any], gallery: dict[str, Any]) -> None:
+    tab = enter("loop")
+    for path in ("/", gallery["canary"], "/order.js", "/api/status", "/nowhere"):
+        headers = tab.request.get(gallery["at"] + path).headers
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in headers
