@@ -1,7 +1,7 @@
 """An open loop: requests leave by the clock whatever comes back. ``python bench/_openloop.py`` reads its order as JSON.
 
-Each answer has two times: when the kernel had it, which is the server's doing, and when this client read it, which is the
-client's as well. One thread, no event loop: it must ask more often than a gateway can answer.
+Each answer has two times: when the kernel had it, which is the server's doing, and when this client read it, which is
+the client's as well. One thread, no event loop: it must ask more often than a gateway can answer.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Run: python bench/overload.py [seconds]. The gateway has one core, the callers have the other. First the peak: a closed
 loop of 16 connections. Then an open loop that asks at three times that rate, whatever comes back: goodput is what is
-answered with 200 within the deadline of a second. Both in turns, so that other work on the machine meets both. A refusal
-has two times: until the caller's kernel has it, and until the caller, who shares the machine, has read it.
+answered with 200 within the deadline of a second. Both in turns, so that other work on the machine meets both. A
+refusal has two times: until the caller's kernel has it, and until the caller, who shares the machine, has read it.
 """
 
 from __future__ import annotations
