@@ -161,21 +161,23 @@ class Agreements:
                 return stream.v / stream.n
         return None
 
-    def _anchor(self, model_id: str, champion: Version, challengers: Sequence[Version]) -> str | None:
-        anchor = self._registry.alias(model_id, ANCHOR)
+    def _anchor(
+        self, model_id: str, champion: Version, challengers: Sequence[Version], at_us: int | None = None
+    ) -> str | None:
+        anchor = self._registry.alias(model_id, ANCHOR, at_us)
         there = {champion.id, *(one.id for one in challengers)}
         if anchor is None or anchor.id in there or _kind(challengers, champion) == "new_recipe":
             return None
         return anchor.id
 
-    def rebased(self, record: Record) -> Record:
-        """Return the release compared with the present champion, on terms for that."""
-        champion = self._registry.alias(record.model, CHAMPION)
+    def rebased(self, record: Record, at_us: int | None = None) -> Record:
+        """Return the release compared with the present champion (or that of a moment), on terms for that."""
+        champion = self._registry.alias(record.model, CHAMPION, at_us)
         if champion is None:
             raise Conflict("there is no champion to compare with", field="release", value=record.id)
         model = self._registry.model(None, record.model)
         versions = [self._registry.version(id) for id in challengers_of(record)]
-        anchor = self._anchor(record.model, champion, versions)
+        anchor = self._anchor(record.model, champion, versions, at_us)
         past = Past(record.terms.horizon_us, record.terms.loss, label_cut=record.terms.label_cut)
         contenders = max(len(record.state.contenders), 1)
         setting = Setting(_kind(versions, champion), anchor is not None, record.terms.challengers, contenders)

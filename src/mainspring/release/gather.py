@@ -93,6 +93,25 @@ def gather_until(log: PredictionLog, record: Record, books: Books, counted_us: S
     return books
 
 
+def gather_several_until(log: PredictionLog, record: Record, books: Books, counted_us: Sequence[int]) -> Books:
+    """Return the books of several challengers counted in one go up to given moments, as a decision had them."""
+    rows_us, pairs_us, drawn_us, _ = counted_us
+    arms = {
+        one.version: gather_until(
+            log,
+            msgspec.structs.replace(record, challenger=one.version),
+            books.arms[one.version],
+            (rows_us, pairs_us, 0, 0),
+        )
+        for one in record.state.contest
+    }
+    books = msgspec.structs.replace(books, arms=arms)
+    if record.state.stage == "shadow" or drawn_us <= books.drawn_us:
+        return books
+    now_us = drawn_us + INGEST_LAG_US + record.terms.window_us
+    return _bandit(log, record, Gathered(books, no_units()), now_us).books
+
+
 def _several(log: PredictionLog, record: Record, before: Gathered, now_us: int) -> Gathered:
     """Count each challenger that is in the running by itself, as if it were alone with the champion."""
     arms = dict(before.books.arms)

@@ -26,7 +26,7 @@ from mainspring.release.gather import gather
 from mainspring.release.outlook import amended
 from mainspring.release.policy import Immediate, Policy, decode_policy, policy_digest
 from mainspring.release.policy.change import change
-from mainspring.release.recompute import Recomputed, recompute
+from mainspring.release.recompute import History, Recomputed, recompute
 from mainspring.release.records import Records
 from mainspring.release.release import Record, Release, shown
 from mainspring.release.reports import ReleaseReports
@@ -227,8 +227,10 @@ class ReleaseService:
         return [shown(record) for record in self._records.list(model_id, running, status=status, newest=newest)]
 
     def recompute(self, release_id: str) -> builtins.list[Recomputed]:
-        """Work the evidence of each stored decision out again from the log, and compare."""
-        return recompute(self._log, self._records.load(release_id)[0], self._records.history(release_id))
+        """Work each stored decision out again from the log, and compare; say why where that cannot be."""
+        record = self._records.load(release_id)[0]
+        past = History(record, self._records.history(release_id), self.agreements.rebased)
+        return recompute(self._log, self._registry, past)
 
     def running(self, model_id: str) -> builtins.list[Release]:
         """Return the releases of a model that are not over, held ones too, oldest first."""

@@ -73,7 +73,7 @@ def contest(say: Say, terms: Terms, state: State, facts: Facts, now_us: int) -> 
         missing += lacking[:1]
     if missing:
         waiting = tuple(dict.fromkeys(one[0] for one in missing))
-        return say("wait", "inconclusive", *missing[0], waiting=waiting, evidence=_leading(state, facts))
+        return say("wait", "inconclusive", *missing[0], waiting=waiting, evidence=leading(state, facts))
     _, winner, evidence = min(proven, key=lambda one: (one[0], one[1].number))
     contenders = tuple(
         msgspec.structs.replace(one, status="won") if one.version == winner.version
@@ -101,7 +101,7 @@ def bandit(say: Say, terms: Terms, state: State, facts: Facts, now_us: int) -> D
         )  # fmt: skip
     if state.acknowledged_us is None:
         missing = [("not_acknowledged", "the gateways have not taken it up yet")]
-        return say("wait", "inconclusive", *missing[0], waiting=("not_acknowledged",), evidence=_leading(state, facts))
+        return say("wait", "inconclusive", *missing[0], waiting=("not_acknowledged",), evidence=leading(state, facts))
     earned = _earnings(state, facts)
     chance = chances(earned, seed_of(facts.salt, now_us))
     won = _winner(terms, state, facts, chance, now_us, least=rule.confidence)
@@ -114,7 +114,7 @@ def bandit(say: Say, terms: Terms, state: State, facts: Facts, now_us: int) -> D
     waiting = [("not_proven", "no version is yet proven to earn more than the champion")]
     waiting += missing_approval(terms, state)
     return say(
-        "wait", "inconclusive", *waiting[0], waiting=tuple(one[0] for one in waiting), evidence=_leading(state, facts)
+        "wait", "inconclusive", *waiting[0], waiting=tuple(one[0] for one in waiting), evidence=leading(state, facts)
     )
 
 
@@ -160,7 +160,7 @@ def _set(say: Say, state: State, shares: Floats, reason: str, sentence: str, fac
     first = state.stage == "shadow"
     return say(
         "advance" if first else "reweigh", "advance" if first else "inconclusive", reason, f"{sentence}: {told}",
-        to=("bandit", max(state.step, 1), _drawn(contenders)), contenders=contenders, evidence=_leading(state, facts),
+        to=("bandit", max(state.step, 1), _drawn(contenders)), contenders=contenders, evidence=leading(state, facts),
     )  # fmt: skip
 
 
@@ -198,7 +198,7 @@ def _evidence(facts: Facts, version: str) -> Evidence | None:
     return facts.of(version).evidence
 
 
-def _leading(state: State, facts: Facts) -> Evidence | None:
+def leading(state: State, facts: Facts) -> Evidence | None:
     """Return the evidence of whoever does best so far: what is shown while nothing is decided."""
     known = [evidence for one in state.contest if (evidence := _evidence(facts, one.version)) is not None]
 

@@ -307,7 +307,7 @@ VERBS = (
     Verb(
         name="release recompute",
         group="Release",
-        summary="Work each decision's evidence out again from the log, and say what differs",
+        summary="Work each decision out again from the log, and say what differs or why that cannot be told",
         arguments=OneRelease,
         call=recompute,
         positional=("release",),
