@@ -207,7 +207,7 @@ def fill(shop: Shop) -> dict[str, str]:
     asks = Shadow(shadow="20d", slices=("kind",), approval=Approval(role="risk"), margin=0.05, minimum_units=300)
 
     canary, sudden, vague = shop.model("canary"), shop.model("sudden"), shop.model("vague")
-    blue, sign = shop.model("blue"), shop.model("sign-off", release=asks)
+    blue, sign = shop.model("blue"), shop.model("sign-off")
     drawn, arms, contest = shop.model("drawn", paired=False), shop.model("arms", paired=False), shop.model("contest")
     every = (canary, sudden, vague, blue, sign, drawn, arms, contest)
     for model in every:

@@ -93,7 +93,7 @@ def test_each_end_is_told_in_words_and_drawn(enter: Callable[..., Any]) -> None:
         tab = enter(name)
         assert words in tab.locator("main > .words").first.inner_text()
         assert tab.locator("svg.shares").first.is_visible()
-    assert "0 matured of 0" in enter("empty").locator(".panel:has(h2:text-is('Evidence'))").inner_text()
+    assert "No row has come yet" in enter("empty").locator(".panel:has(h2:text-is('Evidence'))").inner_text()
 
 
 def test_a_bandit_draws_the_share_of_each_of_its_versions(enter: Callable[..., Any]) -> None:

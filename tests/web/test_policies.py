@@ -111,7 +111,8 @@ def test_a_running_policy_is_changed_only_where_its_evidence_stays_valid(
     changed = lived_in.platform.releases.get(release.id)
     lived_in.platform.releases.abort(release.id, by="ana", reason="only to change it")
     assert changed.policy == Shadow(shadow="20d", hold="2d")
-    assert (changed.history[-1].by, changed.history[-1].sentence) == ("ana", "to see how it goes")
+    assert changed.history[-1].by.startswith("ana, said by ")
+    assert changed.history[-1].sentence == "to see how it goes"
 
 
 def test_a_policy_is_set_for_the_releases_to_come(form: Callable[..., Any], lived_in: Any) -> None:
