@@ -42,7 +42,7 @@ def main(folder: Path) -> int:
         result = {"manifest": _work(order["kind"])(order["spec"], folder)}
     except MainspringError as error:
         result = {"error": _told(error)}
-    except Exception as error:
+    except BaseException as error:  # users' code may raise anything, or end the process
         import traceback
 
         traceback.print_exc()

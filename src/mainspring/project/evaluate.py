@@ -108,7 +108,7 @@ def _import(root: Path, file: str) -> None:
         importlib.import_module(name)
     except MainspringError as error:
         report(error)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a project may raise anything, or try to end the process
         report(InvalidInput(_sentence(error), field=_where(error, root, file)))
 
 

@@ -29,11 +29,15 @@ def rows_per_day(source: SourceSpec, root: Path) -> float | None:
 
 def _times(source: SourceSpec, root: Path) -> pl.Series | None:
     reader = source.reader
-    if isinstance(reader, ParquetReader):
-        path = root / reader.path
-        frame = pl.scan_parquet(path / "*.parquet" if path.is_dir() else path).select(source.time).collect()
-    elif isinstance(reader, CsvReader):
-        frame = pl.read_csv(root / reader.path, columns=[source.time], null_values=list(reader.null_values))
-    else:
+    if not isinstance(reader, (ParquetReader, CsvReader)):
         return None
+    path = root / reader.path
+    suffix = "parquet" if isinstance(reader, ParquetReader) else "csv"
+    files = sorted(path.glob(f"*.{suffix}")) if path.is_dir() else [path]
+    if not files or not all(file.is_file() for file in files):  # a pipe would be waited for without end
+        return None
+    if isinstance(reader, ParquetReader):
+        frame = pl.scan_parquet(files).select(source.time).collect()
+    else:
+        frame = pl.read_csv(files, columns=[source.time], null_values=list(reader.null_values))
     return as_times(frame.to_series(), source.name).dt.epoch("us")

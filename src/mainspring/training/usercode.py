@@ -44,7 +44,7 @@ def function_of(recipe: Recipe, place: str) -> Callable[[Any, dict[str, Any]], A
         found = getattr(importlib.import_module(module), name)
     except MainspringError:
         raise
-    except Exception as error:
+    except BaseException as error:  # users' code may raise anything, or try to end the process
         raise _raised(error, place, f"importing {recipe.function} raised") from error
     if not callable(found):
         raise WorkerFailed("is not a function", field=place, value=recipe.function)
@@ -72,7 +72,7 @@ class Fitted:
             raw = self._raw(inputs)
         except MainspringError:
             raise
-        except Exception as error:
+        except BaseException as error:  # users' code may raise anything, or try to end the process
             raise _raised(error, self._place, "answering held-out rows raised") from error
         return checked_scores(raw, inputs.height, self._signature, self._place)
 
@@ -99,7 +99,7 @@ def fit(recipe: Recipe, inputs: pl.DataFrame, label: pl.Series, signature: Signa
         made = function(frame, dict(recipe.params))
     except MainspringError:
         raise
-    except Exception as error:
+    except BaseException as error:  # users' code may raise anything, or try to end the process
         raise _raised(error, place, "the trainer raised") from error
     _demand_estimator(made, signature, place)
     return Fitted(made, recipe, signature, place)
@@ -154,7 +154,7 @@ def _demand_estimator(made: Any, signature: Signature, place: str) -> None:
         raise WorkerFailed("must know two classes", field=place, value=[str(one) for one in classes])
 
 
-def _raised(error: Exception, place: str, what: str) -> WorkerFailed:
+def _raised(error: BaseException, place: str, what: str) -> WorkerFailed:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/code/" in frame.filename]
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     words = " ".join(str(error).split())[:400]

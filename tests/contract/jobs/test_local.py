@@ -29,6 +29,23 @@ def test_what_a_job_raises_by_accident_comes_back_as_one_sentence_and_leaves_no_
     assert list(staging.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "raised", ["BaseException('gone')", "SystemExit('gone')", "KeyboardInterrupt('gone')", "GeneratorExit('gone')"]
+)
+def test_whatever_a_project_raises_is_a_fault_of_its_line_and_shows_nothing_of_ours(
+    tmp_path: Path, raised: str
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "project.py").write_text(f"import mainspring as ms\n\nraise {raised}\n")
+
+    manifest = LocalJobs(tmp_path / "staging").run(Job("apply", _apply(project))).manifest
+
+    assert [(fault["field"], fault["what"]) for fault in manifest["faults"]] == [
+        ("project.py:3", f"{raised.partition('(')[0]}: gone")
+    ]
+
+
 def test_a_job_that_does_not_end_is_stopped_with_all_that_it_started(tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()

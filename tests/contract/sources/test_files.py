@@ -102,3 +102,10 @@ def test_what_is_no_file_in_a_folder_is_named_and_never_waited_for(kind, tmp_pat
     lay(tmp_path / f"sales/b.{kind}")
     with pytest.raises(InvalidInput, match="is not a file that can be read"):
         read(kind, tmp_path, "sales")
+
+
+@pytest.mark.parametrize("lay", [os.mkfifo, lambda place: place.symlink_to("/dev/zero")])
+def test_a_pipe_or_a_device_in_the_place_of_the_file_is_refused_and_never_waited_for(kind, tmp_path, lay):
+    lay(tmp_path / f"sales.{kind}")
+    with pytest.raises(InvalidInput, match="is not a file that can be read"):
+        read(kind, tmp_path, f"sales.{kind}")

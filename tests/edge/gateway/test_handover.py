@@ -21,7 +21,7 @@ from mainspring.features.spec import Feature, PushReader, SourceSpec, ViewSpec
 from mainspring.kernel.clock import SimulatedClock
 from mainspring.kernel.schema import Column
 from mainspring.log.records import Assignment, Request, Scored
-from mainspring.serving.routing import ReleaseRoute, ShadowRoute, ViewRoute
+from mainspring.serving.routing import ReleaseRoute, Routing, ShadowRoute, ViewRoute
 from mainspring.testing.models import linear_onnx, model_route, onnx_version, routing, rule_version
 from mainspring.testing.traffic import Traffic
 
@@ -342,3 +342,47 @@ def test_a_challenger_that_cannot_even_start_does_not_hold_up_the_routing(site: 
     assert site.predict(ROW)[1]["version"] == 1
     site.wait(lambda: len(site.records(Scored)) == 2)
     assert site.records(Scored)[0].reason == "failed: its process is away"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict/late", ROW),
+        ("/predict/late?project=flights", ROW),
+        ("/outcomes/late", []),
+        ("/v2/models/late", None),
+        ("/v2/models/late/infer", {"inputs": []}),
+        ("/v1/models/late:predict", {"instances": [ROW]}),
+        ("/invocations", {"instances": [ROW]}),
+    ],
+)
+def test_a_model_whose_process_is_on_its_way_is_loading_and_not_unknown(loading: Any, path: str, body: Any) -> None:
+    status, said, headers = loading.ask(path, body)
+    assert (status, headers["retry-after"]) == (503, "1")
+    assert "is loading" in json.dumps(said)
+    status, said, _ = loading.ask(path.replace("/late", "/other"), body, x_mainspring_model="flights/other")
+    assert status == 404
+
+
+@pytest.fixture(scope="module")
+def loading(new_site: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A gateway that knows nothing yet, and a first release whose model process does not come up."""
+    site = new_site(tmp_path_factory.mktemp("loading") / "home")
+    site.publish(Routing(1, 0))
+    site.gateway()
+    site.ready()
+    champion = rule_version(site.blobs, "ver_1", 1, HALVES, DISTANCE)
+    site.publish(routing(2, model_route(champion), [champion]))
+    site.wait(lambda: site.ask("/predict/late", ROW)[0] == 503)
+    yield site
+    site.stop()
+
+
+def test_what_cannot_be_warmed_is_told_as_json(site: Any) -> None:
+    two = (Column("distance", "float"), Column("missing", "float"))
+    champion = onnx_version(site.blobs, "ver_1", 1, linear_onnx({"distance": 0.01, "other": 0.1}), two)
+    site.publish(routing(1, model_route(champion), [champion]))
+    site.gateway()
+    site.wait(lambda: "not_warmed" in site.logs() or "swap_failed" in site.logs())
+    lines = [line for line in site.logs().splitlines() if line and not line.startswith("---")]
+    assert all(isinstance(json.loads(line), dict) for line in lines)

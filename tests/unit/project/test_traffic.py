@@ -1,5 +1,6 @@
 """How many rows a day a source's file holds."""
 
+import os
 from datetime import UTC, datetime
 
 import polars as pl
@@ -35,3 +36,21 @@ def test_a_source_without_a_file_tells_nothing(folder, reader):
 def test_a_file_of_a_single_day_tells_nothing(tmp_path):
     (tmp_path / "trips.csv").write_text("trip,start\na,2026-01-01T00:00Z\nb,2026-01-01T05:00Z\n")
     assert rows_per_day(source(CsvReader("trips.csv")), tmp_path) is None
+
+
+@pytest.mark.parametrize("where", ["trips", "trips/one"])
+@pytest.mark.parametrize(("reader", "ending"), [(ParquetReader, "parquet"), (CsvReader, "csv")])
+def test_a_pipe_is_not_waited_for(tmp_path, reader, ending, where):
+    """Opening one for reading waits for somebody who writes: ``apply`` hung on it."""
+    pipe = tmp_path / f"{where}.{ending}"
+    pipe.parent.mkdir(exist_ok=True)
+    os.mkfifo(pipe)
+    asked = f"trips.{ending}" if where == "trips" else "trips"
+    assert rows_per_day(source(reader(asked)), tmp_path) is None
+
+
+@pytest.mark.parametrize(("reader", "ending"), [(ParquetReader, "parquet"), (CsvReader, "csv")])
+def test_a_folder_of_files_is_told_of_as_one(folder, reader, ending):
+    (folder / "all").mkdir()
+    (folder / f"trips.{ending}").rename(folder / "all" / f"a.{ending}")
+    assert rows_per_day(source(reader("all")), folder) == pytest.approx(4.1)

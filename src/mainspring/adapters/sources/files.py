@@ -54,13 +54,15 @@ def read_files(
 
 
 def _files(spec: SourceSpec, path: Path, suffix: str) -> list[Path]:
-    files = sorted(path.glob(f"*.{suffix}")) if path.is_dir() else [path] if path.is_file() else []
+    files = sorted(path.glob(f"*.{suffix}")) if path.is_dir() else [path] if path.exists() else []
     if not files:
         remedy = f"give the path of a .{suffix} file or of a folder of them, relative to the project"
         raise NotFound("there is no such file", field=f"Source({spec.name!r})", value=str(path), remedy=remedy)
     odd = next((file for file in files if not file.is_file()), None)  # a pipe would be waited for without end
     if odd is not None:
-        remedy = f"take it out of the folder, or give its name another ending than .{suffix}"
+        remedy = f"give a .{suffix} file"
+        if odd != path:
+            remedy = f"take it out of the folder, or give its name another ending than .{suffix}"
         raise InvalidInput(
             "is not a file that can be read", field=f"Source({spec.name!r})", value=str(odd), remedy=remedy
         )

@@ -69,8 +69,8 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
 
     blobs = open_blobs(home, settings)
     limits = settings.limits
-    loader = Loader(home.run, blobs.get, limits.model_requests)
     journal = Journal(worker, share=settings.log_requests)
+    loader = Loader(home.run, blobs.get, limits.model_requests, journal.event)
     witnesses = _witnesses(settings, journal, worker)
     gateway = Gateway(
         home, disk, home.clock(), worker, loader, latest, limits,

@@ -36,12 +36,12 @@ from mainspring.edges.gateway.tripwires import Tripwires
 from mainspring.edges.gateway.turns import EASY, Turns
 from mainspring.features.ports import Latest
 from mainspring.kernel.clock import Clock
-from mainspring.kernel.errors import MainspringError, Unavailable
+from mainspring.kernel.errors import MainspringError, NotFound, Unavailable
 from mainspring.kernel.ids import PredictionIds
 from mainspring.log.ports import Disk, Spool
 from mainspring.log.spool import Acknowledgement
 from mainspring.serving.limits import Limits
-from mainspring.serving.routing import Routing
+from mainspring.serving.routing import ModelRoute, Routing
 
 LOOK_EVERY_S = 0.1
 GONE = 499  # nobody was there to be answered
@@ -97,6 +97,7 @@ class Gateway:
         self._spool: Spool | None = None
         self._trouble = ""
         self._stale_since_s = 0.0
+        self._coming: Sequence[ModelRoute] = ()  # of a routing that is being loaded
         self.draining = False
         self.journal = journal
         self.witnesses = witnesses  # of answers
@@ -133,6 +134,24 @@ class Gateway:
         if self._snapshot is None:
             raise Unavailable("no routing is loaded yet", field="gateway", remedy="try again in a second")
         return self._snapshot
+
+    def model(self, name: str, project: str | None = None) -> Model:
+        """Return the model of that name; one that a newer routing brings is said to be loading, not to be unknown."""
+        snapshot = self.snapshot()
+        try:
+            return snapshot.model(name, project)
+        except NotFound:
+            if any(route.name == name and project in (None, route.project_name) for route in self._coming):
+                remedy = "try again in a second"
+                raise Unavailable("is loading", field="model", value=name, remedy=remedy) from None
+            raise
+
+    def invoked(self, wanted: str | None) -> tuple[str | None, str]:
+        """Return project and name of the model that a route without a name means."""
+        snapshot = self.snapshot()
+        if wanted is None and self._coming and not snapshot.models():
+            raise Unavailable("is loading", field="model", remedy="try again in a second")
+        return snapshot.invoked(wanted)
 
     def models(self) -> list[Model]:
         """Return every model that is loaded."""
@@ -351,8 +370,9 @@ class Gateway:
             routing = self._routing.read()
             if routing is None or (self._snapshot is not None and routing.generation == self.generation):
                 return
+            self._coming = routing.models
             await self.swap(routing)
-            self._trouble, self._stale_since_s = "", 0.0
+            self._coming, self._trouble, self._stale_since_s = (), "", 0.0
         except Exception as error:
             if str(error) != self._trouble:  # it is tried every second
                 self.journal.event("swap_failed", "error", generation=self.generation, why=str(error))

@@ -54,7 +54,7 @@ def answer(
     returned, it is answered with the others of this turn.
     """
     query = read_query(scope, "project", "version")
-    model = gateway.snapshot().model(name, query.get("project", project))
+    model = gateway.model(name, query.get("project", project))
     codec = model.codecs[protocol]
     headers = scope.headers
     pin = _pin(model, version, query.get("version"), headers.get(VERSION))

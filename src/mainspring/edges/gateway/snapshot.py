@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -296,11 +295,18 @@ class Snapshot:
         return [source for several in self._sources.values() for source in several]
 
 
+def _tell_nobody(event: str, level: str, **fields: Any) -> None:
+    """Where nobody listens, nothing is told."""
+
+
 class Loader:
     """Makes snapshots: verifies and warms what is new, keeps what is loaded, hangs up what nobody needs."""
 
-    def __init__(self, run: Path, get: Callable[[str], bytes], most_requests: int) -> None:
+    def __init__(
+        self, run: Path, get: Callable[[str], bytes], most_requests: int, tell: Callable[..., None] = _tell_nobody
+    ) -> None:
         self._run = run
+        self._tell = tell
         self._most_requests = most_requests
         self._get = get
         self._engines: dict[tuple[str, bool], Engine] = {}
@@ -320,7 +326,7 @@ class Loader:
         if key not in self._engines:
             if version.package.in_gateway:
                 loop = asyncio.get_running_loop()
-                local = await loop.run_in_executor(None, _load_and_warm, version, self._get)
+                local = await loop.run_in_executor(None, _load_and_warm, version, self._get, self._tell)
                 self._engines[key] = Local(local)
             else:
                 self._engines[key] = Remote(ModelProcess(socket_path(self._run, version.id), self._most_requests))
@@ -353,14 +359,14 @@ class Loader:
                 engine.process.close()
 
 
-def _load_and_warm(version: VersionRoute, get: Callable[[str], bytes]) -> GraphRuntime:
+def _load_and_warm(version: VersionRoute, get: Callable[[str], bytes], tell: Callable[..., None]) -> GraphRuntime:
     runtime = load_onnx(version, get)
     row = tuple("" if column.kind == "str" else 0 for column in version.signature.inputs)
     try:
         runtime.run([row])
         runtime.one(row)
     except Exception as error:  # a made-up row may be nonsense to the model; loading it is what counts
-        print(f"warming {version.id}: {error}", file=sys.stderr)  # noqa: T201
+        tell("not_warmed", "warning", version=version.id, why=str(error)[:500])
     return runtime
 
 
