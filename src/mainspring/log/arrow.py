@@ -29,6 +29,7 @@ _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3
 _PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INLINE_BYTES = 12  # a view holds a text as short as this itself
+_CODE_BYTES = 4
 
 
 class Values(msgspec.Struct, frozen=True):
@@ -223,10 +224,27 @@ def _short_texts(views: memoryview) -> list[str | None] | None:
     """Return the texts if every view holds its own, in ASCII: the usual case, in a fifth of the time."""
     lengths = np.frombuffer(views, "<i4")[::4]
     raw = bytes(views)
-    if len(lengths) and (lengths.min() < 0 or lengths.max() > _INLINE_BYTES or not raw.isascii()):
+    if not len(lengths):
+        return []
+    if lengths.min() < 0 or lengths.max() > _INLINE_BYTES or not raw.isascii():
         return None
+    words = np.frombuffer(views, "<u8")
+    if lengths.max() <= _CODE_BYTES and not words[1::2].any():
+        return _codes(words[::2])
     text = raw.decode("ascii")
     return [text[at : at + length] for at, length in zip(range(4, len(raw), 16), lengths.tolist(), strict=True)]
+
+
+def _codes(words: Array) -> list[str | None]:
+    """Return texts that lie with their length in eight bytes; such short ones repeat, and each is made once."""
+    distinct, which = np.unique(words, return_inverse=True)
+    texts = [one.to_bytes(8, "little")[4 : 4 + (one & 0xFFFFFFFF)].decode("ascii") for one in distinct.tolist()]
+    return _taken(texts, which)
+
+
+def _taken(texts: Sequence[str | None], which: Array) -> list[str | None]:
+    found: list[str | None] = np.array(texts, dtype=object).take(which).tolist()
+    return found
 
 
 def _cut(name: str, offsets: Array, data: memoryview) -> list[str | None]:
@@ -253,7 +271,7 @@ def _looked_up(
         indices.min() < 0 or (indices.max() >= len(texts) and not (missing is not None and not texts))
     ):
         raise WrongStream("has an index that its dictionary has not", field.name)
-    found = [texts[index] for index in indices.tolist()] if texts else [None] * len(indices)
+    found: list[str | None] = _taken(texts, indices) if texts else [None] * len(indices)
     if missing is not None:
         found = [None if gone else text for text, gone in zip(found, missing.tolist(), strict=True)]
     _counted(field.name, sum(len(text) for text in found if text is not None))

@@ -39,11 +39,12 @@ class ArrowStream:
     def encode(self, asked: Decoded, id: str, given: Given) -> tuple[Headers, bytes]:
         import polars as pl  # 40 MB that only a worker needs which is asked for Arrow
 
+        arms, values = zip(*given, strict=True)
         answer: dict[str, Any] = {
-            "value": np.array([value for _, value in given]),
-            "version": np.array([arm.number for arm, _ in given], dtype=np.int64),
+            "value": np.array(values),
+            "version": np.array([arm.number for arm in arms], dtype=np.int64),
         }
-        if any(arm.threshold is not None for arm, _ in given):
+        if any(arm.threshold is not None for arm in set(arms)):
             decisions = [None if arm.threshold is None else value >= arm.threshold for arm, value in given]
             answer["decision"] = pl.Series(decisions, dtype=pl.Boolean)
         buffer = io.BytesIO()
