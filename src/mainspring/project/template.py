@@ -10,7 +10,7 @@ from string import Template
 
 from mainspring.kernel.errors import Conflict, InvalidInput, nearest
 
-KINDS = ("binary", "regression")
+KINDS = ("binary", "regression", "multiclass")
 _SUFFIX = ".txt"  # kept from being collected as tests or checked as part of the package
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
 
@@ -90,6 +91,26 @@ def saved(flavor: Any, model: Any, folder: Path, **options: Any) -> Path:
         warnings.simplefilter("ignore")
         flavor.save_model(model, folder, pip_requirements=PINS, **options)
     return folder
+
+
+def test_a_version_of_several_classes_is_a_frame_with_a_column_a_class_to_mlflow(tmp_path: Path) -> None:
+    import msgspec
+
+    from mainspring.edges.mlflow import VERSION_FILE, Loaded
+    from mainspring.kernel.schema import Column, Signature
+    from mainspring.serving.routing import Package, VersionRoute
+    from mainspring.training.package import pack_estimator
+
+    rows = pd.DataFrame({"distance": np.linspace(0, 90, 30)})
+    fitted = LogisticRegression().fit(rows, np.digitize(rows["distance"], [30, 60]))
+    signature = Signature("multiclass", (Column("distance", "float"),), classes=(0, 1, 2))
+    packed = pack_estimator(fitted, signature, pl.from_pandas(rows), tmp_path)
+    files = {name: Path(path).name for name, path in packed.files.items()}
+    version = VersionRoute("ver_1", 1, Package({name: name for name in files}, "onnx"), signature)
+    (tmp_path / VERSION_FILE).write_bytes(msgspec.json.encode(version))
+    said = Loaded(version, tmp_path).predict(rows.head(2))
+    assert list(said.columns) == ["0", "1", "2"]
+    np.testing.assert_allclose(said.to_numpy(), fitted.predict_proba(rows.head(2)), atol=1e-6)
 
 
 def test_a_folder_with_the_onnx_flavour_is_registered_without_mlflow(

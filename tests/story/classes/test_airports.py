@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +196,11 @@ def test_openapi_describes_the_answer(told: Told) -> None:
     assert list(one["probabilities"]["properties"]) == list(AIRPORTS)
     told_of = document["paths"]["/outcomes/airport"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert told_of["anyOf"][0]["properties"]["value"] == {"type": "string"}
+
+
+def test_the_page_shows_the_model_and_its_releases(told: Told) -> None:
+    address = json.loads((told.story.home.run / "control.json").read_bytes())
+    for path in ("/", "/models/airports/airport", f"/releases/{told.better['id']}"):
+        with urllib.request.urlopen(f"http://127.0.0.1:{address['port']}{path}", timeout=20) as answer:
+            assert answer.status == 200
+            assert b"airport" in answer.read()

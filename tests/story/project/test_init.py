@@ -11,7 +11,7 @@ from mainspring.training.ordering import Ordering
 from mainspring.training.service import TrainingService
 
 
-@pytest.mark.parametrize(("kind", "recipe"), [("binary", "default"), ("regression", "rule")])
+@pytest.mark.parametrize(("kind", "recipe"), [("binary", "default"), ("regression", "rule"), ("multiclass", "default")])
 def test_a_new_project_is_applied_read_and_trained(place, tmp_path, kind, recipe):
     place.clock.advance(datetime.now(UTC))
     files = write_template(tmp_path / "post", "post", kind)
@@ -44,11 +44,15 @@ def test_a_new_project_is_applied_read_and_trained(place, tmp_path, kind, recipe
     assert run.number == 1
     if kind == "binary":
         assert run.numbers["metrics"]["roc_auc"] > 0.8
-    else:
+    elif kind == "regression":
         assert run.numbers["metrics"]["mae"] < 12.0
+    else:
+        assert run.numbers["metrics"]["accuracy"] > 0.6
+        version = place.registry.by_number(model.id, 1)
+        assert (version.runtime, version.signature.classes) == ("onnx", ("one_day", "two_days", "later"))
 
 
-@pytest.mark.parametrize("kind", ["binary", "regression"])
+@pytest.mark.parametrize("kind", ["binary", "regression", "multiclass"])
 def test_the_projects_own_tests_pass(tmp_path, kind):
     write_template(tmp_path / "post", "post", kind)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]

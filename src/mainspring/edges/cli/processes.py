@@ -185,7 +185,7 @@ def move(context: click.Context, home: str | None, store: str | None, blobs: str
 @click.command("init", short_help="Make a small project of your own that runs at once")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", help="the project's name; the folder's if not said")
-@click.option("--kind", type=click.Choice(["binary", "regression"]), default="binary", show_default=True)
+@click.option("--kind", type=click.Choice(["binary", "regression", "multiclass"]), default="binary", show_default=True)
 def init(path: Path, name: str | None, kind: str) -> None:
     """Make a small project of your own: data, model, trainer and tests that run at once."""
     from mainspring.project.template import write_template
