@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mainspring.adapters.runtimes.onnx import OnnxRuntime
-from mainspring.adapters.runtimes.vectors import vectors
+from mainspring.adapters.runtimes.vectors import vector, vectors
+from mainspring.kernel.errors import WorkerFailed
 from mainspring.kernel.schema import Signature
 from mainspring.serving.packing import Packing
 from mainspring.serving.ports import Columns, Row
@@ -26,7 +27,10 @@ class VectorGraph(OnnxRuntime):
         return self._vectors(self._feed.columns(columns), count)
 
     def one(self, row: Row) -> float:
-        return self._vectors(self._feed.one(row), 1)[0]
+        numbers: list[float] = self._run(self._output, self._feed.one(row), None)[0].ravel().tolist()
+        if len(numbers) != self._width:
+            raise WorkerFailed(f"the model answered {len(numbers)} numbers for {self._width} classes", field="model")
+        return vector(numbers)
 
     def few(self, rows: Sequence[Row]) -> list[float]:
         return self._vectors(self._feed.few(rows), len(rows))

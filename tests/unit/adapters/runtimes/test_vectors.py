@@ -12,7 +12,7 @@ from mainspring.adapters.runtimes.estimator import answers
 from mainspring.adapters.runtimes.frames import Answer, answer
 from mainspring.adapters.runtimes.scorer import Scorer
 from mainspring.adapters.runtimes.vector_graph import VectorGraph
-from mainspring.adapters.runtimes.vectors import vectors
+from mainspring.adapters.runtimes.vectors import vector, vectors
 from mainspring.kernel.errors import WorkerFailed
 from mainspring.kernel.schema import Column, Signature
 from mainspring.kernel.values import Vector, from_plain, plain
@@ -32,6 +32,8 @@ def test_numbers_that_are_no_probabilities_stand_for_nothing(numbers):
     (good, bad) = vectors([[0.2, 0.7, 0.1], numbers], (2, 3))
     assert (good, good.numbers) == (0.7, (0.2, 0.7, 0.1))
     assert math.isnan(bad)
+    assert math.isnan(vector(numbers)), "and one row alone is looked at in the same way"
+    assert same_bytes(vector([0.2, 0.7, 0.1]), good)
     assert not math.isfinite(sum([good, bad])), "whoever looks at the sum of a request's answers sees it"
 
 
