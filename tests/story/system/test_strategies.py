@@ -14,6 +14,7 @@ from tests.story.system.test_loop import PROJECT, ROWS, START, Story, _past
 from mainspring.adapters.home import create_home
 from mainspring.edges.processes import free_port
 from mainspring.edges.up import supervised
+from mainspring.kernel.errors import MainspringError
 from mainspring.testing.models import linear_onnx
 
 BLUE_GREEN = {"type": "blue_green", "keep": "5d"}
@@ -56,7 +57,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     (project / "project.py").write_text(declared)
     (project / "orders.csv").write_text("order_id,x,placed,arrived,hours\n" + "".join(_past(n) for n in range(1_500)))
     home = create_home(place / "home", simulated_from=START)
-    (home.root / "settings.toml").write_text('[roles]\nrisk = ["bob"]\n')
     port = free_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(place / "tmp"))
@@ -134,10 +134,16 @@ def test_a_bandit_moves_callers_to_the_version_that_earns_more_once_somebody_has
 
 
 def approve(shop: Shop, release: str) -> None:
+    """Sign off as bob, who has a key with the role; whoever started the release may not."""
     from mainspring.edges.cli.asking import ask
-    from mainspring.edges.person import local_user
     from mainspring.edges.verbs import find
 
     arguments = {"release": release, "reason": "the sample looks right"}
-    approved = ask(find("release approve"), arguments, home=shop.home.root, by="bob")
-    assert approved["approved"]["by"] == f"bob, said by {local_user()} (user)"
+    with pytest.raises(MainspringError, match="is nobody's role"):
+        ask(find("release approve"), arguments, home=shop.home.root, by="bob")
+    bob = {"name": "bob", "role": "approve:risk", "reason": "he signs for risk"}
+    made = ask(find("key create"), bob, home=shop.home.root, by="ann")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAINSPRING_KEY", made["key"])
+        approved = ask(find("release approve"), arguments, home=shop.home.root, by="ann")
+    assert approved["approved"]["by"] == f"bob ({made['id']})"
