@@ -29,7 +29,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _Seconds, Meta(description="seconds for a head to come whole, and for a connection to stay idle; it is closed")
     ] = 30.0
     body_s: Annotated[_Seconds, Meta(description="seconds for a body to come whole; 408 beyond")] = 10.0
-    connections: Annotated[_Count, Meta(description="connections that are served; more wait to be accepted")] = 1_024
+    connections: Annotated[
+        _Count, Meta(description="connections that are served; what more of them ask is refused, 429")
+    ] = 1_024
     requests: Annotated[_Count, Meta(description="requests at work: body come, answer not given; 429 beyond")] = 512
     queue: Annotated[_Count, Meta(description="requests that wait for the worker itself; 429 beyond")] = 512
     queue_s: Annotated[
