@@ -104,6 +104,12 @@ class Story:
             said = answer.read()
             return json.loads(said) if "json" in answer.headers["content-type"] else said
 
+    def page(self, path: str) -> str:
+        port = json.loads((self.home.run / "control.json").read_bytes())["port"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
+            said: str = answer.read().decode()
+            return said
+
     def refused(self, path: str, body: bytes) -> tuple[int, Any]:
         with pytest.raises(urllib.error.HTTPError) as caught:
             self.http(path, body)
@@ -191,6 +197,10 @@ class Told:
         body = json.dumps([{"trip_id": f"t{story.turn - 1}_{number}", "value": "PHL"} for number in range(3)]).encode()
         self.accepted = story.http("/outcomes/airport", body)
         self.worse = story.play_until_over(worse["id"])
+        policy = {"type": "canary", "shadow": "4d", "metric": "brier", "margin": 0.1, "approval": {}}
+        signed = story.verb("release start", model="airport", version="1", policy=policy, reason="to be signed off")
+        story.play(1)
+        self.page = story.page(f"/releases/{signed['id']}")
 
     def _let_pass(self, number: str) -> None:
         for result in self.story.verb("check", model="airport", version=number):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import urllib.request
+import re
 from pathlib import Path
 from typing import Any
 
@@ -198,9 +198,10 @@ def test_openapi_describes_the_answer(told: Told) -> None:
     assert told_of["anyOf"][0]["properties"]["value"] == {"type": "string"}
 
 
-def test_the_page_shows_the_model_and_its_releases(told: Told) -> None:
-    address = json.loads((told.story.home.run / "control.json").read_bytes())
+def test_the_page_shows_the_model_its_releases_and_rows_to_sign_off(told: Told) -> None:
     for path in ("/", "/models/airports/airport", f"/releases/{told.better['id']}"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{address['port']}{path}", timeout=20) as answer:
-            assert answer.status == 200
-            assert b"airport" in answer.read()
+        assert "airport" in told.story.page(path)
+    assert "Look before you approve" in told.page
+    assert re.search(r"(EWR|JFK|LGA) \((EWR|JFK|LGA) 0\.\d\d\)", told.page), (
+        "another class, and what it gave to this one"
+    )
