@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -26,15 +26,37 @@ class CannotConvert(MainspringError):
     code = "cannot_convert"
 
 
+class Origin(NamedTuple):
+    """Where a number comes from: it is ``factor`` times an input, plus ``shift``, unless that is missing."""
+
+    input: str
+    factor: float = 1.0
+    shift: float = 0.0
+
+
 class Tensor:
-    """A named tensor ``(n, width)`` of strings or doubles in a graph that is being written."""
+    """A named tensor ``(n, width)`` of strings or doubles in a graph that is being written.
 
-    __slots__ = ("name", "text", "width")
+    ``origins`` has one entry a column; None where it is not an input moved and stretched.
+    """
 
-    def __init__(self, name: str, width: int = 1, *, text: bool = False) -> None:
+    __slots__ = ("name", "origins", "text", "width")
+
+    def __init__(
+        self, name: str, width: int = 1, *, text: bool = False, origins: Sequence[Origin | None] | None = None
+    ) -> None:
         self.name = name
         self.width = width
         self.text = text
+        self.origins = tuple(origins) if origins is not None else (None,) * width
+
+    def moved(self, name: str, factor: Sequence[float], shift: Sequence[float]) -> Tensor:
+        """Return the tensor ``name`` that is this one times ``factor`` plus ``shift``, column by column."""
+        origins = [
+            None if one is None else Origin(one.input, one.factor * by, one.shift * by + more)
+            for one, by, more in zip(self.origins, factor, shift, strict=True)
+        ]
+        return Tensor(name, self.width, origins=origins)
 
 
 class GraphWriter:
@@ -43,6 +65,7 @@ class GraphWriter:
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
+        self.splits: dict[str, list[float]] = {}
 
     def add(self, op: str, inputs: Sequence[str], *, domain: str = "", **attributes: Any) -> str:
         """Append a node with one output and return the output's name."""
@@ -63,7 +86,31 @@ class GraphWriter:
         if len({tensor.text for tensor in tensors}) > 1:
             raise CannotConvert("text and numbers stand side by side in one array")
         name = self.add("Concat", [tensor.name for tensor in tensors], axis=1)
-        return Tensor(name, sum(tensor.width for tensor in tensors), text=tensors[0].text)
+        origins = [one for tensor in tensors for one in tensor.origins]
+        return Tensor(name, sum(tensor.width for tensor in tensors), text=tensors[0].text, origins=origins)
+
+    def row(self, values: Any) -> str:
+        """Store one row of doubles ``(1, k)`` and return its name."""
+        return self.constant(np.asarray(values, dtype=np.float64).reshape(1, -1))
+
+    def number(self, value: float) -> str:
+        """Store one double ``(1, 1)`` and return its name."""
+        return self.row([value])
+
+    def taken(self, tensor: Tensor, places: Sequence[int]) -> Tensor:
+        """Return some columns of a tensor, in this order."""
+        if list(places) == list(range(tensor.width)):
+            return tensor
+        name = self.add("Gather", [tensor.name, self.constant(np.asarray(places, dtype=np.int64))], axis=1)
+        return Tensor(name, len(places), text=tensor.text, origins=[tensor.origins[place] for place in places])
+
+    def note(self, tensor: Tensor, thresholds: Mapping[int, Sequence[float]]) -> None:
+        """Remember at which values of the inputs trees split the columns of a tensor."""
+        for place, values in thresholds.items():
+            origin = tensor.origins[place]
+            if origin is not None and origin.factor:
+                found = self.splits.setdefault(origin.input, [])
+                found += [(value - origin.shift) / origin.factor for value in values]
 
     def finish(self, inputs: Sequence[Column], answer: str, width: int = 1) -> bytes:
         """Return the model's bytes; ``answer`` is a double tensor ``(n, width)`` that becomes the only output."""
@@ -86,7 +133,10 @@ def input_tensors(signature: Signature) -> dict[str, Tensor]:
     for column in signature.inputs:
         if column.kind == "time":
             raise CannotConvert("a time cannot be the input of a graph", field=column.name)
-    return {column.name: Tensor(column.name, text=column.kind == "str") for column in signature.inputs}
+    return {
+        column.name: Tensor(column.name, text=column.kind == "str", origins=[Origin(column.name)])
+        for column in signature.inputs
+    }
 
 
 def is_plain(model: bytes) -> bool:

@@ -198,9 +198,9 @@ def test_what_has_no_nodes_here_goes_through_skl2onnx_and_has_one_output() -> No
     signature = Signature(task="binary", inputs=(Column("x", "float"), Column("y", "float")))
     rng = np.random.default_rng(0)
     frame = pl.DataFrame({"x": rng.normal(size=200), "y": rng.normal(size=200)})
-    from sklearn.naive_bayes import GaussianNB
+    from sklearn.ensemble import AdaBoostClassifier
 
-    estimator = GaussianNB()
+    estimator = AdaBoostClassifier(n_estimators=5, random_state=0)
     estimator.fit(to_pandas(frame), (frame["x"].to_numpy() > 0).astype(int))
 
     answered = OnnxScorer(to_onnx(estimator, signature)).scores(frame)
