@@ -56,6 +56,7 @@ from mainspring.serving.service import ReplayService
 from mainspring.training.backtesting import BacktestService
 from mainspring.training.intake import Intake
 from mainspring.training.ordering import Ordering
+from mainspring.training.ports import Folders
 from mainspring.training.service import TrainingService
 
 
@@ -89,7 +90,8 @@ class Platform:
         self.checks = CheckService(store=self.store, registry=self.registry, log=self.log, blobs=self.blobs)
         self.keys = Keys(store=self.store, clock=self.clock)
         self.releases = self._releases()
-        self._ask_the_log(home)
+        self.folders = Folders(str(home.blobs), str(home.environments))
+        self._ask_the_log()
         self.projects = ProjectService(
             store=self.store,
             registry=self.registry,
@@ -109,7 +111,13 @@ class Platform:
             clock=self.clock,
         )
         self.replay = self._replay(WorkerRecompute(self.jobs, self.blobs, home.blobs, home.environments))
-        self.environments = EnvironmentBuilder(folder=home.environments, blobs=self.blobs, jobs=self.jobs)
+        self.environments = EnvironmentBuilder(
+            folder=home.environments,
+            store=self.store,
+            environments=self.registry.environments,
+            blobs=self.blobs,
+            jobs=self.jobs,
+        )
         self.publisher = self._publisher()
         self.publication = self._publication()
         self.mirror = Mirror(registry=self.registry, tracker=tracker_of(self.settings, home.file.id))
@@ -118,7 +126,11 @@ class Platform:
     def _make_versions(self) -> None:
         """Construct what makes versions, takes those that were made elsewhere, and asks whether more are wanted."""
         ordering = Ordering(
-            registry=self.registry, features=self.features, blobs=self.blobs, root_of=self.projects.root_of
+            registry=self.registry,
+            features=self.features,
+            blobs=self.blobs,
+            folders=self.folders,
+            root_of=self.projects.root_of,
         )
         self.training = TrainingService(
             store=self.store,
@@ -142,6 +154,8 @@ class Platform:
             store=self.store,
             registry=self.registry,
             features=self.features,
+            ordering=ordering,
+            log=self.log,
             blobs=self.blobs,
             jobs=self.jobs,
             clock=self.clock,
@@ -254,7 +268,7 @@ class Platform:
             keys=self.keys.routes,
         )
 
-    def _ask_the_log(self, home: Home) -> None:
+    def _ask_the_log(self) -> None:
         """Construct what answers from the log what would have been."""
         self.values = OffPolicyService(registry=self.registry, log=self.log, releases=self.releases, clock=self.clock)
         self.rehearsals = RehearsalService(
@@ -262,7 +276,7 @@ class Platform:
             log=self.log,
             features=self.features,
             releases=self.releases,
-            understudy=WorkerUnderstudy(self.jobs, home.blobs),
+            understudy=WorkerUnderstudy(self.jobs, self.folders),
             store=self.store,
             clock=self.clock,
         )

@@ -27,7 +27,7 @@ from mainspring.ledger.ports import Store
 from mainspring.log.ports import Blobs
 from mainspring.log.queries import PredictionLog
 from mainspring.registry.service import Registry
-from mainspring.registry.version import Version
+from mainspring.registry.version import HELD_OUT, Version
 
 _JUDGES: dict[type[Any], Callable[[Any, Candidate], Finding]] = {
     Schema: schema.judge,
@@ -137,7 +137,7 @@ class CheckService:
         return next(result for result in self.results(version_id) if result.name == check)
 
     def _held_out(self, version: Version) -> pl.DataFrame | None:
-        blob = version.lineage.snapshots.get("held_out")
+        blob = version.lineage.snapshots.get(HELD_OUT)
         return None if blob is None else pl.read_parquet(self._blobs.get(blob))
 
 

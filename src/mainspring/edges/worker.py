@@ -22,8 +22,9 @@ from mainspring.kernel.errors import MainspringError, WorkerFailed, shorten, unk
 
 KINDS = {
     "apply": "mainspring.project.evaluate:run",
-    "train": "mainspring.training.worker:train",
-    "backtest": "mainspring.training.worker:backtest",
+    "train": "mainspring.adapters.runtimes.asking:train",
+    "backtest": "mainspring.adapters.runtimes.asking:backtest",
+    "judge": "mainspring.adapters.runtimes.asking:judge",
     "recompute": "mainspring.adapters.runtimes.recompute:run",
     "answer": "mainspring.adapters.runtimes.answers:run",
     "rehearse": "mainspring.adapters.jobs.understudy:run",

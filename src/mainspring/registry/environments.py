@@ -48,25 +48,32 @@ class Environments:
         self._blobs = blobs
         self._found: dict[bytes, str | None] = {}
 
-    def approve(self, tx: Transaction, lock: Lock, wheels: Mapping[str, str], reason: str) -> Approved:
-        """Keep a lock with its wheels (file name to digest of the blob); every pin needs one that its hashes allow."""
+    def drafted(self, lock: Lock, wheels: Mapping[str, str]) -> Approved:
+        """Return what would be approved: a lock with its wheels (file name to digest of the blob).
+
+        Every pin needs a wheel that its hashes allow.
+        """
         missing = [pin.name for pin in lock.pins if not pin.marker and not set(pin.hashes) & set(wheels.values())]
         if missing:
             remedy = "put one for this machine into the folder: pip download --require-hashes -r LOCK"
             raise InvalidInput("has no wheel that the lock allows", field="wheels", value=missing[0], remedy=remedy)
         allowed = {one for pin in lock.pins for one in pin.hashes}
-        made = Approved(
+        return Approved(
             lock=lock.digest,
             text=self._blobs.put(lock.text.encode()),
             python=platform.python_version(),
             platform=f"{sys.platform}-{platform.machine()}",
             packages=lock.packages,
             wheels={name: one for name, one in sorted(wheels.items()) if one in allowed},
-            by=tx.actor,
-            approved_us=tx.at_us,
+            by="",
+            approved_us=0,
         )
-        if tx.connection.execute(select(environments.c.lock).where(environments.c.lock == made.lock)).first():
-            raise Conflict("is approved already", field="lock", value=made.lock)
+
+    def approve(self, tx: Transaction, draft: Approved, reason: str) -> Approved:
+        """Keep a draft, which is built by now, in the name of the transaction's actor."""
+        if tx.connection.execute(select(environments.c.lock).where(environments.c.lock == draft.lock)).first():
+            raise Conflict("is approved already", field="lock", value=draft.lock)
+        made = msgspec.structs.replace(draft, by=tx.actor, approved_us=tx.at_us)
         body = msgspec.json.encode(made).decode()
         tx.connection.execute(insert(environments).values(lock=made.lock, body=body, approved_us=tx.at_us))
         tx.record("environment.approved", made.lock, reason, {"packages": made.packages})

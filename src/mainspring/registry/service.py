@@ -118,7 +118,7 @@ class Registry:
         """
         row = _model_by_id(tx.connection, version.model)
         self._check_files(version)
-        self._check_environment(version)
+        self.demand_environment(version)
         content = [version.files, msgspec.to_builtins(version.signature), msgspec.to_builtins(version.environment)]
         content_digest = digest_of([*content, version.threshold, version.definitions])
         number = tx.connection.scalar(select(func.max(versions.c.number)).where(versions.c.model == version.model)) or 0
@@ -248,7 +248,8 @@ class Registry:
             newest = connection.scalar(query)
         return None if newest is None else int(newest)
 
-    def _check_environment(self, version: Version) -> None:
+    def demand_environment(self, version: Version) -> None:
+        """Raise ``Refused`` where the environment that a version needs cannot be had here."""
         if self.environments.lock_of(version) is not None:
             return
         lock = version.environment.lock

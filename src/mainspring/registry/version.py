@@ -29,6 +29,9 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     build: Literal["columns", "packed"] = "columns"
 
 
+HELD_OUT = "held_out"  # the snapshot with answers on rows that it was not fitted on
+
+
 class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where it was made and must be run: interpreter and the distributions that its code imported.
 

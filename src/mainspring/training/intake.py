@@ -9,18 +9,24 @@ import msgspec
 from mainspring.features.service import FeatureService
 from mainspring.kernel.classes import checked_classes
 from mainspring.kernel.clock import Clock
+from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.ids import digest_of
 from mainspring.kernel.schema import Column, Label, Signature, Task
 from mainspring.ledger.ports import Store
 from mainspring.log.ports import Blobs
+from mainspring.log.queries import PredictionLog
 from mainspring.registry.environment import capture
+from mainspring.registry.model import ModelSpec
 from mainspring.registry.service import ModelRow, Registry
-from mainspring.registry.version import Environment, Lineage, Version
+from mainspring.registry.version import HELD_OUT, Environment, Lineage, Version
 from mainspring.training.graphs import GraphFound, signature_for
 from mainspring.training.inputs import BoundSpec, signature_of
-from mainspring.training.ordering import named_recipe
+from mainspring.training.order import JudgeManifest, JudgeOrder
+from mainspring.training.ordering import Ordering, named_recipe
 from mainspring.training.ports import Job, Jobs
+
+JUDGE_S = 1_800.0
 
 
 class ReadGraph(msgspec.Struct, frozen=True):
@@ -30,15 +36,35 @@ class ReadGraph(msgspec.Struct, frozen=True):
     found: GraphFound
 
 
+class ReadFunction(msgspec.Struct, frozen=True):
+    """An MLflow function that a worker could start and ask: its columns, its files as blobs, and where it runs."""
+
+    inputs: tuple[Column, ...]
+    files: dict[str, str]
+    environment: Environment
+    p999_ms: float | None
+
+
 class Intake:
     """Takes what was made elsewhere for a version, when a worker has looked at it."""
 
     def __init__(
-        self, *, store: Store, registry: Registry, features: FeatureService, blobs: Blobs, jobs: Jobs, clock: Clock
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        features: FeatureService,
+        ordering: Ordering,
+        log: PredictionLog,
+        blobs: Blobs,
+        jobs: Jobs,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._registry = registry
         self._features = features
+        self._ordering = ordering
+        self._log = log
         self._blobs = blobs
         self._jobs = jobs
         self._clock = clock
@@ -72,7 +98,7 @@ class Intake:
         read = self.read_graph(graph) if isinstance(graph, Path) else graph
         blob, found = read.blob, read.found
         signature, views, definitions = self._signature(row, found, task, classes)
-        _check_classes(row, signature, found)
+        _check_classes(row.name, signature, found)
         version = Version(
             id="",
             model=row.id,
@@ -88,14 +114,46 @@ class Intake:
             p999_ms=found.p999_ms,
             threshold=threshold if row.spec is None else row.spec.threshold,
         )
-        return self._register(version, by, reason)
+        return self._register(row, version, by, reason)
+
+    def read_function(
+        self,
+        inputs: tuple[Column, ...],
+        files: dict[str, str],
+        environment: Environment,
+        *,
+        declared: ModelSpec | None = None,
+        task: Task = "binary",
+        classes: tuple[Label, ...] = (),
+    ) -> ReadFunction:
+        """Let a worker start an MLflow function, whose files are blobs already, and ask it about one row.
+
+        Raises ``Refused`` where its environment cannot be had, ``Unavailable`` where it does not start, and
+        ``WorkerFailed`` where it answers in a form that is not served. Where the model is declared, its task and
+        its classes count.
+        """
+        if declared is not None:
+            task, classes = declared.task, declared.classes
+        signature = Signature(task=task, inputs=inputs, requested=inputs, classes=classes)
+        name = "model" if declared is None else declared.name
+        _check_classes(name, signature, GraphFound(inputs, plain_graph=False, p999_ms=None))
+        version = Version(
+            id="",
+            model="",
+            number=0,
+            runtime="mlflow",
+            files=files,
+            signature=signature,
+            environment=environment,
+        )
+        self._registry.demand_environment(version)
+        said, _ = self._asked(self._ordering.ask(version))
+        return ReadFunction(inputs, files, environment, said.p999_ms)
 
     def register_function(
         self,
         model_id: str,
-        inputs: tuple[Column, ...],
-        files: dict[str, str],
-        environment: Environment,
+        read: ReadFunction,
         *,
         by: str,
         reason: str,
@@ -103,30 +161,55 @@ class Intake:
         threshold: float | None = None,
         classes: tuple[Label, ...] = (),
     ) -> Version:
-        """Register an MLflow function whose files are blobs already; it runs in a model process, and only there."""
+        """Register an MLflow function; it runs in a model process, and only there."""
         row = self._registry.model(None, model_id)
-        found = GraphFound(inputs, plain_graph=False, p999_ms=None)
+        found = GraphFound(read.inputs, plain_graph=False, p999_ms=None)
         signature, views, definitions = self._signature(row, found, task, classes)
-        _check_classes(row, signature, found)
+        _check_classes(row.name, signature, found)
         version = Version(
             id="",
             model=row.id,
             number=0,
             runtime="mlflow",
-            files=files,
+            files=read.files,
             signature=signature,
-            environment=environment,
-            lineage=Lineage(recipe="mlflow", source_digest=digest_of(files)),
+            environment=read.environment,
+            lineage=Lineage(recipe="mlflow", source_digest=digest_of(read.files)),
             views=views,
             definitions=definitions,
+            p999_ms=read.p999_ms,
             threshold=threshold if row.spec is None else row.spec.threshold,
         )
-        return self._register(version, by, reason)
+        return self._register(row, version, by, reason)
 
-    def _register(self, version: Version, by: str, reason: str) -> Version:
+    def _register(self, row: ModelRow, version: Version, by: str, reason: str) -> Version:
+        """Register a version with its answers on held-out rows, where there are such rows, for checks to judge by."""
+        with self._log.reading():  # the files that the worker is given stay until it has ended
+            order = self._ordering.judge(row, version, self._clock.now_us())
+            said, held_out = (None, "") if order is None else self._asked(order)
+        reached("intake.after_blobs")
+        if said is not None:
+            snapshots = {HELD_OUT: held_out} if held_out else {}
+            lineage = msgspec.structs.replace(version.lineage, snapshots=snapshots)
+            version = msgspec.structs.replace(version, lineage=lineage, metrics=said.metrics)
         with self._store.begin(by) as tx:
             self._features.demand_fed(tx.connection, version.views)
-            return self._registry.register(tx, version, reason)
+            made = self._registry.register(tx, version, reason)
+            if said is not None:
+                words = said.reason or f"it answered {said.rows} rows that the first recipe holds out"
+                numbers = {"version": made.number, "metrics": said.metrics, "champion": said.champion}
+                tx.record("version.asked", made.id, words, numbers, project=row.project)
+            reached("intake.before_commit")
+        return made
+
+    def _asked(self, order: JudgeOrder) -> tuple[JudgeManifest, str]:
+        """Return what a version answered, and the blob of its answers on held-out rows, empty if there are none."""
+        result = self._jobs.run(Job("judge", msgspec.to_builtins(order), timeout_s=JUDGE_S))
+        try:
+            said = msgspec.convert(result.manifest, JudgeManifest)
+            return said, self._blobs.put_file(Path(said.held_out)) if said.held_out else ""
+        finally:
+            self._jobs.discard(result)
 
     def _signature(
         self, row: ModelRow, found: GraphFound, task: Task, classes: tuple[Label, ...]
@@ -141,9 +224,9 @@ class Intake:
         return signature, frame.view_digests(used), frame.view_definitions(used)
 
 
-def _check_classes(row: ModelRow, signature: Signature, found: GraphFound) -> None:
+def _check_classes(name: str, signature: Signature, found: GraphFound) -> None:
     """Refuse what does not answer as many numbers as there are classes: which number is which, no file says."""
-    field = f"{row.name}.classes"
+    field = f"{name}.classes"
     if signature.task != "multiclass":
         if signature.classes:
             raise InvalidInput("belong to the task multiclass", field=field, value=list(signature.classes))

@@ -11,15 +11,15 @@ from mainspring.kernel.duration import DAY_US
 from mainspring.kernel.schema import Signature
 from mainspring.registry.model import ModelSpec, Recipe
 from mainspring.registry.version import Environment, Parity
+from mainspring.serving.routing import VersionRoute
 from mainspring.training.backtest import Origin
-from mainspring.training.runtime import Package
+from mainspring.training.ports import Folders
 
 
 class ChampionOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The version to compare with. Rows whose outcome was known by ``trained_until_us`` it may have seen."""
 
-    package: Package
-    number: int
+    version: VersionRoute
     trained_until_us: int | None = None
 
 
@@ -33,6 +33,7 @@ class TrainOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: dict[str, str] = {}
     root: str | None = None
     champion: ChampionOrder | None = None
+    folders: Folders = Folders()
 
 
 class BacktestOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +52,31 @@ class BacktestOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origins: int = 6
     turns: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     span_us: int = 28 * DAY_US
+    folders: Folders = Folders()
+
+
+class JudgeOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Ask a version that was made elsewhere for its answers: on the rows that a recipe holds out, or on a blank one.
+
+    ``frame`` also holds the champion's views; it is None where there are no rows to ask about.
+    """
+
+    version: VersionRoute
+    folders: Folders
+    recipe: Recipe | None = None
+    frame: FrameSpec | None = None
+    champion: ChampionOrder | None = None
+
+
+class JudgeManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What it answered. ``held_out`` is a path; where it is empty, ``reason`` says why there are no answers."""
+
+    held_out: str = ""
+    rows: int = 0
+    metrics: dict[str, float | None] = {}
+    champion: dict[str, Any] = {}
+    p999_ms: float | None = None
+    reason: str = ""
 
 
 class BacktestManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,9 +16,12 @@ from mainspring.registry.alias import CHAMPION
 from mainspring.registry.model import ModelSpec, Recipe
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
-from mainspring.training.order import BacktestOrder, ChampionOrder, TrainOrder
-from mainspring.training.runtime import Package
+from mainspring.serving.routing import version_route
+from mainspring.training.order import BacktestOrder, ChampionOrder, JudgeOrder, TrainOrder
+from mainspring.training.ports import Folders
 from mainspring.training.spec import window_us
+
+UNREGISTERED = "ver_asked"  # what a version is called that has no id yet
 
 
 class Ordering:
@@ -30,11 +33,13 @@ class Ordering:
         registry: Registry,
         features: FeatureService,
         blobs: Blobs,
+        folders: Folders,
         root_of: Callable[[str], str | None] | None = None,
     ) -> None:
         self._registry = registry
         self._features = features
         self._blobs = blobs
+        self._folders = folders
         self._root_of = root_of
 
     def train(self, row: ModelRow, spec: ModelSpec, chosen: Recipe, now_us: int) -> tuple[TrainOrder, str]:
@@ -48,6 +53,7 @@ class Ordering:
             code=self._code(row),
             root=self._root_of(row.project) if self._root_of else None,
             champion=None if champion is None else self._champion(champion),
+            folders=self._folders,
         )
         content = [msgspec.to_builtins(spec), msgspec.to_builtins(chosen), self.files(row)]
         return order, digest_of([*content, frame.key(), champion.id if champion else None])
@@ -74,7 +80,26 @@ class Ordering:
             until_us=now_us,
             code=self._code(row),
             origins=origins,
+            folders=self._folders,
         )
+
+    def ask(self, version: Version) -> JudgeOrder:
+        """Return the order to start a version that is to be registered, and to ask it about one row."""
+        route = version_route(version, self._registry.environments.lock_of(version) or "")
+        for blob in version.files.values():
+            self._blobs.path(blob)
+        return JudgeOrder(msgspec.structs.replace(route, id=UNREGISTERED), self._folders)
+
+    def judge(self, row: ModelRow, version: Version, now_us: int) -> JudgeOrder | None:
+        """Return the order to ask it about rows that the first recipe holds out, or None where there are no rows."""
+        if row.spec is None or not row.spec.recipes:
+            return None
+        recipe = named_recipe(row.spec, None)
+        frame, champion = self._frame(row, row.spec, recipe, now_us)
+        if not any(source.rows for source in frame.sources.values()):
+            return None
+        compared = None if champion is None else self._champion(champion)
+        return msgspec.structs.replace(self.ask(version), recipe=recipe, frame=frame, champion=compared)
 
     def files(self, row: ModelRow) -> dict[str, str]:
         """Return the blobs of the project's modules, by name."""
@@ -102,9 +127,10 @@ class Ordering:
         return {name: str(self._blobs.path(blob)) for name, blob in self.files(row).items()}
 
     def _champion(self, version: Version) -> ChampionOrder:
-        files = {name: str(self._blobs.path(blob)) for name, blob in version.files.items()}
-        package = Package(version.runtime, files, version.signature)
-        return ChampionOrder(package, version.number, version.lineage.trained_until_us)
+        for blob in version.files.values():
+            self._blobs.path(blob)  # a copy of each is on this machine now
+        route = version_route(version, self._registry.environments.lock_of(version) or "")
+        return ChampionOrder(route, version.lineage.trained_until_us)
 
 
 def named_recipe(spec: ModelSpec, name: str | None) -> Recipe:

@@ -1,14 +1,20 @@
-"""What training asks of the world: somewhere to run user code."""
+"""What training asks of the world: somewhere to run user code, and the answers of finished versions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from mainspring.kernel.errors import WorkerFailed
+from mainspring.serving.ports import Row
+from mainspring.serving.routing import VersionRoute
+
 Progress = Callable[[float, str], None]
+Run = Callable[[Sequence[Row]], Sequence[float]]
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -46,4 +52,27 @@ class Jobs(Protocol):
 
     def discard(self, result: Result) -> None:
         """Remove a result's folder once everything in it was stored."""
+        ...
+
+
+class Unfit(WorkerFailed):
+    """The version answers in a form that no caller can be given: too many numbers a row, too many or too few rows."""
+
+
+class Folders(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a worker finds the blobs and the environments of a home."""
+
+    blobs: str = ""
+    environments: str = ""
+
+
+class Asking(Protocol):
+    """Asks a finished version as serving would: its code runs in a process and an environment of its own.
+
+    Satisfied by ``adapters.runtimes.asking``. What cannot be started raises ``Unavailable``, a row that is not answered
+    ``WorkerFailed``.
+    """
+
+    def __call__(self, version: VersionRoute, folders: Folders) -> AbstractContextManager[Run]:
+        """Return what runs the version until it is closed."""
         ...

@@ -1,36 +1,20 @@
-"""Running finished versions inside a worker: a graph here, a pickle or a rule in a process of its own."""
+"""Running a graph that was just made inside a worker, and measuring how long one row takes."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
-import msgspec
 import numpy as np
 import onnxruntime
 import polars as pl
 
-from mainspring.kernel.errors import WorkerFailed
 from mainspring.kernel.schema import Signature
-from mainspring.registry.model import Recipe
 from mainspring.serving.packing import Filler, PackedGraph
-from mainspring.training.answers import estimator_scores
-from mainspring.training.inputs import to_pandas
-from mainspring.training.usercode import Fitted, Floats, checked_scores, materialise
+from mainspring.training.usercode import Floats
 
 _NUMBERS: dict[str, Any] = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64}
-
-
-class Package(msgspec.Struct, frozen=True):
-    """A version's files where a worker finds them: name in the package to path."""
-
-    runtime: str
-    files: dict[str, str]
-    signature: Signature
 
 
 class OnnxScorer:
@@ -99,44 +83,3 @@ def p999_ms(answer: Callable[[], Any], budget_s: float = 0.4, most: int = 2_000)
     except Exception:  # user code may refuse this very row: then there is nothing to measure
         return None
     return float(np.quantile(taken, 0.999)) / 1e6
-
-
-def score_package(package: Package, inputs: pl.DataFrame, staging: Path) -> Floats:
-    """Return a version's answers; user code of another revision runs in a process of its own, in this process group."""
-    if package.runtime == "onnx":
-        return OnnxScorer(package.files["model.onnx"], width_of(package.signature)).scores(inputs)
-    folder = staging / "champion"
-    folder.mkdir(exist_ok=True)
-    inputs.write_parquet(folder / "inputs.parquet")
-    (folder / "package.json").write_bytes(msgspec.json.encode(package))
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "mainspring.training.runtime", str(folder)], check=False, capture_output=True
-    )
-    if done.returncode != 0:
-        raise WorkerFailed(done.stderr.decode(errors="replace")[-500:].strip(), field="champion")
-    return pl.read_parquet(folder / "scores.parquet").get_column("score").to_numpy()
-
-
-def main(folder: Path) -> None:
-    """Score the rows of a folder with its package: the other side of ``score_package``."""
-    package = msgspec.json.decode((folder / "package.json").read_bytes(), type=Package)
-    inputs = pl.read_parquet(folder / "inputs.parquet")
-    code = {name.removeprefix("code/"): path for name, path in package.files.items() if name.startswith("code/")}
-    materialise(code, folder / "code")
-    if package.runtime == "rule":
-        rule = msgspec.json.decode(Path(package.files["rule.json"]).read_bytes())
-        recipe = Recipe("champion", rule["function"], "rule", params=rule["params"], frame=rule["frame"])
-        from mainspring.training.usercode import function_of
-
-        scores = Fitted(function_of(recipe, "champion"), recipe, package.signature, "champion").scores(inputs)
-    else:
-        import cloudpickle
-
-        estimator = cloudpickle.loads(Path(package.files["model.pkl"]).read_bytes())
-        raw = estimator_scores(estimator, to_pandas(inputs), package.signature)
-        scores = checked_scores(raw, inputs.height, package.signature, "champion")
-    pl.DataFrame([pl.Series("score", scores)]).write_parquet(folder / "scores.parquet")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -16,13 +16,11 @@ from mainspring.log.ports import Blobs
 from mainspring.log.queries import PredictionLog
 from mainspring.registry.alias import CHAMPION
 from mainspring.registry.service import Registry
-from mainspring.registry.version import Lineage, Version
+from mainspring.registry.version import HELD_OUT, Lineage, Version
 from mainspring.training.order import TrainManifest, TrainOrder
 from mainspring.training.ordering import Ordering, named_recipe, renewed_recipe
 from mainspring.training.ports import Job, Jobs, Progress, Result
 from mainspring.training.runs import Attempt, Run, Runs
-
-HELD_OUT = "held_out"
 
 
 class TrainingService:

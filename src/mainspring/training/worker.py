@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,26 @@ from mainspring.checks.measures import measure
 from mainspring.features.frame import training_frame
 from mainspring.kernel.errors import InvalidInput, MainspringError, WorkerFailed
 from mainspring.kernel.ids import digest
-from mainspring.kernel.schema import Label, Signature
+from mainspring.kernel.schema import Signature
 from mainspring.registry.environment import capture
 from mainspring.registry.model import Recipe
 from mainspring.registry.version import Environment
+from mainspring.training.asked import answers_of
 from mainspring.training.backtest import ANSWERS, FEWEST_SEGMENT_ROWS, Origin, origins_between
 from mainspring.training.environment import environment_of
+from mainspring.training.held_out import aligned, champion_scores, write_held_out
 from mainspring.training.inputs import BoundSpec, labels_of, model_frame, signature_of, truth_of, with_classes
-from mainspring.training.order import BacktestManifest, BacktestOrder, ChampionOrder, TrainManifest, TrainOrder
+from mainspring.training.order import BacktestManifest, BacktestOrder, TrainManifest, TrainOrder
 from mainspring.training.package import Packed, pack_estimator, pack_rule
+from mainspring.training.ports import Asking, Run
 from mainspring.training.progress import Progress
 from mainspring.training.provenance import git_state
-from mainspring.training.runtime import score_package
 from mainspring.training.spec import window_us
 from mainspring.training.split import Split, split
 from mainspring.training.usercode import Fitted, Floats, fit, materialise
 
 
-def train(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
+def train(spec: dict[str, Any], staging: Path, asking: Asking) -> dict[str, Any]:
     """Make one version as the order in ``spec`` says; return a ``TrainManifest`` as plain data."""
     order = msgspec.convert(spec, TrainOrder)
     progress, place = Progress(staging), f"{order.model.name}.{order.recipe.name}"
@@ -47,7 +48,8 @@ def train(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
     candidate = _fit(order.recipe, parts.fit, signature, place)
     scores = candidate.scores(model_frame(parts.held_out, signature))
     progress.say(0.5, f"judging on {parts.held_out.height} held-out rows")
-    held_out, compared = _held_out(order, parts, signature, scores, staging)
+    champion, compared = champion_scores(order.champion, order.folders, parts.held_out, signature, asking)
+    held_out = write_held_out(parts.held_out, signature, scores, champion, order.champion, staging)
     registered = candidate
     if order.recipe.kind == "trainer" and order.recipe.refit:
         progress.say(0.6, f"fitting on all {rows.height} rows")
@@ -70,7 +72,7 @@ def train(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
     return plain(manifest)
 
 
-def backtest(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
+def backtest(spec: dict[str, Any], staging: Path, asking: Asking) -> dict[str, Any]:
     """Fit at some origins on what was known by then, and answer what followed beside the champion."""
     order = msgspec.convert(spec, BacktestOrder)
     progress, place = Progress(staging), f"{order.model.name}.{order.recipe.name}"
@@ -80,42 +82,42 @@ def backtest(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
     start_us = max(order.until_us - order.span_us, order.champion.trained_until_us or 0)
     segments = origins_between(start_us, order.until_us, order.origins)
     origins, answered = [], [pl.DataFrame(schema=ANSWERS)]
-    for done, number in enumerate(order.turns):
-        progress.say(done / len(order.turns), f"origin {number + 1} of {order.origins}")
-        at_us, next_us = segments[number]
-        test = rows.filter((pl.col("at_us") > at_us) & (pl.col("at_us") <= next_us))
-        past = _known_by(rows, order.recipe, at_us)
-        try:
-            scores = _segment_scores(order.recipe, past, test, signature, place)
-        except MainspringError as error:
-            origins.append(Origin(at_us, past.height, test.height, reason=error.sentence()))
-            continue
-        origins.append(Origin(at_us, past.height, test.height))
-        answered.append(_answers(order, number, test, signature, scores, staging))
+    with asking(order.champion.version, order.folders) as champion:
+        for done, number in enumerate(order.turns):
+            progress.say(done / len(order.turns), f"origin {number + 1} of {order.origins}")
+            at_us, next_us = segments[number]
+            test = rows.filter((pl.col("at_us") > at_us) & (pl.col("at_us") <= next_us))
+            past = _known_by(rows, order.recipe, at_us)
+            try:
+                scores = _segment_scores(order.recipe, past, test, signature, place)
+            except MainspringError as error:
+                origins.append(Origin(at_us, past.height, test.height, reason=error.sentence()))
+                continue
+            origins.append(Origin(at_us, past.height, test.height))
+            answered.append(_answers(order, number, test, signature, scores, champion))
     path = staging / "answers.parquet"
     pl.concat(answered).write_parquet(path)
     return plain(BacktestManifest(tuple(origins), str(path)))
 
 
 def _answers(
-    order: BacktestOrder, number: int, test: pl.DataFrame, signature: Signature, scores: Floats, staging: Path
+    order: BacktestOrder, number: int, test: pl.DataFrame, signature: Signature, scores: Floats, champion: Run
 ) -> pl.DataFrame:
-    champion, compared = _champion_scores(order.champion, test, signature, staging)
-    if champion is None:
-        raise InvalidInput(
-            f"cannot be compared with: {compared['reason']}", field="champion", value=order.champion.number
+    version = order.champion.version
+    try:
+        theirs = aligned(
+            answers_of(champion, test, version.signature, "champion"), version.signature.classes, signature.classes
         )
+    except MainspringError as error:
+        what = f"cannot be compared with: {error.sentence()}"
+        raise InvalidInput(what, field="champion", value=version.number) from error
     label = truth_of(test, signature)
     if scores.ndim == 2:
         came = label.astype(np.int64)
-        scores, champion, label = (
-            credit("log_loss", scores, came),
-            credit("log_loss", champion, came),
-            np.ones_like(label),
-        )
+        scores, theirs, label = credit("log_loss", scores, came), credit("log_loss", theirs, came), np.ones_like(label)
     return test.select(
         pl.lit(number).alias("origin"), "at_us", pl.Series("label", label),
-        pl.Series("retrained", scores), pl.Series("champion", champion),
+        pl.Series("retrained", scores), pl.Series("champion", theirs),
     ).cast(ANSWERS)  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -196,68 +198,6 @@ def _environment(recipe: Recipe, made: Fitted, before: set[str]) -> Environment:
     if recipe.kind == "rule":
         return capture((set(sys.modules) - before) | {recipe.frame})
     return environment_of(made.made)
-
-
-def _held_out(
-    order: TrainOrder, parts: Split, signature: Signature, scores: Floats, staging: Path
-) -> tuple[str, dict[str, Any]]:
-    champion, compared = _champion_scores(order.champion, parts.held_out, signature, staging)
-    inputs = model_frame(parts.held_out, signature)
-    label = pl.Series("label", truth_of(parts.held_out, signature))
-    frame = parts.held_out.select("entity", "at_us", "known_us", label).with_columns(
-        _column("score", scores, scores),
-        _column("champion_score", champion, scores),
-        _seen(order.champion),
-        *(inputs.get_column(name).alias(f"input.{name}") for name in inputs.columns),
-    )
-    path = staging / "held_out.parquet"
-    frame.write_parquet(path, compression="zstd")
-    return str(path), compared
-
-
-def _column(name: str, scores: Floats | None, like: Floats) -> pl.Series:
-    """Return scores as a column: numbers, or lists of numbers; nothing where there are none."""
-    kind = pl.Float64() if like.ndim == 1 else pl.List(pl.Float64())
-    if scores is None:
-        return pl.Series(name, [None] * len(like), dtype=kind)
-    return pl.Series(name, scores).cast(kind)
-
-
-def _champion_scores(
-    champion: ChampionOrder | None, rows: pl.DataFrame, signature: Signature, staging: Path
-) -> tuple[Floats | None, dict[str, Any]]:
-    if champion is None:
-        return None, {"reason": "there is no champion yet"}
-    needed = champion.package.signature
-    missing = [name for name in _columns(needed) if name not in rows.columns]
-    if missing:
-        return None, {"number": champion.number, "reason": f"the frame lacks {', '.join(missing)}"}
-    try:
-        scores = score_package(champion.package, model_frame(rows, needed), staging)
-        return aligned(scores, needed.classes, signature.classes), {"number": champion.number}
-    except MainspringError as error:
-        return None, {"number": champion.number, "reason": f"the champion could not answer: {error.sentence()}"}
-
-
-def aligned(scores: Floats, classes: Sequence[Label], to: Sequence[Label]) -> Floats:
-    """Return probabilities in the order of another version's classes; it gave none to those that it does not know."""
-    if classes == to:
-        return scores
-    ordered = np.zeros((len(scores), len(to)))
-    for place, label in enumerate(to):
-        if label in classes:
-            ordered[:, place] = scores[:, list(classes).index(label)]
-    return ordered
-
-
-def _columns(signature: Signature) -> list[str]:
-    return [signature.features.get(column.name, column.name) for column in signature.inputs]
-
-
-def _seen(champion: ChampionOrder | None) -> pl.Expr:
-    if champion is None or champion.trained_until_us is None:
-        return pl.lit(value=False).alias("champion_seen")
-    return (pl.col("known_us") <= champion.trained_until_us).alias("champion_seen")
 
 
 def _known_by(rows: pl.DataFrame, recipe: Recipe, at_us: int) -> pl.DataFrame:

@@ -6,9 +6,11 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -122,6 +124,99 @@ def test_a_server_that_is_away_is_asked_again_later_and_the_reason_is_kept(platf
     now_s = 2.0
     mirror.step()
     assert mirror._not_before_s == 6.0
+
+
+class Gate:
+    """A port that leads to a server, or nowhere: whoever connects while it is shut is hung up on, or never answered."""
+
+    def __init__(self, server: str) -> None:
+        self._port = int(server.rpartition(":")[2])
+        self.open = False
+        self.silent = False
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._door.getsockname()[1]}"
+        self._held: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                here, _ = self._door.accept()
+                self._held.append(here)
+                if not self.open:
+                    if not self.silent:
+                        here.close()
+                    continue
+                there = socket.create_connection(("127.0.0.1", self._port))
+                self._held.append(there)
+                for one, other in ((here, there), (there, here)):
+                    threading.Thread(target=_pass_on, args=(one, other), daemon=True).start()
+
+    def close(self) -> None:
+        for one in (self._door, *self._held):
+            one.close()
+
+
+def _pass_on(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(1 << 16):
+            other.sendall(data)
+        other.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def gate(server: str) -> Iterator[Gate]:
+    made = Gate(server)
+    yield made
+    made.close()
+
+
+def point(platform: Platform, alias: str, number: int) -> None:
+    model = platform.registry.models()[0]
+    version = platform.registry.by_number(model.id, number)
+    with platform.store.begin("ada") as tx:
+        platform.registry.point(tx, model.id, alias, version.id, "a test")
+
+
+def test_after_an_hour_without_its_server_the_mirror_tells_what_is_then(gate: Gate, platform: Platform) -> None:
+    now_s = 0.0
+    tracker = MlflowTracker(gate.url, home=platform.home.file.id)
+    mirror = Mirror(registry=platform.registry, tracker=tracker, monotonic_s=lambda: now_s)
+    tried = 0
+    for second in range(3_600):  # as control looks, every second
+        now_s = float(second)
+        before = mirror._failures
+        assert mirror.step() is False
+        tried += mirror._failures - before
+        if second == 1_800:
+            point(platform, "champion", 2)
+        if second == 1_900:
+            point(platform, "challenger", 1)
+    assert 10 < tried < 25
+    assert mirror.state().trouble
+    gate.open = True
+    now_s = mirror._not_before_s
+    assert now_s < 3_600 + 300
+    assert mirror.step() is True
+    assert there(gate.url) == {"champion": "2", "anchor": "1", "challenger": "1"}
+    assert mirror.state().trouble == ""
+
+
+def test_nothing_waits_for_a_server_that_does_not_answer(gate: Gate, platform: Platform) -> None:
+    gate.silent = True
+    tracker = MlflowTracker(gate.url, home=platform.home.file.id, timeout_s=20.0)
+    mirror = Mirror(registry=platform.registry, tracker=tracker)
+    telling = threading.Thread(target=mirror.step, daemon=True)
+    telling.start()
+    while not gate._held:
+        time.sleep(0.01)
+    point(platform, "champion", 2)
+    assert platform.registry.alias(platform.registry.models()[0].id, "champion").number == 2
+    assert telling.is_alive()
+    gate.close()
+    telling.join(60)
+    assert "champion" not in mirror.state().told
+    assert mirror.state().trouble
 
 
 def test_without_a_server_nothing_is_mirrored(platform: Platform) -> None:

@@ -211,6 +211,26 @@ def test_a_function_of_several_columns_answers_the_classes_that_were_stated(
     assert answer.numbers == pytest.approx(tuple(expected))
 
 
+def test_a_function_that_answers_more_numbers_than_are_served_is_refused_before_it_is_a_version(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow.models import infer_signature
+
+    from mainspring.adapters.home import create_home
+
+    rows = pd.DataFrame({"distance": [float(n) for n in range(60)]})
+    estimator = LogisticRegression(max_iter=1_000).fit(rows, rows["distance"] // 20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        options = {"signature": infer_signature(rows), "pyfunc_predict_fn": "predict_proba"}
+        folder = saved(__import__("mlflow.sklearn").sklearn, estimator, tmp_path / "saved", **options)
+    home = create_home(tmp_path / "home").root
+    assert command(["mlflow", "register", "late", str(folder), "--new", "--home", str(home)]) == 1
+    assert "version: answers 3 numbers a row, and one is served" in capsys.readouterr().err
+    assert command(["versions", "late", "--home", str(home)]) == 1
+    assert "late" in capsys.readouterr().err
+
+
 def test_a_folder_with_a_link_out_of_it_is_refused(function: Path, tmp_path: Path) -> None:
     import shutil
 

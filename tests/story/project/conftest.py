@@ -23,6 +23,7 @@ from mainspring.log.queries import PredictionLog
 from mainspring.project.service import ProjectService
 from mainspring.registry.service import Registry
 from mainspring.release.service import ReleaseService
+from mainspring.training.ports import Folders
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -37,6 +38,7 @@ class Place:
         self.store = SqliteStore(root / "meta.db", self.clock)
         migrate(self.store)
         self.blobs = FileBlobs(root / "blobs", disk)
+        self.folders = Folders(str(root / "blobs"), str(root / "environments"))
         self.jobs = LocalJobs(root / "staging", threads=1)
         self.log = PredictionLog(store=self.store, tables=ParquetTables(root / "parts", disk))
         self.latest = LmdbLatest(root / "latest")

@@ -97,7 +97,11 @@ def test_the_bikes_have_a_rule_first_and_a_model_that_passes_its_checks_against_
         registry=place.registry,
         features=place.features,
         ordering=Ordering(
-            registry=place.registry, features=place.features, blobs=place.blobs, root_of=place.projects.root_of
+            registry=place.registry,
+            features=place.features,
+            blobs=place.blobs,
+            folders=place.folders,
+            root_of=place.projects.root_of,
         ),
         log=place.log,
         blobs=place.blobs,

@@ -33,7 +33,11 @@ def test_a_new_project_is_applied_read_and_trained(place, tmp_path, kind, recipe
         registry=place.registry,
         features=place.features,
         ordering=Ordering(
-            registry=place.registry, features=place.features, blobs=place.blobs, root_of=place.projects.root_of
+            registry=place.registry,
+            features=place.features,
+            blobs=place.blobs,
+            folders=place.folders,
+            root_of=place.projects.root_of,
         ),
         log=place.log,
         blobs=place.blobs,

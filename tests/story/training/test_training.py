@@ -175,6 +175,11 @@ def test_an_onnx_file_made_elsewhere_becomes_a_version(shop: Shop, tmp_path: Pat
     assert taken.signature == made.signature
     assert taken.views == made.views
     assert taken.plain_graph
+    said = {result.name: result for result in shop.platform.checks.run(taken.id, by="ann")}
+    held_out = shop.platform.blobs.get(taken.lineage.snapshots["held_out"])
+    assert said["metric:roc_auc"].status == "passed"
+    assert said["metric:roc_auc"].numbers["value"] == taken.metrics["roc_auc"]
+    assert said["metric:roc_auc"].numbers["rows"] == pl.read_parquet(held_out).height > 100
 
 
 def test_a_file_that_is_no_graph_is_refused(shop: Shop, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
+from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import WorkerFailed
-from mainspring.registry.lock import normalised
+from mainspring.registry.lock import Lock, normalised, read_lock
 
 MADE = "venv"
 _TAIL = 1_500
@@ -25,7 +26,6 @@ class BuildOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     lock: str
     wheels: dict[str, str]
-    packages: dict[str, str]
 
 
 def run(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
@@ -38,15 +38,18 @@ def run(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
     made = staging / MADE
     own_pip = importlib.util.find_spec("pip") is None
     venv.EnvBuilder(symlinks=True, with_pip=own_pip).create(made)
+    reached("worker.environment.before_install")
     python = made / "bin" / "python"
     pip = [str(python), "-m", "pip"] if own_pip else [sys.executable, "-m", "pip", "--python", str(python)]
     options = ["--isolated", "--disable-pip-version-check", "--no-input", "--no-cache-dir"]
     offline = ["--no-index", "--find-links", str(wheels), "--require-hashes", "--only-binary", ":all:"]
     command = [*pip, *options, "install", "--no-compile", *offline, "-r", order.lock]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    # What is importable here is not in the environment: pip would take it for installed and leave it out.
+    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=clean)
     if done.returncode != 0:
         raise WorkerFailed(f"could not be built: {_reason(done.stdout + done.stderr)}", field="environment")
-    return {"packages": _demand_whole(made, order.packages)}
+    return {"packages": _demand_whole(made, read_lock(Path(order.lock).read_text()))}
 
 
 def _reason(said: str) -> str:
@@ -54,12 +57,12 @@ def _reason(said: str) -> str:
     return "; ".join(errors)[-_TAIL:] or said[-_TAIL:].strip()
 
 
-def _demand_whole(made: Path, wanted: dict[str, str]) -> dict[str, str]:
+def _demand_whole(made: Path, lock: Lock) -> dict[str, str]:
     """Return what is installed; a pin whose marker leaves it out here is no fault, another version would be one."""
     folders = [str(path) for path in made.glob("lib/python*/site-packages")]
     found = {normalised(one.name): one.version for one in distributions(path=folders)}
-    differing = sorted(name for name, version in wanted.items() if found.get(name, version) != version)
-    if differing:
-        raise WorkerFailed("holds another version than the lock says", field="environment", value=differing[0])
+    for pin in lock.pins:
+        if found.get(pin.name, pin.version if pin.marker else None) != pin.version:
+            raise WorkerFailed("does not hold what the lock says", field="environment", value=pin.name)
     os.sync()  # it is renamed into its place next, and must be whole there
     return found

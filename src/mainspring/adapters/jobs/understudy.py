@@ -16,7 +16,7 @@ from mainspring.release.rehearsal.rehearse import rehearse
 from mainspring.release.rehearsal.stage import Script
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import VersionRoute
-from mainspring.training.ports import Job, Jobs
+from mainspring.training.ports import Folders, Job, Jobs
 from mainspring.training.progress import Progress
 
 TIMEOUT_S = 6 * 3_600.0
@@ -34,14 +34,14 @@ class RehearseJob(msgspec.Struct, frozen=True):
 class WorkerUnderstudy:
     """Satisfies ``Understudy`` through jobs."""
 
-    def __init__(self, jobs: Jobs, blobs: Path) -> None:
+    def __init__(self, jobs: Jobs, folders: Folders) -> None:
         self._jobs = jobs
-        self._blobs = blobs
+        self._folders = folders
 
     def answer(self, version: VersionRoute, rows: Sequence[Row]) -> Sequence[float | None]:
         if not rows:
             return []
-        order = AnswerJob(version, str(self._blobs), [list(row) for row in rows])
+        order = AnswerJob(version, self._folders, [list(row) for row in rows])
         return [from_plain(value) for value in self._run("answer", order)["values"]]
 
     def rehearse(

@@ -9,15 +9,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mainspring.adapters.runtimes.frames import socket_path
-from mainspring.adapters.runtimes.launching import Place, start, words_file
+from mainspring.adapters.runtimes.launching import Place, end_group, start, words_file
 from mainspring.adapters.runtimes.process import ask_and_wait, listens
+from mainspring.adapters.runtimes.scorer import UNFIT
 from mainspring.adapters.runtimes.words import WORDS, tail
 from mainspring.kernel.errors import Unavailable, WorkerFailed
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import VersionRoute
+from mainspring.training.ports import Run, Unfit
 
-Run = Callable[[Sequence[Row]], Sequence[float]]
-_LOAD_S = 60.0
+_LOAD_S = 300.0
 _ANSWER_S = 600.0
 _LOOK_EVERY_S = 0.02
 
@@ -35,6 +36,7 @@ def running(version: VersionRoute, blobs: Path, environments: Path | None = None
         finally:
             process.terminate()
             process.wait()
+            end_group(process)
 
 
 def _wait_for(socket: Path, ended: Callable[[], int | None], log: Path) -> None:
@@ -51,5 +53,7 @@ def _answers(socket: Path, rows: Sequence[Row], version: VersionRoute) -> Sequen
     answer = ask_and_wait(socket, rows, _ANSWER_S)
     if answer.faults:
         row, fault = next(iter(answer.faults.items()))
+        if fault.startswith(UNFIT):
+            raise Unfit(fault.removeprefix(UNFIT), field="version", value=version.number)
         raise WorkerFailed(f"the model could not answer row {row}: {fault}", field="version", value=version.number)
     return [value for value in answer.values if value is not None]

@@ -16,6 +16,7 @@ from mainspring.serving.ports import Row, Runtime
 
 LATE = "late"
 INVALID = "invalid"
+UNFIT = "failed: model: "  # what our own runtimes say of an answer of a wrong form begins so
 
 
 class Guarded(Protocol):

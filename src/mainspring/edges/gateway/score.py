@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 from polars.exceptions import PolarsError
 
-from mainspring.adapters.runtimes.once import Run, running
+from mainspring.adapters.runtimes.once import running
 from mainspring.edges.gateway.protocols.classes import numbers, picked
 from mainspring.edges.gateway.snapshot import Sight, View
 from mainspring.kernel.classes import class_texts
@@ -27,6 +27,7 @@ from mainspring.serving.decode import RowDecoder
 from mainspring.serving.looked import LookedRows
 from mainspring.serving.ports import Row
 from mainspring.serving.routing import OLDEST_DECISION_US, ViewRoute, version_route
+from mainspring.training.ports import Run
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform

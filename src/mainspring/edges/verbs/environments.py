@@ -44,14 +44,12 @@ def approve(platform: Platform, asked: Approve, by: str) -> Any:
 
 def record(platform: Platform, asked: RecordHere, by: str) -> Any:
     version = find_version(platform, find_model(platform, asked.model), asked.version)
-    lock, wheels = platform.environments.record(tuple(version.environment.packages))
+    lock, wheels = platform.environments.record(version)
     return _approved(platform, lock, wheels, by, asked.reason)
 
 
 def _approved(platform: Platform, lock: Lock, wheels: dict[str, str], by: str, reason: str) -> Any:
-    with platform.store.begin(by) as tx:
-        approved = platform.registry.environments.approve(tx, lock, wheels, reason)
-    platform.environments.build(approved)
+    approved = platform.environments.approve(lock, wheels, by=by, reason=reason)
     platform.publisher.publish()
     return platform.environments.shown(approved)
 

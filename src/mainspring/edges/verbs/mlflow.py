@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from mainspring.edges.verbs.registry import Naming, classes_of, model_for, refuse_unknown
+from mainspring.edges.verbs.registry import Naming, classes_of, declared_for, model_for, refuse_unknown
 from mainspring.edges.verbs.verb import Nothing, Verb, Why, Work, machine_path
 from mainspring.kernel.errors import InvalidInput, Refused
 
@@ -72,12 +72,17 @@ def _register_function(platform: Platform, asked: RegisterFolder, folder: Mlflow
             raise Refused("does not hold mlflow", field="environment", value=asked.environment)
         environment = msgspec.structs.replace(environment, lock=lock.lock)
     files = folder.keep(platform.blobs)
-    model = model_for(platform, naming, by)
-    return platform.intake.register_function(
-        model,
+    read = platform.intake.read_function(
         folder.model.inputs,
         files,
         environment,
+        declared=declared_for(platform, naming),
+        task=asked.task,
+        classes=classes_of(asked.classes),
+    )
+    return platform.intake.register_function(
+        model_for(platform, naming, by),
+        read,
         by=by,
         reason=asked.reason,
         task=asked.task,

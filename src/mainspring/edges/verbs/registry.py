@@ -16,6 +16,7 @@ from mainspring.registry.alias import CHAMPION
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
+    from mainspring.registry.model import ModelSpec
 
 
 class SetAlias(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,6 +95,15 @@ def refuse_unknown(platform: Platform, asked: Naming) -> None:
     """Refuse a model that there is not before its file is looked at; a new one is made after its file proved good."""
     if not asked.new:
         find_model(platform, asked.model)
+
+
+def declared_for(platform: Platform, asked: Naming) -> ModelSpec | None:
+    """Return what a project says of the model, or None where there is no such model yet, or no project."""
+    try:
+        found: ModelSpec | None = find_model(platform, asked.model).spec
+    except NotFound:
+        return None
+    return found
 
 
 def model_for(platform: Platform, asked: Naming, by: str) -> str:

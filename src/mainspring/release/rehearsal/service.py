@@ -37,7 +37,7 @@ from mainspring.release.service import ReleaseService
 from mainspring.release.terms import Terms
 from mainspring.serving.draw import draw, holdout_salt
 from mainspring.serving.ports import Row
-from mainspring.serving.routing import Package, VersionRoute
+from mainspring.serving.routing import VersionRoute, version_route
 
 MOST_PLAYS = 100_000
 MOST_LOOKS = 2_000
@@ -194,7 +194,8 @@ class RehearsalService:
             for view in self._features.views(version.views)
         ]
         seen = inputs(rows["body"].to_list(), rows["decision_us"].to_list(), version.signature, columns, views)
-        said = iter(self._understudy.answer(_route(version), [row for row in seen if row is not None]))
+        route = version_route(version, self._registry.environments.lock_of(version) or "")
+        said = iter(self._understudy.answer(route, [row for row in seen if row is not None]))
         return [_UNREAD if row is None else next(said) for row in seen]
 
 
@@ -272,14 +273,3 @@ def _budget_us(model: ModelRow, stable: Said) -> int:
     deadline_us = (model.spec.deadline_ms if model.spec is not None else 1_000) * 1_000
     known = stable.latency_us[stable.latency_us >= 0]
     return deadline_us - (int(np.quantile(known, 0.99)) if len(known) else 0)
-
-
-def _route(version: Version) -> VersionRoute:
-    return VersionRoute(
-        id=version.id,
-        number=version.number,
-        package=Package(version.files, version.runtime),
-        signature=version.signature,
-        views=version.views,
-        environment=version.environment,
-    )
