@@ -6,7 +6,9 @@ model runs, asks wait in the sockets, and those that wait make the next batch, c
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import selectors
 import socket
 import sys
@@ -23,7 +25,7 @@ from mainspring.adapters.runtimes.launching import broken_file
 from mainspring.adapters.runtimes.package import load
 from mainspring.adapters.runtimes.scorer import LATE, Scorer
 from mainspring.adapters.runtimes.waiting import Waiter, Waiting
-from mainspring.adapters.runtimes.watchdog import REFUSED_TO_LOAD, Watchdog, keep_within
+from mainspring.adapters.runtimes.watchdog import NO_FILES, NO_SOCKET, REFUSED_TO_LOAD, Watchdog, give_up, keep_within
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import MainspringError
 
@@ -31,8 +33,6 @@ BUSY = "failed: too many rows wait"
 READ_BYTES = 1 << 18
 _SHARE_OF_DEADLINE = 0.25  # for one batch: those that wait meanwhile must still be answered in time
 _decode = msgspec.msgpack.Decoder(Ask).decode
-
-_SHARE_OF_DEADLINE = 0.25  # of one batch: those that wait meanwhile must still be answered in time
 
 
 class Line:
@@ -73,6 +73,7 @@ class Server:
         path.chmod(0o600)
         self._door.listen(64)
         self._door.setblocking(False)
+        self._number, self._inode = self._door.fileno(), os.fstat(self._door.fileno()).st_ino
         self._selector.register(self._door, selectors.EVENT_READ)
 
     def serve(self) -> None:
@@ -96,10 +97,23 @@ class Server:
             self._settle(line)
 
     def _greet(self) -> None:
-        with suppress(OSError):
+        try:
             connection, _ = self._door.accept()
-            connection.setblocking(False)
-            self._selector.register(connection, selectors.EVENT_READ, Line(connection))
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                give_up("there is no room for one more open file: nobody new could ask it", NO_FILES)
+            return
+        connection.setblocking(False)
+        self._selector.register(connection, selectors.EVENT_READ, Line(connection))
+
+    def look(self) -> None:
+        """End this process where its model's code has closed the socket that it is asked at."""
+        try:
+            is_there = os.fstat(self._number).st_ino == self._inode
+        except OSError:
+            is_there = False
+        if not is_there:
+            give_up("its socket was closed by the model's code: nobody new could ask it", NO_SOCKET)
 
     def _receive(self, line: Line) -> None:
         try:
@@ -195,8 +209,8 @@ def main() -> None:
     alive = Path(launch.socket)
     watchdog = Watchdog(launch.stuck_s, launch.parent, memory_bytes=launch.limits.memory_bytes, alive=alive)
     scorer = Scorer(runtime, watchdog, launch.slow_us, launch.version.signature.task)
-    watchdog.on_look = Told(path, scorer, waiting).look
     server = Server(scorer, waiting, alive)
+    watchdog.on_look = (Told(path, scorer, waiting).look, server.look)
     watchdog.watch()
     broken_file(Path(launch.folder).parent, launch.version.id).unlink(missing_ok=True)
     server.serve()

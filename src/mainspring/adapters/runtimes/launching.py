@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -70,7 +72,13 @@ def start(
     words, pipe = os.pipe()
     try:
         process = subprocess.Popen(
-            command, env=clean, cwd=folder, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT
+            command,
+            env=clean,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # what it starts is ended with it
         )
     except OSError:
         os.close(words)
@@ -79,6 +87,12 @@ def start(
         os.close(pipe)
     WORDS.keep(words, words_file(place.run, version.id))
     return process
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill what a version's process started and left, after it ended or to end it."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _surroundings(version: VersionRoute, place: Place, given: Mapping[str, str]) -> tuple[str, dict[str, str]]:

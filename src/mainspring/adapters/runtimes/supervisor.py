@@ -13,9 +13,17 @@ from pathlib import Path
 import msgspec
 
 from mainspring.adapters.runtimes.frames import Launch, ProcessLimits, socket_path
-from mainspring.adapters.runtimes.launching import Place, broken_file, launch_file, start, words_file, write_launch
+from mainspring.adapters.runtimes.launching import (
+    Place,
+    broken_file,
+    end_group,
+    launch_file,
+    start,
+    words_file,
+    write_launch,
+)
 from mainspring.adapters.runtimes.watchdog import ENDINGS
-from mainspring.adapters.runtimes.words import write
+from mainspring.adapters.runtimes.words import ENDED, write
 from mainspring.kernel.errors import MainspringError
 from mainspring.registry.model import Batching
 from mainspring.serving.routing import Routing, VersionRoute
@@ -100,6 +108,7 @@ class ModelProcesses:
                 if terms != running.terms:
                     self._tell(version.id, running, terms)
                 return
+            end_group(running.process)
             self._ended(version.id, running, _ending(code), now_s)
         if now_s < running.not_before_s:
             return
@@ -125,7 +134,7 @@ class ModelProcesses:
         wait_s = min(_FIRST_BACK_OFF_S * 2 ** (running.failures - 1), _LONGEST_BACK_OFF_S)
         running.not_before_s = now_s + wait_s
         running.process = None
-        words = f"mainspring: ended after {lived_s:.1f} s: {how}; it is started again in {wait_s:.1f} s\n"
+        words = f"{ENDED}ended after {lived_s:.1f} s: {how}; it is started again in {wait_s:.1f} s\n"
         write(words_file(self._run, id), words.encode())
         if running.failures >= _FAILURES_TO_GIVE_UP_WAITING:
             broken_file(self._run, id).touch()
@@ -140,7 +149,7 @@ class ModelProcesses:
             running.sign, running.sign_s = sign, now_s
         patience_s = LOAD_S if running.sign == 0 else max(_PATIENCE_S, 30 * running.terms.slow_us / 1e6)
         if now_s - running.sign_s > patience_s and running.process is not None:
-            running.process.kill()
+            end_group(running.process)
             running.process.wait()
 
     def _tell(self, id: str, running: Running, terms: Terms) -> None:
@@ -158,6 +167,7 @@ class ModelProcesses:
             except subprocess.TimeoutExpired:
                 running.process.kill()
                 running.process.wait()
+            end_group(running.process)
         shutil.rmtree(self._run / f"{id}.code", ignore_errors=True)
         for path in (socket_path(self._run, id), launch_file(self._run, id), broken_file(self._run, id)):
             with suppress(FileNotFoundError):

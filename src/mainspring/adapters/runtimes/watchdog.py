@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 import threading
 import time
@@ -16,10 +17,14 @@ from mainspring.adapters.runtimes.frames import ProcessLimits
 REFUSED_TO_LOAD = 3
 STUCK = 70
 TOO_LARGE = 71
+NO_FILES = 72
+NO_SOCKET = 73
 ENDINGS = {
     REFUSED_TO_LOAD: "it refused to load its version",
     STUCK: "its model did not come back",
     TOO_LARGE: "it held more memory than it may",
+    NO_FILES: "it held as many open files as it may, and could be asked no more",
+    NO_SOCKET: "its code closed its socket",
 }
 LOOK_EVERY_S = 0.5
 
@@ -27,8 +32,8 @@ LOOK_EVERY_S = 0.5
 class Watchdog:
     """Ends a process whose model does not come back or grows too large, or whose supervisor is gone.
 
-    The supervisor starts it anew. ``on_look`` is called at each look; ``alive`` is a file whose time is moved on, so
-    that the supervisor sees a process that can no longer even look.
+    The supervisor starts it anew. Each of ``on_look`` is called at each look; ``alive`` is a file whose time is moved
+    on, so that the supervisor sees a process that can no longer even look.
     """
 
     def __init__(
@@ -43,7 +48,7 @@ class Watchdog:
         self._parent = parent
         self._memory_bytes = memory_bytes
         self._alive = alive
-        self.on_look: Callable[[], None] = _nothing
+        self.on_look: tuple[Callable[[], None], ...] = ()
         self._since: float | None = None
 
     def watch(self) -> None:
@@ -63,18 +68,21 @@ class Watchdog:
             time.sleep(LOOK_EVERY_S)
             since = self._since
             if since is not None and time.monotonic() - since > self._stuck_s:
-                _end(f"the model did not come back within {self._stuck_s:g} s", STUCK)
+                give_up(f"the model did not come back within {self._stuck_s:g} s", STUCK)
             held_bytes = _held_bytes()
             if held_bytes > self._memory_bytes:
-                _end(
+                give_up(
                     f"it holds {held_bytes >> 20} MiB in memory, and may hold {self._memory_bytes >> 20} MiB", TOO_LARGE
                 )
             if os.getppid() != self._parent:
+                if os.getpgrp() == os.getpid():
+                    os.killpg(os.getpgrp(), signal.SIGKILL)  # with all that its code started
                 os._exit(0)
             if self._alive is not None:
                 with suppress(OSError):
                     os.utime(self._alive)
-            self.on_look()
+            for look in self.on_look:
+                look()
 
 
 def keep_within(limits: ProcessLimits) -> None:
@@ -111,10 +119,6 @@ def _held_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _nothing() -> None:
-    return
-
-
-def _end(words: str, code: int) -> None:
+def give_up(words: str, code: int) -> None:
     print(words, file=sys.stderr, flush=True)  # noqa: T201
     os._exit(code)

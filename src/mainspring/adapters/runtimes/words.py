@@ -11,6 +11,7 @@ from pathlib import Path
 
 KEPT_BYTES = 1 << 20
 READ_BYTES = 1 << 16
+ENDED = "mainspring: "  # what a supervisor adds to the words of a process begins so
 _BREATH_S = 0.005  # between two looks, so that a model that prints without end is held back by its own pipe
 
 

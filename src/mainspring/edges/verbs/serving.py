@@ -55,6 +55,25 @@ def process_log(platform: Platform, asked: OneProcess, by: str) -> Any:
     }
 
 
+def process_state(platform: Platform, version: str) -> str:
+    """Return in words whether a version that is served answers: in the gateways, or in a process of its own."""
+    from mainspring.adapters.runtimes.frames import socket_path
+    from mainspring.adapters.runtimes.launching import words_file
+    from mainspring.adapters.runtimes.process import listens
+    from mainspring.adapters.runtimes.words import ENDED, tail
+
+    routing = platform.routing.read()
+    served = {} if routing is None else {one.id: one for one in routing.versions}
+    if version not in served:
+        return "is not served"
+    if served[version].package.in_gateway:
+        return "runs in the gateways"
+    if listens(socket_path(platform.home.run, version)):
+        return "answers in a process of its own"
+    ended = [line for line in tail(words_file(platform.home.run, version)).splitlines() if line.startswith(ENDED)]
+    return f"its process is away: {ended[-1].removeprefix(ENDED)}" if ended else "its process has not come up"
+
+
 def score(platform: Platform, asked: Score, by: str) -> Any:
     from mainspring.edges.gateway.score import score as score_file
     from mainspring.kernel.clock import parse_time, to_us

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mainspring.edges.verbs.serving import process_state
 from mainspring.edges.verbs.verb import Nothing, Verb
 from mainspring.registry.alias import CHAMPION
 
@@ -61,6 +62,7 @@ def _model(platform: Platform, row: ModelRow, alarms: list[Alarm]) -> dict[str, 
         "model": row.name,
         "champion": champion.number if champion else None,
         "since_us": platform.registry.latest_alias_us(row.id, CHAMPION),
+        "served": process_state(platform, champion.id) if champion else "has no champion",
         "releases": "; ".join(_release(one) for one in platform.releases.running(row.id)) or "none runs",
         "alarms": "; ".join(f"{one.monitor} {one.subject}: {one.reason}" for one in alarms if one.model == row.id)
         or "none",
