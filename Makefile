@@ -33,8 +33,8 @@ crash: $(VENV)/.test
 	MAINSPRING_CRASH=long $(BIN)/python -m pytest tests/crash tests/story/erasure
 
 lint: $(VENV)/.test
-	$(BIN)/ruff check src tests examples
-	$(BIN)/ruff format --check src tests examples
+	$(BIN)/ruff check src tests examples bench
+	$(BIN)/ruff format --check src tests examples bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

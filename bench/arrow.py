@@ -24,6 +24,9 @@ from stages import ask, opened
 from mainspring.adapters.home import Home
 from mainspring.edges.gateway.app import Gateway
 from mainspring.edges.gateway.protocols.arrow import CONTENT_TYPE
+from mainspring.edges.gateway.snapshot import Local
+from mainspring.serving.columnar import ColumnRows, by_column
+from mainspring.serving.looked import LookedRows
 
 ROUNDS = 9
 CALLS = 15
@@ -41,10 +44,13 @@ async def turn(gateway: Gateway, body: bytes, kind: str) -> float:
 def graph_alone(gateway: Gateway, body: bytes) -> float:
     """Return the ms of processor time that the graph itself takes for the rows."""
     model = gateway.snapshot().models()[0]
-    rows = model.codecs["arrow"].decode(body, {}).rows
-    columns = model.champion.columns(rows, model.look_up(rows, gateway.clock.now_us()))
+    rows = by_column(model.codecs["arrow"].decode(body, {}).rows)
+    looked, engine = model.look_up(rows, gateway.clock.now_us()), model.champion.engine
+    if not isinstance(rows, ColumnRows) or not isinstance(looked, LookedRows) or not isinstance(engine, Local):
+        raise TypeError("the rows are not held by column")
+    columns = model.champion.columns(rows, looked)
     began = time.thread_time_ns()
-    model.champion.engine.runtime.run_columns(columns, len(rows))
+    engine.runtime.run_columns(columns, len(rows))
     return (time.thread_time_ns() - began) / 1e6
 
 

@@ -74,7 +74,7 @@ def _measured(folder: Path, name: str, count: int, store: str) -> dict[str, floa
     home = create_home(folder / name)
     with closing(open_platform(home)) as platform:
         chosen = _fill(platform, folder / f"{name}-project", count)
-        asked = {
+        asked: dict[str, dict[str, Any]] = {
             "status": {},
             "ledger list": {},
             "ledger list release": {"kind": "release"},

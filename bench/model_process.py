@@ -78,8 +78,8 @@ def home(root: Path, pickled: bytes) -> None:
     from mainspring.testing.models import model_route, routing
 
     made, disk = create_home(root), LocalDisk()
-    inputs = (Column("carrier", "str"), Column("dest", "str"), Column("hour", "int"))
-    inputs += tuple(Column(name, "float") for name in NUMBERS)
+    numbers = (Column(name, "float") for name in NUMBERS)
+    inputs = (Column("carrier", "str"), Column("dest", "str"), Column("hour", "int"), *numbers)
     columns = (Column("id", "str"), *inputs)
     package = Package({"model.pkl": FileBlobs(made.blobs, disk).put(pickled)}, "python")
     version = VersionRoute("ver_1", 1, package, Signature("binary", inputs, columns))
