@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mainspring.edges.gateway.http.connection import AHEAD_BYTES, SKIPPED_BYTES, Connection, State
+from mainspring.edges.gateway.http.connection import AHEAD_BYTES, AT_ONCE, SKIPPED_BYTES, Connection, State
 from mainspring.edges.gateway.http.exchange import Exchange, Headers
 from mainspring.edges.gateway.http.listener import Listener
 from mainspring.edges.gateway.limits import JSON, SlowBody, problem
@@ -182,6 +183,22 @@ def test_who_sends_ahead_without_end_is_not_read_until_the_first_is_answered() -
     assert len(caller.connection._data) <= AHEAD_BYTES + 2 * 10_200
     echo.go_on()
     assert caller.line.reads
+
+
+def test_who_sends_many_requests_at_once_lets_others_have_their_turn() -> None:
+    caller, seen = Caller(), []
+
+    async def run() -> None:
+        caller.send(b"".join(post(f"/{number}") for number in range(100)))
+        while len(caller.answers()) < 100:
+            seen.append(len(caller.answers()))
+            assert not caller.line.reads
+            await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert seen == [AT_ONCE * turn for turn in range(1, 7)]
+    assert caller.line.reads
+    assert [body for _, body in caller.answers()] == [b"POST /%d " % number for number in range(100)]
 
 
 def test_a_second_answer_goes_nowhere() -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SKIPPED_BYTES = 64 * 1024  # of a body that is refused are read and dropped; for a longer one the connection ends
 AHEAD_BYTES = 64 * 1024  # may come before the request before them is answered
+AT_ONCE = 16  # requests of one connection, until the others have their turn
 LINGER_S = 2.0  # a caller who still sends has this long to read why it was refused
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -175,8 +176,13 @@ class Connection(asyncio.BufferedProtocol):
         if self._turning:
             return
         self._turning = True
+        taken = 0
         try:
             while self.state is State.HEAD and self._data and not self._choked:
+                if taken == AT_ONCE:
+                    self._pause()
+                    asyncio.get_running_loop().call_soon(self._go_on)
+                    return
                 data = self._data
                 if data[0] in b"\r\n":  # empty lines before a request say nothing
                     self._data = data.lstrip(b"\r\n")
@@ -187,10 +193,15 @@ class Connection(asyncio.BufferedProtocol):
                     return
                 raw = data[:end]
                 self._open(self._listener.heads.read(raw), raw, data[end:])
+                taken += 1
         except Exception as error:  # no request, or none that can be read: nothing behind it can be, either
             self._tell(*self._listener.application.malformed(None, error))
         finally:
             self._turning = False
+
+    def _go_on(self) -> None:
+        self._resume()
+        self._read()
 
     def _open(self, head: Head, raw: bytes, rest: bytes) -> None:
         """Take a request whose head has come, and ``rest`` behind it."""
