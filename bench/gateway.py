@@ -215,17 +215,10 @@ def cold_start(bench: Bench, home: str) -> None:
 
 
 def two_workers(bench: Bench, home: str) -> None:
-    """Print what a second worker adds, where load and workers share two cores."""
+    """Print what a second worker adds, where load and workers share two cores: the load takes its part of them."""
     port = 18_429
-    command = [
-        sys.executable,
-        "-m",
-        "mainspring.edges.gateway",
-        "--home",
-        str(bench.folder / home),
-        "--port",
-        str(port),
-    ]
+    command = [sys.executable, "-m", "mainspring.edges.gateway", "--port", str(port)]
+    command += ["--home", str(bench.folder / home)]
     url, rates = f"http://127.0.0.1:{port}/predict/late", []
     for count in (1, 2):
         workers = [
@@ -236,16 +229,18 @@ def two_workers(bench: Bench, home: str) -> None:
             wait_for(url, bench.site.own[0])
             time.sleep(2.0)
             target = Target("worker", workers[0], url, bench.site.own, bench.site.own_lists)
-            found = [bench.load.round(target, 64, bench.site.own, "0,1") for _ in range(bench.rounds)]
-            rates.append(statistics.median(one.rate for one in found if one is not None))
+            found = []
+            for bodies in (bench.site.own, bench.site.own_lists):
+                turns = [bench.load.round(target, 64, bodies, "0,1") for _ in range(bench.rounds)]
+                found.append(statistics.median(one.rate for one in turns if one is not None))
+            rates.append(found)
         finally:
             for worker in workers:
                 worker.terminate()
             for worker in workers:
                 worker.wait()
-    print(
-        f"two workers: {rates[1]:.0f}/s, one: {rates[0]:.0f}/s, × {rates[1] / rates[0]:.2f}; the load shares the cores"
-    )
+    for what, one, two in zip(("one row", "100 rows"), *rates, strict=True):
+        print(f"two workers, {what}: {two:.0f}/s, one: {one:.0f}/s, × {two / one:.2f}; the load shares the cores")
 
 
 def _pinned(command: list[str], core: str) -> list[str]:
