@@ -10,6 +10,7 @@ from pathlib import Path
 from mainspring.adapters.ciphers import cipher, home_secret
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.environments.builder import EnvironmentBuilder
+from mainspring.adapters.erased import ErasedFile
 from mainspring.adapters.heads import HeadsFile
 from mainspring.adapters.home import Home
 from mainspring.adapters.jobs.local import LocalJobs
@@ -73,6 +74,7 @@ class Platform:
         self.disk = LocalDisk()
         self.store = open_store(home, self.settings, self.clock, purpose=purpose, wait_s=wait_s)
         self.heads = HeadsFile(self.settings.ledger_heads)
+        self.erased = ErasedFile(self.settings.erased_subjects)
         try:
             self.blobs = open_blobs(home, self.settings, owner=True)
             self.tables = open_tables(home, self.settings)
@@ -252,6 +254,7 @@ class Platform:
             clock=self.clock,
             look=self._look,
             publish=self._publish_erased,
+            keep=self.erased.keep,
         )
 
     def _publisher(self) -> Publisher:

@@ -18,6 +18,7 @@ import pytest
 from mainspring.adapters.backup import Manifest, Stored
 from mainspring.adapters.ciphers import AesGcm
 from mainspring.adapters.disk import LocalDisk
+from mainspring.adapters.erased import ErasedFile, read_erased
 from mainspring.adapters.heads import HeadsFile
 from mainspring.adapters.home import HomeFile
 from mainspring.adapters.routing import RoutingFile
@@ -32,7 +33,7 @@ from mainspring.log.ports import PartRef
 from mainspring.log.rows import SCHEMAS
 from mainspring.log.segments import read_policy
 from mainspring.log.spool import Policy
-from mainspring.loop.erasing import Order, read_order
+from mainspring.loop.erasing import Again, Order, read_again, read_order
 from mainspring.project.manifest import Revision
 from mainspring.registry.version import Environment
 from mainspring.release.gather import units_bytes, units_from
@@ -58,6 +59,7 @@ ELSEWHERE = Path(__file__).parents[1] / "unit"
 # Where the format of each file is kept, and its golden copies.
 FORMATS = {
     "adapters/backup.py": [GOLDEN / "backup-1.json"],
+    "adapters/erased.py": [GOLDEN / "erased-1.txt"],
     "adapters/home.py": [GOLDEN / "home-1.json", GOLDEN / "clock-1"],
     "adapters/latest/layout.py": [],  # the folder of another format is built again, from parts
     "adapters/latest/lmdb.py": [],
@@ -66,10 +68,10 @@ FORMATS = {
         ELSEWHERE / "log" / "golden" / name for name in ("stopped-2.seg", "vectors-4.seg", "rows-4.seg")
     ],
     "log/spool.py": [GOLDEN / "policy-1.json"],
-    "loop/erasing.py": [GOLDEN / "erasing-1.json"],
+    "loop/erasing.py": [GOLDEN / "erasing-1.json", GOLDEN / "again-1.json"],
     "project/manifest.py": [GOLDEN / "revision-1.json"],
     "release/gather.py": [GOLDEN / "units-1"],
-    "release/rehearsal/deck.py": [GOLDEN / "deck-1.npz"],
+    "release/rehearsal/deck.py": [GOLDEN / "deck-2.npz"],
     "serving/packing.py": [ELSEWHERE / "serving" / "golden" / f"packing-{format}.json" for format in (1, 2)],
     "serving/routing.py": [GOLDEN / "routing-1"],
 }
@@ -162,6 +164,21 @@ def test_an_order_to_erase_of_a_later_version_is_refused() -> None:
     assert read_order(golden) == ORDER
     with pytest.raises(Refused, match="newer version"):
         read_order(golden.replace(b'"version":1', b'"version":2'))
+    again = (GOLDEN / "again-1.json").read_bytes()
+    assert read_again(again) == Again({"ab" * 32: 1_700_000_000_000_000})
+    with pytest.raises(Refused, match="newer version"):
+        read_again(again.replace(b'"version":1', b'"version":2'))
+
+
+def test_the_list_of_who_was_erased_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert read_erased(GOLDEN / "erased-1.txt") == {"ab" * 32: 20, "cd" * 32: 1_700_000_000_000_000}
+    shutil.copy(GOLDEN / "erased-1.txt", tmp_path / "erased")
+    ErasedFile(str(tmp_path / "erased")).keep("ef" * 32, 30)  # after a line that a crash cut off
+    assert read_erased(tmp_path / "erased")["ef" * 32] == 30
+    assert len(read_erased(tmp_path / "erased")) == 3
+    (tmp_path / "erased").write_text(f"2 20 {'ab' * 32}\n")
+    with pytest.raises(Damaged, match="newer version"):
+        read_erased(tmp_path / "erased")
 
 
 def test_the_routing_is_read_as_it_was_written_and_another_format_is_refused(tmp_path: Path) -> None:
@@ -174,16 +191,16 @@ def test_the_routing_is_read_as_it_was_written_and_another_format_is_refused(tmp
         file.read()
 
 
-def test_a_deck_is_read_as_it_was_written() -> None:
-    deck = unpacked((GOLDEN / "deck-1.npz").read_bytes())
+def test_a_deck_is_read_as_it_was_written_and_one_of_a_worker_of_before_is_refused() -> None:
+    deck = unpacked((GOLDEN / "deck-2.npz").read_bytes())
     assert (deck.decision_us.tolist(), deck.unit.tolist()) == ([10], [2**64 - 1])
     assert (deck.outcome.tolist(), deck.known_us.tolist()) == ([1.0], [20])
-    assert [who.output.tolist() for who in (deck.stable, deck.challenger)] == [[0.25], [0.75]]
-    assert (deck.stable.ok.tolist(), deck.stable.late.tolist(), deck.stable.latency_us.tolist()) == (
-        [True],
-        [False],
-        [40],
-    )
+    assert [who.output.tolist() for who in (deck.stable, *deck.challengers)] == [[0.25], [0.75], [0.5]]
+    assert (deck.stable.ok.tolist(), deck.stable.latency_us.tolist()) == ([True], [40])
+    assert deck.held is not None
+    assert deck.held.tolist() == [True]
+    with pytest.raises(Damaged, match="unknown format"):
+        unpacked((GOLDEN / "deck-1.npz").read_bytes())
 
 
 def test_units_of_a_release_are_read_as_they_were_written() -> None:

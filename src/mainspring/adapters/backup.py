@@ -22,7 +22,8 @@ from sqlalchemy import Connection
 
 from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import TEMPORARY, LocalDisk
-from mainspring.adapters.settings import inside_settings
+from mainspring.adapters.erased import read_erased
+from mainspring.adapters.settings import inside_settings, read_settings
 from mainspring.adapters.stores.copying import copy_rows
 from mainspring.adapters.stores.migrate import migrate
 from mainspring.adapters.stores.sqlite import SqliteStore
@@ -34,6 +35,7 @@ from mainspring.ledger.ports import Store
 from mainspring.log.parts import listed
 from mainspring.log.ports import Blobs, Tables
 from mainspring.log.spool import LOCK
+from mainspring.loop.erasing import AGAIN, Again
 
 FORMAT = 1
 MANIFEST = "backup.json"
@@ -95,8 +97,12 @@ def backup(home: Path, to: Path, store: Store, *, blobs: Blobs | None = None, ta
         raise
 
 
-def restore(source: Path, home: Path) -> BackedUp:
-    """Make a home from a backup. Every digest is verified before the home appears, in one step."""
+def restore(source: Path, home: Path, *, erased: Path | None = None) -> BackedUp:
+    """Make a home from a backup. Every digest is verified before the home appears, in one step.
+
+    ``erased`` is the list of who was erased, the one that the backup's settings name unless given: the home erases
+    again who is in it, when it is opened first.
+    """
     body = _manifest_bytes(source)
     manifest = _read_manifest(source, body)
     _must_be_new(home, "home")
@@ -113,10 +119,25 @@ def restore(source: Path, home: Path) -> BackedUp:
         shutil.rmtree(staged)
         raise
     (staged / "lock").touch(mode=0o600)
+    _leave_to_be_erased(staged, erased)
     reached("restore.before_rename")
     LocalDisk().rename(staged, home)
     size = sum(stored.bytes for stored in manifest.files.values())
     return BackedUp(str(home), len(manifest.files), size, hashlib.sha256(body).hexdigest())
+
+
+def _leave_to_be_erased(staged: Path, erased: Path | None) -> None:
+    found = erased or Path(read_settings(staged)[0].erased_subjects or os.devnull)
+    if erased is None and not found.is_file():
+        return
+    try:
+        known = read_erased(found)
+    except MainspringError:
+        shutil.rmtree(staged)
+        raise
+    if known:
+        (staged / "erasing").mkdir(mode=0o700)
+        LocalDisk().write(staged / "erasing" / AGAIN, msgspec.json.encode(Again(known)))
 
 
 def _copy_home(home: Path, to: Path, store: Store, blobs: Blobs, tables: Tables) -> Iterator[tuple[str, Stored]]:

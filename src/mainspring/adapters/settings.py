@@ -40,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``roles`` says who has which role, for releases that ask somebody for approval.
 
     ``ledger_heads`` is a file, best on another disk, that gets the ledger's newest head after each turn of the loop.
+    ``erased_subjects`` is one, best beside the backups, that says by digest who was erased: a restore holds a backup
+    against it.
 
     ``store`` is the URL of a PostgreSQL database that takes the place of ``meta.db``; a control that was not heard of
     for ``store_lease`` gives way to one that stands by. ``blobs`` and ``tables`` are places in buckets,
@@ -84,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trace_share: float = 1.0
     limits: Limits = Limits()
     ledger_heads: str = ""
+    erased_subjects: str = ""
     store: str = ""
     store_lease: str = "10s"
     model_memory_mb: int = 4_096

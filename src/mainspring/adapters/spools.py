@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mainspring.kernel.errors import Refused
-from mainspring.log.ports import Disk, Spool, SpoolReader
+from mainspring.log.ports import Disk, Keeping, Kept, Spool, SpoolReader
 from mainspring.log.segments import Damage, FolderReader, Position, Reading
 from mainspring.log.spool import Acknowledgement, SpoolWriter
 
@@ -55,6 +55,9 @@ class Both:
     def clean(self, readings: Sequence[Reading]) -> None:
         for reader in self._readers:
             reader.clean(readings)
+
+    def drop(self, at: Mapping[str, Position], now_us: int) -> tuple[Kept, ...]:
+        return tuple(one for reader in self._readers if isinstance(reader, Keeping) for one in reader.drop(at, now_us))
 
     def close(self) -> None:
         for reader in self._readers:

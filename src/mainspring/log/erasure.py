@@ -66,7 +66,7 @@ class Erasing:
         self._salt = salt
         self._found = found
         names = {subject, *found.entities["entity"]}
-        self._names = {name: pseudonym(salt, name) for name in names}
+        self.names = {name: pseudonym(salt, name) for name in sorted(names)}
         self.rows: dict[str, int] = {}
 
     def __call__(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -97,7 +97,7 @@ class Erasing:
         return self._changed("outcomes", frame, mine, {"entity": self._renamed("entity")})
 
     def _renamed(self, column: str) -> pl.Expr:
-        return pl.col(column).replace(self._names)
+        return pl.col(column).replace(self.names)
 
     def _changed(
         self, table: str, frame: pl.DataFrame, mine: pl.Series, columns: Mapping[str, pl.Expr]
@@ -118,14 +118,29 @@ class Erasing:
         return marked["_here"].fill_null(value=False)
 
 
-def erase_rows(
-    tables: Tables, connection: Connection, subject: str, salt: bytes
-) -> tuple[list[Replaced], dict[str, int]]:
-    """Write the log's parts anew without the subject; the caller lists them. Return also the rows changed by table."""
+class Changes(msgspec.Struct, frozen=True):
+    """Parts written without a subject, to be listed by the caller; rows by table, and what its names became."""
+
+    replaced: list[Replaced]
+    rows: dict[str, int]
+    names: dict[str, str]
+
+
+def erase_rows(tables: Tables, connection: Connection, subject: str, salt: bytes) -> Changes:
+    """Write the log's parts anew without the subject."""
     found = traces(tables, listed(connection, "requests"), subject)
     erasing = Erasing(subject, salt, found)
     chosen = [part for table in ("requests", "scored", "outcomes") for part in listed(connection, table)]
-    return write_anew(tables, changed(tables, chosen, erasing)), erasing.rows
+    return Changes(write_anew(tables, changed(tables, chosen, erasing)), erasing.rows, erasing.names)
+
+
+def names_in(tables: Tables, connection: Connection) -> set[str]:
+    """Return every name by which the log knows a subject: those of requests, rows and units."""
+    found: set[str] = set()
+    for part in listed(connection, "requests"):
+        frame = tables.scan([part], _NAMES).collect()
+        found.update(*(frame[name].unique().drop_nulls() for name in _NAMES))
+    return {name for name in found if name and not name.startswith(ERASED)}
 
 
 def erase_from_source(

@@ -24,7 +24,7 @@ from mainspring.ledger.transaction import Transaction
 from mainspring.log.frame import encode_group, encode_set
 from mainspring.log.parts import list_parts, listed, merge_one, span_of
 from mainspring.log.personal import Personal
-from mainspring.log.ports import Disk, PartRef, PersonalFields, SourceShapes, SpoolReader, Tables
+from mainspring.log.ports import Disk, Keeping, Kept, PartRef, PersonalFields, SourceShapes, SpoolReader, Tables
 from mainspring.log.pushed import frame_of
 from mainspring.log.records import Record, SourceRows, Stopped
 from mainspring.log.rows import rows_of
@@ -179,6 +179,12 @@ class Ingest:
     def positions(self) -> dict[str, Position]:
         """Return up to where each boot's segments were taken in."""
         return dict(self._positions or {})
+
+    def drop_taken(self) -> tuple[Kept, ...]:
+        """Remove what was taken in from where it still lies, and tell what could not be removed."""
+        if not isinstance(self._reader, Keeping):
+            return ()
+        return self._reader.drop(self._positions or {}, self._clock.now_us())
 
     def _sources(self, pushed: dict[str, list[SourceRows]]) -> tuple[dict[str, pl.DataFrame], list[Record]]:
         frames: dict[str, pl.DataFrame] = {}

@@ -130,6 +130,24 @@ class Personal:
             connection.execute(insert(erased_subjects).values(digest=self.digest(subject), erased_us=now_us))
         return bool(gone)
 
+    def erased_us(self, connection: Connection, subject: str) -> int | None:
+        """Return when a subject was erased last; None if it never was."""
+        return self._erased(connection, [subject]).get(subject)
+
+    def erased_later(self, connection: Connection, erased: Mapping[str, int]) -> dict[str, int]:
+        """Return those of ``erased`` (when, by digest) that this home does not know of, or only of earlier."""
+        known = {row.digest: row.erased_us for row in connection.execute(select(erased_subjects))}
+        return {digest: at_us for digest, at_us in erased.items() if known.get(digest, -1) < at_us}
+
+    def destroy_again(self, connection: Connection, erased: Mapping[str, int]) -> None:
+        """Destroy the keys of subjects by their digests, and remember when they were erased."""
+        for some in _chunks(sorted(erased)):
+            here = subject_keys.c.digest.in_(some)
+            connection.execute(update(subject_keys).where(here).values(key=bytes(60)))
+            connection.execute(delete(subject_keys).where(here))
+            connection.execute(delete(erased_subjects).where(erased_subjects.c.digest.in_(some)))
+            connection.execute(insert(erased_subjects), [{"digest": one, "erased_us": erased[one]} for one in some])
+
     def _keys(self, connection: Connection, subjects: Iterable[str], *, make: bool = False) -> dict[str, bytes]:
         digests = {self.digest(subject): subject for subject in subjects}
         keys = {

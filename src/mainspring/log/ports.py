@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -178,6 +178,23 @@ class SpoolReader(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+        ...
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """Where outside of a home what was logged may still be read, and until when; for ever if None."""
+
+    place: str
+    until_us: int | None
+    why: str = ""
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """A reader whose records stay where they were read from. Satisfied by a Kafka topic."""
+
+    def drop(self, at: Mapping[str, Position], now_us: int) -> tuple[Kept, ...]:
+        """Remove what came before the positions, or say what keeps it and until when."""
         ...
 
 

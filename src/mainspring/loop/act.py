@@ -21,7 +21,8 @@ from mainspring.log.ingest import Ingest
 from mainspring.log.retention import ACTOR as RETAINED_BY
 from mainspring.log.retention import Retained, Retention
 from mainspring.loop import plan as planned
-from mainspring.loop.erasing import Erased, Erasure
+from mainspring.loop.erased import Erased
+from mainspring.loop.erasing import Erasure
 from mainspring.loop.facts import Facts
 from mainspring.loop.publish import Publisher
 from mainspring.loop.reading import FactsReader
@@ -125,6 +126,7 @@ class Loop:
         with self._turning:
             self._features.catch_up()
             self._take_in()
+            self._erasure.note_again()
             self._erase_pending()
             self._publisher.publish()
 
@@ -202,13 +204,23 @@ class Loop:
             self._take_in()
             return self._erasure.carry_out(order)
 
-    def _erase_pending(self) -> None:
+    def erase_again(self) -> list[Erased]:
+        """Erase whom a restored home holds though they were erased after its backup was made."""
+        with self._turning:
+            self._features.catch_up()
+            self._take_in()
+            self._erasure.note_again()
+            return self._erase_pending()
+
+    def _erase_pending(self) -> list[Erased]:
         """Go on with what a crash or a job that still reads has left; what fails is tried again the next turn."""
+        done = []
         for order in self._erasure.pending():
             try:
-                self._erasure.carry_out(order)
+                done.append(self._erasure.carry_out(order))
             except MainspringError as error:
                 log.warning("erasure %s: %s", order.id, error)
+        return done
 
     def stop_jobs(self) -> None:
         """Start no more jobs, and let those that are ended now be planned again after the next start."""

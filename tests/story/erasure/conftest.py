@@ -47,8 +47,12 @@ class Shop:
         self._lock = HomeLock(home.root, "test")
         self._lock.__enter__()
         self.platform: Platform = open_platform(home)
+        self.closed = False
 
     def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
         self.platform.close()
         self._lock.__exit__(None, None, None)
 

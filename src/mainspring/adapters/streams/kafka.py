@@ -17,6 +17,7 @@ import msgspec
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Damaged, InvalidInput, Unavailable
 from mainspring.log.frame import read_groups
+from mainspring.log.ports import Kept
 from mainspring.log.records import Record, Stopped
 from mainspring.log.segments import Damage, Position, Reading
 from mainspring.log.spool import Acknowledgement, Policy, Writer
@@ -205,6 +206,28 @@ class KafkaReader:
     def clean(self, readings: Sequence[Reading]) -> None:
         """Do nothing: the broker keeps messages as long as its topic says."""
 
+    def drop(self, at: Mapping[str, Position], now_us: int) -> tuple[Kept, ...]:
+        """Let the broker remove the messages before the positions; where it does not, say until when it keeps them."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        ends = {partition: position.offset for name, position in at.items() if (partition := _partition(name)) >= 0}
+        if not ends:
+            return ()
+        admin = _admin(self._place)
+        wanted = [TopicPartition(self._place.topic, partition, offset) for partition, offset in ends.items()]
+        try:
+            asked = admin.delete_records(wanted, request_timeout=_ASKED_S)
+            for done in asked.values():
+                done.result(2 * _ASKED_S)
+        except (KafkaException, TimeoutError) as error:
+            place, until_us = (
+                f"kafka://{self._place.servers}/{self._place.topic}",
+                kept_until(_setup(self._place), now_us),
+            )
+            return (Kept(place, until_us, str(error)),)
+        reached("kafka.dropped")
+        return ()
+
     def close(self) -> None:
         """Let go of the broker."""
         self._consumer.close()
@@ -304,10 +327,9 @@ class _Taken:
 def make_topic(place: Place) -> None:
     """Make the topic unless there is one, with partitions to write to side by side, for messages as large as ours."""
     from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
     from confluent_kafka.cimpl import NewTopic
 
-    admin = AdminClient({"bootstrap.servers": place.servers, "logger": _quiet()})
+    admin = _admin(place)
     if place.topic in admin.list_topics(timeout=10).topics:
         return
     config = {"max.message.bytes": str(MOST_MESSAGE_BYTES)}
@@ -316,19 +338,49 @@ def make_topic(place: Place) -> None:
             made.result(10)
 
 
+def kept_until(setup: Mapping[str, str], now_us: int) -> int | None:
+    """Return until when a topic keeps what it holds now; None where it may be for ever, or is not known.
+
+    A segment goes whole, once its newest message is old enough and another segment was begun after it.
+
+    >>> kept_until({"cleanup.policy": "delete", "retention.ms": "86400000", "segment.ms": "3600000"}, 0)
+    90000000000
+    >>> kept_until({"cleanup.policy": "compact", "retention.ms": "86400000", "segment.ms": "3600000"}, 0)
+    >>> kept_until({"cleanup.policy": "delete", "retention.ms": "-1", "segment.ms": "3600000"}, 0)
+    """
+    try:
+        keeps_ms, rolls_ms = int(setup["retention.ms"]), int(setup["segment.ms"])
+    except (KeyError, ValueError):
+        return None
+    if keeps_ms < 0 or "delete" not in setup.get("cleanup.policy", ""):
+        return None
+    return now_us + 1_000 * (keeps_ms + rolls_ms)
+
+
 def _longest(place: Place) -> int:
     """Return how long a group may be as the topic is set up; without an answer, as we would have set it up."""
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+    found = int(_setup(place).get("max.message.bytes", MOST_MESSAGE_BYTES))
+    return min(found, MOST_MESSAGE_BYTES) - _ENVELOPE_BYTES
 
-    admin = AdminClient({"bootstrap.servers": place.servers, "logger": _quiet()})
+
+def _setup(place: Place) -> dict[str, str]:
+    """Return how a topic is set up; nothing where the broker does not say."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
+
+    admin = _admin(place)  # it must live until it was answered
     asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, place.topic)], request_timeout=_ASKED_S)
     try:
         (told,) = asked.values()
-        found = int(told.result(2 * _ASKED_S)["max.message.bytes"].value)
-    except (KafkaException, TimeoutError, KeyError, ValueError, TypeError):
-        found = MOST_MESSAGE_BYTES
-    return min(found, MOST_MESSAGE_BYTES) - _ENVELOPE_BYTES
+        return {name: str(entry.value) for name, entry in told.result(2 * _ASKED_S).items()}
+    except (KafkaException, TimeoutError):
+        return {}
+
+
+def _admin(place: Place) -> Any:
+    from confluent_kafka.admin import AdminClient
+
+    return AdminClient({"bootstrap.servers": place.servers, "logger": _quiet()})
 
 
 def _refusal(error: Any) -> Unavailable:

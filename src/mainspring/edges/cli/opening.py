@@ -11,6 +11,7 @@ from mainspring.adapters.home import Home, HomeLock, create_home
 from mainspring.edges.verbs.verb import Verb
 
 if TYPE_CHECKING:
+    from mainspring.loop.erased import Erased
     from mainspring.platform import Platform
 
 
@@ -18,8 +19,23 @@ if TYPE_CHECKING:
 def opened(folder: Path, verb: Verb) -> Iterator[Platform]:
     """Open the platform for one verb. ``apply`` makes the home if there is none; every other verb needs one."""
     home = create_home(folder) if verb.name == "apply" else Home(folder)
+    from mainspring.loop.erasing import AGAIN
     from mainspring.platform import open_platform
 
     purpose = f"mainspring {verb.name}"
     with HomeLock(folder, purpose), closing(open_platform(home, purpose=purpose)) as platform:
+        if (home.erasing / AGAIN).exists():  # of a restore that was killed: nobody is shown who was erased
+            platform.loop.erase_again()
         yield platform
+
+
+def erased_again(folder: Path) -> list[Erased] | None:
+    """Erase whom a restore has left to be erased again; None where there is no list of them."""
+    from mainspring.loop.erasing import AGAIN
+    from mainspring.platform import open_platform
+
+    home, purpose = Home(folder), "mainspring restore"
+    if not (home.erasing / AGAIN).exists():
+        return None
+    with HomeLock(folder, purpose), closing(open_platform(home, purpose=purpose)) as platform:
+        return platform.loop.erase_again()
