@@ -42,14 +42,14 @@ def test_a_home_without_a_process_says_so_and_misses_no_gateway_before_there_is_
     )
 
 
-def test_nothing_is_to_be_looked_at_where_control_and_gateways_answer(shop: Shop) -> None:
+def test_what_should_run_and_does_not_is_named(shop: Shop) -> None:
     shop.champion(shop.model("late"))
     shop.platform.publisher.publish()
     with ControlServer(shop.platform):
         assert said(shop)["look_at"] == ["no gateway answers"]
         shop.platform.routing.acknowledge("w1", GENERATION, pid=os.getpid())
         found = said(shop)
-    assert found["look_at"] == ["nothing: all is well"]
+    assert found["look_at"] == ["late: its process has not come up"]
     assert (found["control"], found["gateways"]) == (
         f"runs as process {os.getpid()}",
         "answer by generation 1 of 1",
