@@ -158,7 +158,10 @@ def read_actor(request: Request, whose: Known) -> str:
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """Return the body, never reading more than ``limit_bytes``."""
+    """Return the body, never reading more than ``limit_bytes``; a compressed one is refused, as it could be a bomb."""
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise InvalidInput("is not taken", field="content-encoding", value=encoding, remedy="send the body as it is")
     body = bytearray()
     async for part in request.stream():
         body += part
