@@ -50,7 +50,7 @@ def test_missing_evidence_draws_nothing() -> None:
 
 
 def test_a_drawing_says_in_words_what_it_shows() -> None:
-    drawn = ElementTree.fromstring(draw_evidence(evidence()))
+    drawn = next(ElementTree.fromstring(draw_evidence(evidence())).iter("svg"))
     assert drawn.get("aria-label") == "log_loss: difference between -0.0100 and +0.0050, margin 0.01"
 
 
