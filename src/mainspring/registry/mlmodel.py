@@ -38,7 +38,10 @@ class MlModel(msgspec.Struct, frozen=True):
 
 def read_mlmodel(text: str, requirements: str = "") -> MlModel:
     """Read ``MLmodel``; ``requirements`` is the text of the folder's ``requirements.txt``."""
-    document = read_yaml(text)
+    try:
+        document = read_yaml(text)
+    except InvalidInput as error:
+        raise InvalidInput(error.what, field=f"{FILE}, {error.field}", value=error.value) from None
     flavors = document.get("flavors") if isinstance(document, dict) else None
     if not isinstance(flavors, dict) or not flavors:
         raise InvalidInput("names no flavours", field=FILE, remedy="give a folder that mlflow.…save_model wrote")

@@ -153,8 +153,9 @@ def _text(path: Path) -> str:
             raise InvalidInput("is too large for a lock", field="lock", value=str(path))
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        what = f"cannot be read: {error}"
-        raise InvalidInput(what, field="lock", value=str(path), remedy="name a file of hashed requirements") from None
+        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        remedy = "name a file of hashed requirements"
+        raise InvalidInput(f"cannot be read: {why}", field="lock", value=str(path), remedy=remedy) from None
 
 
 def _wheels(folder: Path) -> list[Path]:
@@ -163,5 +164,7 @@ def _wheels(folder: Path) -> list[Path]:
         inside = list(folder.iterdir())
     except OSError as error:
         remedy = "name a folder of wheels"
-        raise InvalidInput(f"cannot be read: {error}", field="wheels", value=str(folder), remedy=remedy) from None
+        raise InvalidInput(
+            f"cannot be read: {error.strerror}", field="wheels", value=str(folder), remedy=remedy
+        ) from None
     return [path for path in inside if wheel_of(path.name) and stat.S_ISREG(path.lstat().st_mode)]
