@@ -3,7 +3,11 @@
 import numpy as np
 from tests.statistics.simulate import LONG, either, most
 
+from mainspring.release.offpolicy.frame import Found
+from mainspring.release.offpolicy.policies import Waits, replayed
 from mainspring.release.offpolicy.value import Draws, terms, value
+from mainspring.release.outlook import allocation_of
+from mainspring.release.policy import Bandit
 
 RUNS, UNITS, ARMS = (2_000 if LONG else 500), 1_500, 3
 MEANS = np.array([0.15, 0.25, 0.4])
@@ -25,6 +29,39 @@ def log(random: np.random.Generator) -> tuple[Draws, np.ndarray]:
         won += np.bincount(arm[part], weights=reward[part], minlength=ARMS)
         lost += np.bincount(arm[part], weights=1.0 - reward[part], minlength=ARMS)
     return Draws(arm, offered, reward), level
+
+
+def replay(draws: Draws) -> np.ndarray:
+    """Return what top-two sampling would have drawn on a log, in which an hour is a hundred units."""
+    n = len(draws.arm)
+    found = Found(draws, ("a", "b", "c"), 0, np.arange(n) * 36_000_000, draws.reward)
+    policy = Bandit(algorithm="top_two", update="1h", floor=0.1)
+    return replayed(policy, allocation_of(policy, 0), found, ("a", "b", "c"), Waits(0, 1_800_000_000))
+
+
+def test_the_interval_of_a_bandit_that_learns_from_the_log_holds_at_every_look() -> None:
+    random, runs = np.random.default_rng(7), (2_000 if LONG else 200)
+    s, v = np.empty((runs, UNITS)), np.empty((runs, UNITS))
+    for run in range(runs):
+        draws, level = log(random)
+        target = replay(draws)
+        y, v[run], _ = terms(draws, target, 0.0, 1.0, 20.0)
+        s[run] = y - (target * level).sum(axis=1)
+    assert either(s, v, 20.0, 0.05).sum() <= most(runs, 0.05)
+    assert target[-1, 2] > 0.4  # it has moved to the best arm
+
+
+def test_shares_that_know_the_reward_of_their_own_unit_err() -> None:
+    """The control: what was drawn well is drawn again, as if the policy had known."""
+    random, wrong = np.random.default_rng(8), 0
+    for _ in range(100):
+        draws, level = log(random)
+        target = np.full((UNITS, ARMS), 0.1)
+        better = np.where(draws.reward > 0, draws.arm, (draws.arm + 1) % ARMS)
+        target[np.arange(UNITS), better] = 0.8
+        y, v, _ = terms(draws, target, 0.0, 1.0, 20.0)
+        wrong += int(either((y - (target * level).sum(axis=1))[None], v[None], 20.0, 0.05).sum())
+    assert wrong > 2 * most(100, 0.05)
 
 
 def missed(random: np.random.Generator, target: np.ndarray, clip: float) -> int:

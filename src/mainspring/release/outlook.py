@@ -160,7 +160,7 @@ def terms_of(policy: Policy, spec: ModelSpec | None, past: Past, setting: Settin
         sample=plan.sample,
         precision=plan.precision,
         approval=plan.approval,
-        allocation=_allocation(policy, window_us) if isinstance(policy, Bandit) else None,
+        allocation=allocation_of(policy, window_us) if isinstance(policy, Bandit) else None,
         judges=(*plan.metrics, *plan.guards),
     )
 
@@ -217,7 +217,8 @@ def _gates(
     )
 
 
-def _allocation(policy: Bandit, window_us: int) -> Allocation:
+def allocation_of(policy: Bandit, window_us: int) -> Allocation:
+    """Return how a bandit sets its shares, where units are watched for ``window_us``."""
     return Allocation(
         algorithm=policy.algorithm,
         per=policy.per,

@@ -107,7 +107,7 @@ def bandit(say: Say, terms: Terms, state: State, facts: Facts, now_us: int) -> D
     won = _winner(terms, state, facts, chance, now_us, least=rule.confidence)
     if won is not None and not missing_approval(terms, state):
         return _won(say, state, facts, won)
-    shares = allocate(chance, rule)
+    shares = allocate(chance, rule, earned)
     moved = float(np.abs(shares[1:] - np.array([one.share for one in state.contest])).max())
     if now_us - state.shares_us >= rule.update_us and moved >= MOVED and any(one.n for one in earned):
         return _set(say, state, shares, "shares_moved", "shares follow what each version has earned", facts)

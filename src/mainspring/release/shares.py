@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import log_ndtr
 
 from mainspring.kernel.ids import digest_of
 from mainspring.release.evidence.earned import Earned
@@ -13,6 +14,7 @@ from mainspring.release.terms import Allocation
 
 DRAWS = 4_000
 LEADING = 0.5  # how often top-two asks the best version, rather than the runner-up
+FEWEST_LOST = 40 / DRAWS  # share of the draws below which those that the leader loses are too few to count by winner
 
 
 def seed_of(salt: str, at_us: int) -> int:
@@ -33,25 +35,38 @@ def chances(earned: Sequence[Earned], seed: int) -> Floats:
     return np.asarray(best / DRAWS)
 
 
-def allocate(chance: Floats, allocation: Allocation) -> Floats:
+def allocate(chance: Floats, allocation: Allocation, earned: Sequence[Earned]) -> Floats:
     """Return the shares (k,), which add up to 1 and are nowhere below the floor.
 
     >>> rule = Allocation("thompson", "request", 1, 0.05, None, 0.95)
-    >>> [round(float(share), 3) for share in allocate(np.array([0.0, 0.2, 0.8]), rule)]
+    >>> [round(float(share), 3) for share in allocate(np.array([0.0, 0.2, 0.8]), rule, [Earned()] * 3)]
     [0.05, 0.22, 0.73]
     """
-    wanted = chance if allocation.algorithm == "thompson" else _top_two(chance)
+    wanted = chance if allocation.algorithm == "thompson" else _top_two(chance, earned)
     floor = min(allocation.floor, 1.0 / len(chance))
     return np.asarray(floor + (1.0 - floor * len(chance)) * wanted, dtype=np.float64)
 
 
-def _top_two(chance: Floats) -> Floats:
-    """Ask the best half of the time; else whichever is best when the best one is left out."""
-    others = 1.0 - chance
-    with np.errstate(divide="ignore", invalid="ignore"):
-        odds = np.where(others > 1e-12, chance / others, 0.0)
-    runner_up = chance * (odds.sum() - odds)
-    certain = others <= 1e-12
-    if certain.any():  # nobody else was ever best: the others share what is left evenly
-        runner_up = np.where(certain, 0.0, 1.0 / max(len(chance) - 1, 1))
-    return np.asarray(LEADING * chance + (1.0 - LEADING) * runner_up, dtype=np.float64)
+def _top_two(chance: Floats, earned: Sequence[Earned]) -> Floats:
+    """Ask the best half of the time; else whichever is best in a draw that the best one does not win."""
+    leader = int(chance.argmax())
+    if chance[leader] > 1.0 - FEWEST_LOST:
+        runner_up = _nearest(earned, leader)
+    else:
+        odds = chance / (1.0 - chance)
+        runner_up = chance * (odds.sum() - odds)
+    return np.asarray(LEADING * chance + (1.0 - LEADING) * runner_up / runner_up.sum(), dtype=np.float64)
+
+
+def _nearest(earned: Sequence[Earned], leader: int) -> Floats:
+    """Return how likely each version is to beat the leader, relative to one another, as normal tails tell.
+
+    Where nearly no draw is lost by the leader, too few are left to tell who wins them.
+    """
+    shapes = np.array([one.beta() for one in earned])
+    worth = shapes.sum(axis=1)
+    mean = shapes[:, 0] / worth
+    variance = mean * (1.0 - mean) / (worth + 1.0)
+    tails = log_ndtr((mean - mean[leader]) / np.sqrt(variance + variance[leader]))
+    tails[leader] = -np.inf
+    return np.asarray(np.exp(tails - tails.max()))

@@ -6,7 +6,7 @@ from tests.machine.release.test_drawn import WIDE, started
 from mainspring.kernel.clock import to_us
 from mainspring.kernel.errors import InvalidInput, Refused
 from mainspring.release.offpolicy.service import Asked, OffPolicyService
-from mainspring.release.policy import Canary
+from mainspring.release.policy import ABTest, Bandit, BlueGreen, Canary, ChampionChallenger, Shadow
 
 
 def valued(world, shares, since, **how):
@@ -54,3 +54,43 @@ def test_what_was_never_drawn_has_no_value(affecting, model) -> None:
         valued(affecting, {other.id: 1.0}, since)
     with pytest.raises(InvalidInput, match="add up to 1"):
         valued(affecting, {release.challenger: 0.7}, since)
+
+
+def by_policy(world, policy, since, *challengers, **how):
+    return valued(world, {}, since, policy=policy, challengers=challengers, **how)
+
+
+def test_a_policy_of_fixed_shares_is_worth_what_its_shares_are(affecting, model) -> None:
+    affecting.label_shift = 0.2
+    since = affecting.clock.now()
+    release = started(affecting, model, WIDE)
+    affecting.play(8)
+    one, zero = release.challenger, release.champion
+    for policy, shares in (
+        (BlueGreen(), {one: 1.0}),
+        (Shadow(), {zero: 1.0}),
+        (ABTest(share=0.3), {one: 0.3, zero: 0.7}),
+    ):
+        found, same = by_policy(affecting, policy, since, one), valued(affecting, shares, since)
+        assert found.value == same.value
+        assert (found.policy, found.policy_digest != "") == (policy.__struct_config__.tag, True)
+    for policy in (Canary(), ChampionChallenger()):
+        with pytest.raises(Refused, match="moves its shares by paired evidence"):
+            by_policy(affecting, policy, since, one)
+    with pytest.raises(InvalidInput, match="names no challenger"):
+        by_policy(affecting, ABTest(), since, zero)
+    with pytest.raises(Refused, match="follows rewards"):
+        by_policy(affecting, Bandit(), since, one, reward="log_loss")
+
+
+def test_a_bandit_is_valued_by_the_shares_that_the_log_would_have_given_it(affecting, model) -> None:
+    since = affecting.clock.now()
+    release = started(affecting, model, ABTest(share=0.4, horizon="12d", minimum_units=4_000))
+    affecting.effects = {release.challenger: 0.12}
+    affecting.play(10)
+    found = by_policy(affecting, Bandit(update="6h", per="request"), since, release.challenger)
+    alone = valued(affecting, {release.challenger: 1.0}, since)
+    assert found.shares[str(release.challenger_number)] > 0.6
+    assert found.logged.estimate < found.value.estimate < alone.value.estimate
+    assert found.sentence.startswith("a bandit with shares by what the log had told by then")
+    assert found == by_policy(affecting, Bandit(update="6h", per="request"), since, release.challenger)

@@ -151,8 +151,8 @@ def test_without_a_draw_there_is_no_off_policy_value_and_what_is_asked_must_be_c
     with pytest.raises(Refused, match="no unit was drawn in that time"):
         shop.ask("value", model="late", challenger="1")
     with pytest.raises(Refused, match="no unit was drawn in that time"):
-        shop.ask("value", model="late", policy="1=1.0")
-    with pytest.raises(InvalidInput, match="either a challenger or a policy"):
+        shop.ask("value", model="late", shares="1=1.0")
+    with pytest.raises(InvalidInput, match="either a challenger or shares"):
         shop.ask("value", model="late")
     with pytest.raises(InvalidInput, match=r"3=0\.5,champion=0\.5"):
-        shop.ask("value", model="late", policy="1=half")
+        shop.ask("value", model="late", shares="1=half")

@@ -7,6 +7,8 @@ from mainspring.release.evidence.earned import Earned
 from mainspring.release.shares import allocate, chances, seed_of
 from mainspring.release.terms import Allocation
 
+NOTHING = [Earned()] * 4
+
 
 def earned(n: int, mean: float) -> Earned:
     rewards = np.array([1.0] * round(n * mean) + [0.0] * round(n * (1 - mean)))
@@ -28,16 +30,23 @@ def test_the_same_seed_gives_the_same_shares() -> None:
 
 
 def test_thompson_sampling_gives_a_version_its_chance_to_be_the_best_but_never_less_than_the_floor() -> None:
-    assert allocate(np.array([1.0, 0.0, 0.0]), rule()).tolist() == pytest.approx([0.9, 0.05, 0.05])
-    assert allocate(np.array([0.5, 0.5]), rule()).tolist() == pytest.approx([0.5, 0.5])
+    assert allocate(np.array([1.0, 0.0, 0.0]), rule(), NOTHING[:3]).tolist() == pytest.approx([0.9, 0.05, 0.05])
+    assert allocate(np.array([0.5, 0.5]), rule(), NOTHING[:2]).tolist() == pytest.approx([0.5, 0.5])
 
 
 def test_top_two_asks_the_runner_up_as_often_as_the_best() -> None:
-    assert allocate(np.array([0.98, 0.02, 0.0]), rule("top_two", 0.0 + 1e-9))[:2].tolist() == pytest.approx(
-        [0.5, 0.5], abs=0.02
-    )
-    assert allocate(np.array([1.0, 0.0, 0.0]), rule("top_two", 1e-9)).tolist() == pytest.approx([0.5, 0.25, 0.25])
-    assert allocate(np.array([0.2, 0.3, 0.5]), rule("top_two")).sum() == pytest.approx(1.0)
+    shares = allocate(np.array([0.98, 0.02, 0.0]), rule("top_two", 1e-9), NOTHING[:3])
+    assert shares[:2].tolist() == pytest.approx([0.5, 0.5], abs=0.02)
+    assert allocate(np.array([0.2, 0.3, 0.5]), rule("top_two"), NOTHING[:3]).sum() == pytest.approx(1.0)
+
+
+def test_where_the_leader_wins_every_draw_it_asks_whoever_is_nearest_rather_than_all_others_alike() -> None:
+    known = [earned(20_000, 0.30), earned(5_000, 0.25), earned(5_000, 0.10)]
+    shares = allocate(np.array([1.0, 0.0, 0.0]), rule("top_two", 1e-9), known)
+    assert shares.tolist() == pytest.approx([0.5, 0.5, 0.0], abs=1e-6)
+    less_known = [earned(20_000, 0.30), earned(5_000, 0.25), earned(100, 0.25)]
+    shares = allocate(np.array([1.0, 0.0, 0.0]), rule("top_two", 1e-9), less_known)
+    assert shares[2] > 0.49
 
 
 def test_hours_in_which_a_version_was_drawn_more_often_weigh_no_more_than_others() -> None:

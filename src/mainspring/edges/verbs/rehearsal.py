@@ -87,8 +87,13 @@ class ValueOf(
     """Whose value."""
 
     model: Annotated[str, Meta(description="a model, as name or project/name")]
-    challenger: Annotated[str | None, Meta(description="a version that would have answered everything")] = None
-    policy: Annotated[str | None, Meta(description="shares of versions instead, such as 3=0.5,champion=0.5")] = None
+    challenger: Annotated[
+        str | None, Meta(description="a version that would have answered everything; with a policy, its challengers")
+    ] = None
+    shares: Annotated[str | None, Meta(description="shares of versions instead, such as 3=0.5,champion=0.5")] = None
+    policy: Annotated[
+        PolicyGiven, Meta(description="a release policy instead, as a file (JSON or TOML), such as a bandit")
+    ] = None
     since: Annotated[str | None, Meta(description="first decision time, ISO 8601; 28 days before the end")] = None
     until: Annotated[str | None, Meta(description="decision times before this, ISO 8601; now if not said")] = None
     reward: Annotated[
@@ -105,26 +110,37 @@ def value(platform: Platform, asked: ValueOf, by: str) -> Any:
 
     model = find_model(platform, asked.model)
     from_us, until_us = span(platform, model.id, asked.since, asked.until)
-    shares = _shares(platform, model, asked)
-    order = Asked(shares, from_us, until_us, asked.reward, asked.low, asked.high, asked.clip)
+    policy = policy_of(asked.policy)
+    challengers, shares = (), _shares(platform, model, asked)
+    if policy is not None:
+        challengers = tuple(
+            find_version(platform, model, one.strip()).id for one in (asked.challenger or "").split(",")
+        )
+    order = Asked(
+        shares, from_us, until_us, policy, challengers, asked.reward, asked.low, asked.high, asked.clip
+    )  # fmt: skip
     return platform.values.value(model.id, order)
 
 
 def _shares(platform: Platform, model: Any, asked: ValueOf) -> dict[str, float]:
     from mainspring.kernel.errors import InvalidInput
 
-    if (asked.challenger is None) == (asked.policy is None):
-        raise InvalidInput("say either a challenger or a policy", field="challenger", remedy="such as --challenger 3")
+    if asked.policy is not None:
+        if asked.shares is not None or asked.challenger is None:
+            raise InvalidInput("needs its challengers, and no shares", field="policy", remedy="such as --challenger 3")
+        return {}
+    if (asked.challenger is None) == (asked.shares is None):
+        raise InvalidInput("say either a challenger or shares", field="challenger", remedy="such as --challenger 3")
     if asked.challenger is not None:
         return {find_version(platform, model, asked.challenger).id: 1.0}
     shares: dict[str, float] = {}
-    for part in (asked.policy or "").split(","):
+    for part in (asked.shares or "").split(","):
         name, _, share = part.strip().partition("=")
         try:
             shares[find_version(platform, model, name).id] = float(share)
         except ValueError:
             raise InvalidInput(
-                "cannot be read", field="policy", value=asked.policy, remedy="write it like 3=0.5,champion=0.5"
+                "cannot be read", field="shares", value=asked.shares, remedy="write it like 3=0.5,champion=0.5"
             ) from None
     return shares
 
@@ -194,7 +210,17 @@ VERBS = (
         arguments=ValueOf,
         call=value,
         positional=("model",),
-        columns=("sentence", "shares", "reward", "value", "logged", "units", "labelled_share", "left_out_units"),
+        columns=(
+            "sentence",
+            "policy",
+            "shares",
+            "reward",
+            "value",
+            "logged",
+            "units",
+            "labelled_share",
+            "left_out_units",
+        ),
         long_running=True,
     ),
 )

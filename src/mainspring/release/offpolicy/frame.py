@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from mainspring.release.evidence.eprocess import Floats
 from mainspring.release.evidence.frames import ROW
@@ -21,11 +22,16 @@ class Unit(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """The draws, the versions that their columns stand for, and how many units were left out: their draw changed."""
+    """The draws, the versions that their columns stand for, and how many units were left out: their draw changed.
+
+    ``at_us`` (n,) is each unit's first request, ``told`` the mean of the outcomes that came, NaN where none did.
+    """
 
     draws: Draws
     versions: tuple[str, ...]
     left_out_units: int
+    at_us: NDArray[np.int64]
+    told: Floats
 
 
 def first_draws(assigned: pl.DataFrame, unit: Unit) -> tuple[pl.DataFrame, int]:
@@ -49,14 +55,14 @@ def first_draws(assigned: pl.DataFrame, unit: Unit) -> tuple[pl.DataFrame, int]:
 
 
 def draws(rows: pl.DataFrame, rewards: pl.DataFrame, others: Mapping[tuple[str, str], str], left_out: int) -> Found:
-    """Return the units of ``first_draws`` in order, with the mean of their rows' ``reward``.
+    """Return the units of ``first_draws`` in order, with the mean of their rows' ``reward``, and of what was ``told``.
 
     ``others`` names, for a release of two versions and the one that was drawn, the other one.
     """
     joined = rows.join(rewards, on=ROW, how="inner")
     units = (
         joined.group_by("key")
-        .agg(pl.col("first_us", "release", "arm", "propensity", "actions").first(), reward=pl.col("reward").mean())
+        .agg(pl.col("first_us", "release", "arm", "propensity", "actions").first(), pl.col("reward", "told").mean())
         .sort(["first_us", "key"])
     )
     columns = units.select("release", "arm", "propensity", "actions").iter_rows()
@@ -68,12 +74,13 @@ def draws(rows: pl.DataFrame, rewards: pl.DataFrame, others: Mapping[tuple[str, 
         for version, probability in one.items():
             offered[row, places[version]] = probability
     arm = np.array([places[one] for one in units["arm"]], dtype=np.int64)
-    return Found(Draws(arm, offered, units["reward"].to_numpy().astype(np.float64)), versions, left_out)
-
-
-def targets(versions: Sequence[str], shares: Mapping[str, float], n: int) -> Floats:
-    """Return the probabilities (n, k) of a policy that takes versions by fixed shares."""
-    return np.tile(np.array([shares.get(version, 0.0) for version in versions]), (n, 1))
+    return Found(
+        Draws(arm, offered, units["reward"].to_numpy().astype(np.float64)),
+        versions,
+        left_out,
+        units["first_us"].to_numpy().astype(np.int64),
+        units["told"].fill_null(np.nan).to_numpy().astype(np.float64),
+    )
 
 
 def _offered(

@@ -13,12 +13,17 @@ from mainspring.checks.credit import as_credits, credited
 from mainspring.kernel.clock import Clock
 from mainspring.kernel.errors import InvalidInput, Refused
 from mainspring.log.queries import PredictionLog
+from mainspring.registry.alias import CHAMPION
 from mainspring.registry.service import ModelRow, Registry
+from mainspring.release.agreement import check_number
 from mainspring.release.evidence.eprocess import Floats
 from mainspring.release.evidence.frames import ROW, by_horizon
 from mainspring.release.evidence.losses import Metric, loss
-from mainspring.release.offpolicy.frame import Found, Unit, draws, first_draws, targets
+from mainspring.release.offpolicy.frame import Found, Unit, draws, first_draws
+from mainspring.release.offpolicy.policies import Waits, fixed, replayed, shares_of
 from mainspring.release.offpolicy.value import Value, unbounded_value, value
+from mainspring.release.outlook import allocation_of, window_of
+from mainspring.release.policy import ABTest, Bandit, Policy, policy_digest
 from mainspring.release.release import Release
 from mainspring.release.service import ReleaseService
 from mainspring.serving.draw import HELD_OUT
@@ -28,11 +33,16 @@ DOUBT_ERRORS = 4.0
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """Whose value: a policy takes versions by ``shares``. Rows decided in [from, until); rewards within [low, high]."""
+    """Whose value: versions by ``shares``, or a release ``policy`` of ``challengers`` against the champion.
+
+    Rows decided in [from, until); rewards within [low, high].
+    """
 
     shares: Mapping[str, float]
     from_us: int
     until_us: int
+    policy: Policy | None = None
+    challengers: tuple[str, ...] = ()
     reward: Reward = "outcome"
     low: float | None = None
     high: float | None = None
@@ -40,7 +50,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class PolicyValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a policy would have been worth, beside what was really done. A reward that never came counts as 0."""
+    """What a policy would have been worth, beside what was really done. A reward that never came counts as 0.
+
+    ``policy`` names the strategy, where one was asked for; the ``shares`` of a bandit are its mean ones.
+    """
 
     model: str
     reward: str
@@ -53,6 +66,8 @@ class PolicyValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     from_us: int
     until_us: int
     sentence: str
+    policy: str = ""
+    policy_digest: str = ""
 
 
 class OffPolicyService:
@@ -65,32 +80,32 @@ class OffPolicyService:
         self._clock = clock
 
     def value(self, model_id: str, asked: Asked) -> PolicyValue:
-        """Return the value of taking versions by ``shares``, or refuse with the reason."""
+        """Return the value of taking versions by shares or by a policy, or refuse with the reason."""
         model = self._registry.model(None, model_id)
-        if abs(sum(asked.shares.values()) - 1.0) > 1e-9 or min(asked.shares.values(), default=-1.0) < 0.0:
-            raise InvalidInput("must be shares that add up to 1", field="policy", value=dict(asked.shares))
+        champion = self._champion(model, asked) if asked.policy is not None else ""
+        shares = dict(asked.shares)
+        if asked.policy is not None:
+            shares = shares_of(asked.policy, champion, asked.challengers) or {}
+        if not isinstance(asked.policy, Bandit):
+            _check_shares(shares)
         if asked.clip is not None and asked.clip <= 0.0:
             raise InvalidInput("must be above 0", field="clip", value=asked.clip)
         bounds = _bounds(model, asked)
         found, labelled = self._draws(model, asked)
-        known = found.draws
-        names = {version: self._registry.version(version) for version in asked.shares}
-        n, absent = len(known.arm), [names[one].number for one in asked.shares if one not in found.versions]
-        if absent and n:
-            raise Refused(
-                f"support is missing: version {absent[0]} was never drawn in that time", field="policy",
-                remedy="name a time in which a release drew it",
-            )  # fmt: skip
-        target = targets(found.versions, asked.shares, n)
+        among = tuple(shares) or (champion, *asked.challengers)
+        names = {version: self._registry.version(version).number for version in among}
+        target = self._target(model, asked, found, shares, among, names)
+        known, n = found.draws, len(found.draws.arm)
         if bounds is None:
             wanted, done = unbounded_value(known, target), unbounded_value(known, known.offered)
         else:
             wanted, done = value(known, target, *bounds, clip=asked.clip), value(known, known.offered, *bounds)
-        shares = {str(names[one].number): share for one, share in asked.shares.items()}
+        mean = {version: float(target[:, place].mean()) for place, version in enumerate(found.versions)}
+        told = {str(number): round(mean.get(version, 0.0), 6) for version, number in names.items()}
         return PolicyValue(
             model=model.name,
             reward=asked.reward,
-            shares=shares,
+            shares=told,
             value=wanted,
             logged=done,
             units=n,
@@ -98,8 +113,47 @@ class OffPolicyService:
             left_out_units=found.left_out_units,
             from_us=asked.from_us,
             until_us=min(asked.until_us, self._mature_us(model)),
-            sentence=_sentence(asked.reward, shares, wanted, done),
+            sentence=_sentence(asked, told, wanted, done),
+            policy="" if asked.policy is None else str(asked.policy.__struct_config__.tag),
+            policy_digest="" if asked.policy is None else policy_digest(asked.policy),
         )
+
+    def _champion(self, model: ModelRow, asked: Asked) -> str:
+        champion = self._registry.alias(model.id, CHAMPION)
+        if champion is None:
+            raise Refused("has no champion yet", field="model", value=model.name, remedy="make a first champion")
+        if not asked.challengers or champion.id in asked.challengers:
+            raise InvalidInput(
+                "names no challenger of the champion", field="challenger", remedy="such as --challenger 3"
+            )
+        if asked.policy is not None:
+            check_number(asked.policy, [self._registry.version(one) for one in asked.challengers])
+        return champion.id
+
+    def _target(
+        self,
+        model: ModelRow,
+        asked: Asked,
+        found: Found,
+        shares: Mapping[str, float],
+        among: tuple[str, ...],
+        names: Mapping[str, int],
+    ) -> Floats:
+        n, absent = len(found.draws.arm), [names[one] for one in among if one not in found.versions]
+        if absent and n:
+            raise Refused(
+                f"support is missing: version {absent[0]} was never drawn in that time", field="policy",
+                remedy="name a time in which a release drew it",
+            )  # fmt: skip
+        if not isinstance(asked.policy, Bandit) or not n:
+            return fixed(found.versions, shares, n)
+        if asked.reward != "outcome":
+            raise Refused("follows rewards, which are the outcome", field="reward", value=asked.reward)
+        spec = model.spec
+        silent = spec is not None and spec.outcome.if_absent == "negative"
+        waits = Waits(self._window_us(model), spec.outcome.matures_after_us if spec is not None else 0, silent)
+        window_us = window_of(asked.policy, spec)
+        return replayed(asked.policy, allocation_of(asked.policy, window_us), found, among, waits)
 
     def _mature_us(self, model: ModelRow) -> int:
         horizon_us = model.spec.outcome.matures_after_us if model.spec is not None else 0
@@ -143,7 +197,8 @@ class OffPolicyService:
             counted = in_time & np.isfinite(served)
             losses, _ = fixed.of(np.where(counted, served, 0.0), np.where(counted, outcome, 0.0))
             paid = np.where(counted, losses, 0.0)
-        rewards = frame.select(ROW).with_columns(reward=pl.Series(paid, dtype=pl.Float64))
+        came_in_time = pl.Series(np.where(told, outcome, np.nan), dtype=pl.Float64).fill_nan(None)
+        rewards = frame.select(ROW).with_columns(reward=pl.Series(paid, dtype=pl.Float64), told=came_in_time)
         silent = model.spec is not None and model.spec.outcome.if_absent == "negative"
         return rewards, 1.0 if silent else float(in_time.mean()) if len(in_time) else 0.0
 
@@ -174,11 +229,14 @@ def _bounds(model: ModelRow, asked: Asked) -> tuple[float, float] | None:
     if asked.reward != "outcome":
         return 0.0, loss(asked.reward, bound=asked.high, threshold=_threshold(model)).bound
     yes_or_no = model.spec is None or model.spec.outcome.kind == "bool"
-    if asked.low is None and asked.high is None and not yes_or_no:
+    stated = isinstance(asked.policy, ABTest | Bandit)
+    if asked.low is None and asked.high is None and not yes_or_no and not stated:
         if asked.clip is not None:
             raise InvalidInput("needs a reward with bounds", field="clip", value=asked.clip)
         return None
     low, high = asked.low, asked.high
+    if isinstance(asked.policy, ABTest | Bandit):
+        low, high = asked.policy.low if low is None else low, asked.policy.high if high is None else high
     if yes_or_no:
         low, high = 0.0 if low is None else low, 1.0 if high is None else high
     if low is None or high is None:
@@ -192,8 +250,16 @@ def _threshold(model: ModelRow) -> float:
     return model.spec.threshold if model.spec is not None and model.spec.threshold is not None else 0.5
 
 
-def _sentence(reward: str, shares: Mapping[str, float], wanted: Value, done: Value) -> str:
+def _check_shares(shares: Mapping[str, float]) -> None:
+    if abs(sum(shares.values()) - 1.0) > 1e-9 or min(shares.values(), default=-1.0) < 0.0:
+        raise InvalidInput("must be shares that add up to 1", field="shares", value=dict(shares))
+
+
+def _sentence(asked: Asked, shares: Mapping[str, float], wanted: Value, done: Value) -> str:
     whom = " and ".join(f"{share:.0%} version {number}" for number, share in shares.items())
+    if isinstance(asked.policy, Bandit):
+        whom = f"a bandit with shares by what the log had told by then ({whom} at the mean)"
+    reward = asked.reward
     label = ", asymptotic" if wanted.asymptotic else ""
     told = (
         f"{whom} would have had a mean {reward} of {wanted.estimate:.4g} [{wanted.low:.4g}, {wanted.high:.4g}{label}]; "
