@@ -197,7 +197,7 @@ class OffPolicyService:
             counted = in_time & np.isfinite(served)
             losses, _ = fixed.of(np.where(counted, served, 0.0), np.where(counted, outcome, 0.0))
             paid = np.where(counted, losses, 0.0)
-        came_in_time = pl.Series(np.where(told, outcome, np.nan), dtype=pl.Float64).fill_nan(None)
+        came_in_time = pl.Series(np.where(in_time, outcome, np.nan), dtype=pl.Float64).fill_nan(None)
         rewards = frame.select(ROW).with_columns(reward=pl.Series(paid, dtype=pl.Float64), told=came_in_time)
         silent = model.spec is not None and model.spec.outcome.if_absent == "negative"
         return rewards, 1.0 if silent else float(in_time.mean()) if len(in_time) else 0.0
