@@ -71,11 +71,7 @@ FORMATS = {
     "loop/erasing.py": [GOLDEN / "erasing-1.json", GOLDEN / "again-1.json"],
     "project/manifest.py": [GOLDEN / "revision-1.json"],
     "release/gather.py": [GOLDEN / "units-1"],
-<<<<<<< HEAD
     "release/rehearsal/deck.py": [GOLDEN / "deck-2.npz"],
-=======
-    "release/rehearsal/deck.py": [GOLDEN / "deck-1.npz", GOLDEN / "deck-2.npz"],
->>>>>>> 802087e (List the decisions that the index lacked)
     "serving/packing.py": [ELSEWHERE / "serving" / "golden" / f"packing-{format}.json" for format in (1, 2)],
     "serving/routing.py": [GOLDEN / "routing-1"],
 }
@@ -205,13 +201,6 @@ def test_a_deck_is_read_as_it_was_written_and_one_of_a_worker_of_before_is_refus
     assert deck.held.tolist() == [True]
     with pytest.raises(Damaged, match="unknown format"):
         unpacked((GOLDEN / "deck-1.npz").read_bytes())
-
-
-def test_a_deck_of_several_challengers_is_read_as_it_was_written() -> None:
-    deck = unpacked((GOLDEN / "deck-2.npz").read_bytes())
-    assert [who.output.tolist() for who in deck.challengers] == [[0.75, 0.5], [0.5, 0.25]]
-    assert deck.held is not None
-    assert (deck.held.tolist(), deck.anchor) == ([False, True], None)
 
 
 def test_units_of_a_release_are_read_as_they_were_written() -> None:

@@ -85,7 +85,7 @@ _COLUMNS = ("decision_us", "unit", "outcome", "known_us")
 def unpacked(data: bytes) -> Deck:
     """Read a packed deck."""
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        if not 1 <= int(arrays["format"][0]) <= FORMAT:
+        if int(arrays["format"][0]) != FORMAT:
             raise Damaged("a deck is in an unknown format", field="deck", value=int(arrays["format"][0]))
         names = {name.partition(".")[0] for name in arrays.files if "." in name}
         said: dict[str, Any] = {
