@@ -207,3 +207,19 @@ def test_what_has_no_nodes_here_goes_through_skl2onnx_and_has_one_output() -> No
 
     assert answered.shape == (200,)
     assert np.abs(answered - estimator.predict_proba(to_pandas(frame))[:, 1]).max() < 1e-4
+
+
+def test_the_splits_of_trees_on_scaled_and_filled_numbers_are_followed_back_to_the_inputs() -> None:
+    from sklearn.tree import DecisionTreeClassifier
+
+    signature = Signature(task="binary", inputs=(Column("x", "float", nullable=True),))
+    frame = pl.DataFrame({"x": [float(one) for one in range(100)]})
+    steps = SimpleImputer(), StandardScaler(), MinMaxScaler(feature_range=(-3, 5))
+    estimator = make_pipeline(*steps, DecisionTreeClassifier(max_depth=1))
+    estimator.fit(to_pandas(frame), (frame["x"] > 41).to_numpy())
+
+    found = splits(estimator, signature)
+
+    assert found == {"x": [pytest.approx(41.5, abs=1e-4)]}
+    beside = edge_rows(frame, signature, found)["x"].drop_nulls()
+    assert beside.is_between(41.49, 41.51).sum() >= 12
