@@ -139,7 +139,7 @@ def _callback(verb: Verb) -> Any:
         try:
             verb.read(values)
         except InvalidInput as error:
-            raise click.UsageError(_usage(verb, error), context) from None
+            raise click.UsageError(_usage(verb, error, values), context) from None
         folder = home_folder(home or remembered.get("home"))
         result = ask(verb, values, home=folder, by=by or remembered.get("by"))
         from mainspring.edges.cli.render import show
@@ -149,11 +149,15 @@ def _callback(verb: Verb) -> Any:
     return call
 
 
-def _usage(verb: Verb, error: InvalidInput) -> str:
-    """Return the sentence with the way in which this command takes the argument."""
-    if error.what == "is missing" and error.field and error.field not in verb.positional:
-        return f"{error.field}: is missing; give it with --{error.field.replace('_', '-')}"
-    return error.sentence()
+def _usage(verb: Verb, error: InvalidInput, values: dict[str, Any]) -> str:
+    """Return the sentence with the way in which this command takes the argument; the first word that lacks is named."""
+    if error.what != "is missing" or not error.field or error.field in verb.positional:
+        return error.sentence()
+    required = {field.encode_name for field in _fields(verb) if field.required}
+    for name in verb.positional:
+        if name in required and name not in values:
+            return f"{name}: is missing; give it a value"
+    return f"{error.field}: is missing; give it with --{error.field.replace('_', '-')}"
 
 
 def _ask_reason(verb: Verb, values: dict[str, Any]) -> None:

@@ -64,6 +64,9 @@ def find_project(platform: Platform, text: str) -> tuple[str, str]:
     if not text and len(known) == 1:
         name, id = next(iter(known.items()))
         return id, name
+    if not known:
+        remedy = "make one: mainspring init FOLDER, then mainspring apply FOLDER"
+        raise NotFound("there is none in this home yet", field="project", remedy=remedy)
     if not text:
         raise InvalidInput("must be said, since there are several", field="project", remedy=nearest("", known))
     return platform.registry.project(text), text

@@ -48,6 +48,7 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["trian"], "error: there is no command 'trian'; did you mean 'train'?"),
         (["release", "strat"], "error: there is no command 'strat'; did you mean 'start'?"),
         (["train"], "error: model: is missing; give it a value; see: mainspring train --help"),
+        (["release", "hold"], "error: release: is missing; give it a value; see: mainspring release hold --help"),
         (["release", "hold", "late"], "error: reason: is missing; give it with --reason"),
         (["ledger", "list", "--limit", "0"], "error: limit: must be a whole number >= 1 (got 0)"),
         (["ledger", "list", "--limt", "3"], "error: no such option '--limt'"),
