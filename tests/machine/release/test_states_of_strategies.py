@@ -7,7 +7,7 @@ from itertools import product
 import msgspec
 import pytest
 
-from mainspring.kernel.errors import Conflict, Refused
+from mainspring.kernel.errors import Conflict, InvalidInput, Refused
 from mainspring.release.engine import (
     COMMANDS,
     OVER,
@@ -26,7 +26,7 @@ from mainspring.release.evidence.earned import Earned
 from mainspring.release.evidence.gathered import Evidence
 from mainspring.release.evidence.losses import loss
 from mainspring.release.evidence.stream import Measured
-from mainspring.release.outlook import Past, Setting, loss_of, terms_of
+from mainspring.release.outlook import Past, Setting, amended, loss_of, terms_of
 from mainspring.release.policy import (
     ABTest,
     Approval,
@@ -38,6 +38,7 @@ from mainspring.release.policy import (
     Policy,
     Shadow,
 )
+from mainspring.release.policy.change import change
 from mainspring.release.policy.outline import outline
 from mainspring.release.terms import Terms
 
@@ -236,3 +237,75 @@ def test_every_running_release_ends_by_its_deadline_when_nothing_is_known(name: 
         decision = decide(terms, state, None, Facts("v1", "v1", "v2", seen=seen), terms.deadline_us + 1)
         assert state.over or decision.kind == "return"
         assert after(state, decision).over
+
+
+# another policy, and units held out, in every state
+
+CHANGES: dict[str, tuple[object, ...]] = {
+    "shadow": ("1d", "4d"), "shadow_at_least": ("0s", "1d"), "hold": ("1h", "3d"), "keep": ("1h", "3d"),
+    "horizon": ("3d", "8d"), "deadline": ("4d", "9d", None), "on_deadline": ("hold", "return"),
+    "minimum_units": (1, 5_000), "step_requests": (1, 90), "coverage": (0.1, 0.99), "confidence": (0.6, 0.99),
+    "precision": (None, 0.01, 0.5), "steps": ((0.05,), (0.05, 0.1), (0.6,), (0.05, 0.4)), "margin": (0.5,),
+    "approval": (None, Approval(), Approval(role="risk", not_starter=True)), "holdout": (0.2,), "share": (0.1,),
+    "metric": ("brier",), "alpha_promote": (0.2,), "alpha_stop": (0.2,), "window": ("2d",), "floor": (0.01,),
+    "update": ("2d",), "algorithm": ("top_two",), "slices": (("origin",),), "sample": (0.5,),
+}  # fmt: skip
+FIXED = ("margin", "metric", "alpha_promote", "alpha_stop", "window", "floor", "update", "algorithm", "sample",
+         "holdout", "share")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_changed_in_any_state_makes_nothing_easier(name: str) -> None:
+    policy = POLICIES[name]
+    terms = agreed(policy)
+    taken, refused = set(), set()
+    kinds = {(one.status, one.stage, one.step, one.approved, len(one.contest)): one for one in explore(name).values()}
+    for state, (field, values) in product(kinds.values(), CHANGES.items()):
+        for value in values if field in policy.__struct_fields__ else ():
+            if getattr(policy, field) == value:
+                continue
+            try:
+                wanted = msgspec.structs.replace(policy, **{field: value})
+                changed = amended(terms, change(policy, wanted, state))
+            except InvalidInput:
+                continue  # no policy at all
+            except Conflict:
+                refused.add(field)
+                continue
+            assert not state.over
+            taken.add(field)
+            check_no_easier(terms, changed, state)
+    assert taken
+    assert not taken & set(FIXED)
+    assert refused >= set(FIXED) & set(policy.__struct_fields__)
+
+
+def check_no_easier(terms: Terms, changed: Terms, state: State) -> None:
+    """What evidence rests on stays; nothing is promoted under new terms that would not have been under the old."""
+    assert (changed.gates, changed.loss, changed.estimator, changed.kind) == (
+        terms.gates, terms.loss, terms.estimator, terms.kind,
+    )  # fmt: skip
+    assert changed.hold_us >= terms.hold_us
+    assert changed.minimum_units >= terms.minimum_units
+    assert changed.coverage >= terms.coverage
+    assert changed.deadline_us >= terms.deadline_us
+    assert terms.approval is None or changed.approval is not None
+    assert changed.steps[: state.step] == terms.steps[: state.step]
+    days = (3,) if state.contest else (1, 3, 5)  # several are seen in many more ways
+    for day, (_, evidence, facts) in product(days, situations(state)):
+        then, now = (decide(one, state, evidence, facts, day * DAY) for one in (terms, changed))
+        if now.kind == "promote" and state.approved is None:
+            assert changed.approval is None
+        if now.kind == "promote" and day * DAY < terms.deadline_us:
+            assert then.kind == "promote", (then, now)
+        later = changed.shadow_least_us > terms.shadow_least_us  # quality is looked at later: nobody meets it till then
+        if then.verdict == "roll_back" and not later:
+            assert now.verdict == "roll_back"
+
+
+def test_units_that_are_held_out_change_no_strategy_but_by_who_is_drawn() -> None:
+    for name, policy in POLICIES.items():
+        held = agreed(msgspec.structs.replace(policy, holdout=0.2))
+        assert msgspec.structs.replace(held, policy_digest="") == msgspec.structs.replace(
+            agreed(policy), policy_digest=""
+        ), name
