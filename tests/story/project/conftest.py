@@ -55,6 +55,7 @@ class Place:
             jobs=self.jobs,
             clock=self.clock,
             forecast=self.releases.forecast,
+            check_approval=self.releases.check_approval,
         )
 
     def close(self) -> None:

@@ -4,10 +4,12 @@ import pytest
 from sqlalchemy import select
 
 from mainspring.features.tables import sources, views
-from mainspring.kernel.errors import Conflict, InvalidProject, NotFound, WorkerFailed
+from mainspring.kernel.errors import Conflict, InvalidProject, NotFound, Refused, WorkerFailed
 from mainspring.ledger import queries
 from mainspring.project.template import write_template
 from mainspring.registry.tables import models
+from mainspring.release.approvers import Approvers
+from mainspring.release.policy import Canary, decode_policy
 
 
 def edit(folder, old, new):
@@ -192,3 +194,29 @@ def test_a_folder_without_a_declaring_file_is_not_a_project(place, tmp_path):
 def test_init_refuses_a_folder_with_other_things_in_it(trips):
     with pytest.raises(Conflict):
         write_template(trips, "trips", "binary")
+
+
+def test_a_policy_set_by_hand_stands_until_the_project_declares_another_one(place, trips):
+    place.projects.apply(trips, by="ada")
+    model = place.registry.model("trips", "slow")
+    slower = Canary(shadow="14d", steps=[0.1, 0.5], metric="log_loss", margin=0.05)
+    place.releases.set_policy(model.id, slower, by="ben", reason="the week of the fair")
+    edit(trips, "0.2 + 0", "0.3 + 0")
+    assert place.projects.apply(trips, by="ada").changed
+    assert decode_policy(place.registry.model("trips", "slow").release) == slower
+    edit(trips, "margin=0.05", "margin=0.04")
+    place.projects.apply(trips, by="ada")
+    assert decode_policy(place.registry.model("trips", "slow").release).margin == 0.04
+
+
+def test_a_project_takes_an_approval_away_only_for_somebody_who_could_give_it(place, trips):
+    edit(trips, "margin=0.05)", 'margin=0.05, approval=ms.Approval(role="risk"))')
+    place.projects.apply(trips, by="ada (user)")
+    place.releases.approvers = Approvers({"risk": ["ben"]}, lambda id: None)
+    edit(trips, ', approval=ms.Approval(role="risk")', "")
+    for by in ("ada (user)", "ben, said by ada (user)", "ben"):
+        with pytest.raises(Refused, match="asks for approval by somebody who is risk"):
+            place.projects.apply(trips, by=by)
+    assert decode_policy(place.registry.model("trips", "slow").release).approval is not None
+    assert place.projects.apply(trips, by="ben (user)").changed
+    assert decode_policy(place.registry.model("trips", "slow").release).approval is None
