@@ -81,7 +81,9 @@ class Erasing:
 
     def _requests(self, frame: pl.DataFrame) -> pl.DataFrame:
         mine = self._marked(frame, self._found.rows, _ROW)
-        blank = {name: pl.lit("") for name in ("body", "caller", "idempotency_key")}
+        blank = {name: pl.lit("") for name in ("body", "caller")}
+        keys = {key: pseudonym(self._salt, key) for key in frame.filter(mine)["idempotency_key"].unique() if key}
+        blank["idempotency_key"] = pl.col("idempotency_key").replace(keys)  # equal ones stay equal: counted once
         about = self._marked(frame, self._found.entities, ["model", "entity"])
         named = {name: self._renamed(name) for name in ("subject", "unit")}
         entity = pl.when(pl.lit(about) | (pl.col("entity") == self._subject)).then(self._renamed("entity"))

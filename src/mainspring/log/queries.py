@@ -15,8 +15,9 @@ from mainspring.ledger.ports import Store
 from mainspring.log.outcomes import newest_revisions
 from mainspring.log.parts import list_parts, listed, span_of
 from mainspring.log.personal import Personal
-from mainspring.log.ports import SourceShapes, Tables
+from mainspring.log.ports import PartRef, SourceShapes, Tables
 from mainspring.log.pushed import KNOWN, plain_types
+from mainspring.log.repeats import COLUMNS, ROW, WINDOW_US, repeated
 from mainspring.log.rows import SCHEMAS, TIMES
 from mainspring.log.tables import boots
 from mainspring.log.tally import BOOT_OF, Tally, read_tallies
@@ -36,10 +37,14 @@ SCORED = (
 OUTCOMES = ("entity", "value", "label", "event_us", "known_us")
 
 
+_ANSWERED = ("requests", "assignments", "scored")
+
+
 class PredictionLog:
     """Answers from the tables what was asked, answered and came true. Moments are microseconds; ``until`` is exclusive.
 
-    Evidence, drift, quality and replay all read this.
+    Evidence, drift, quality and replay all read this. What was asked again under one idempotency key is there once,
+    as it was answered first; ``prediction`` finds the others, too.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class PredictionLog:
         self._tables = tables
         self._personal = personal
         self._shapes = shapes
+        self._keyed: dict[str, bool] = {}  # whether a part, which never changes, has idempotency keys
 
     def requests(self, model: str, since_us: int | None = None, until_us: int | None = None) -> pl.DataFrame:
         """Return the rows that were asked, by decision time; ``body`` is the row's exact JSON object."""
@@ -284,8 +290,31 @@ class PredictionLog:
         filters = [*_within(TIMES[table], since_us, until_us), *only]
         if model is not None:
             filters.append(pl.col("model") == model)
+        repeats = self._repeats(model, since_us, until_us) if table in _ANSWERED else None
+        if repeats is not None:
+            needed |= dict.fromkeys(ROW)
         rows = self._tables.scan(parts, list(needed))
-        return (rows.filter(*filters) if filters else rows).select(columns).collect()
+        rows = rows.filter(*filters) if filters else rows
+        if repeats is not None:
+            rows = rows.join(repeats.lazy(), on=list(ROW), how="anti", maintain_order="left")
+        return rows.select(columns).collect()
+
+    def _repeats(self, model: str | None, since_us: int | None, until_us: int | None) -> pl.DataFrame | None:
+        """Return rows that were asked again under their idempotency key; None where there are none."""
+        from_us = None if since_us is None else since_us - WINDOW_US
+        with self._store.read() as connection:
+            parts = listed(connection, "requests", model=model, since_us=from_us, until_us=until_us)
+        keyed = [part for part in parts if self._has_keys(part)]
+        if not keyed:
+            return None
+        found = repeated(self._tables.scan(keyed, list(COLUMNS)).collect())
+        return found if found.height else None
+
+    def _has_keys(self, part: PartRef) -> bool:
+        if part.id not in self._keyed:
+            keys = self._tables.scan([part], ["idempotency_key"]).collect()["idempotency_key"]
+            self._keyed[part.id] = bool((keys != "").any())
+        return self._keyed[part.id]
 
 
 def _within(column: str, since_us: int | None, until_us: int | None) -> list[pl.Expr]:

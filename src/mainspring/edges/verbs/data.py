@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from mainspring.edges.verbs.naming import find_project, find_source
+from mainspring.edges.verbs.naming import find_project, find_source_of
 from mainspring.edges.verbs.project import OneProject
 from mainspring.edges.verbs.verb import Verb
 from mainspring.kernel.errors import MainspringError
@@ -20,7 +20,7 @@ class SourceRows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Rows of a source."""
 
     source: Annotated[str, Meta(description="a source's name")]
-    project: Annotated[str, Meta(description="a project's name; may be left out when there is one")] = ""
+    project: Annotated[str, Meta(description="a project's name; may be left out where one alone has that source")] = ""
     limit: Annotated[int, Meta(description="how many, newest first", ge=1, le=1_000)] = 20
 
 
@@ -28,7 +28,7 @@ class OneSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A source."""
 
     source: Annotated[str, Meta(description="a source's name")]
-    project: Annotated[str, Meta(description="a project's name; may be left out when there is one")] = ""
+    project: Annotated[str, Meta(description="a project's name; may be left out where one alone has that source")] = ""
 
 
 def sources(platform: Platform, asked: OneProject, by: str) -> Any:
@@ -62,14 +62,12 @@ def ingest(platform: Platform, asked: OneProject, by: str) -> Any:
 
 
 def source_rows(platform: Platform, asked: SourceRows, by: str) -> Any:
-    project, _ = find_project(platform, asked.project)
-    id, _ = find_source(platform, project, asked.source)
+    id, _ = find_source_of(platform, asked.project, asked.source)
     return platform.log.source(id).tail(asked.limit).reverse()
 
 
 def source_quality(platform: Platform, asked: OneSource, by: str) -> Any:
-    project, _ = find_project(platform, asked.project)
-    id, spec = find_source(platform, project, asked.source)
+    id, spec = find_source_of(platform, asked.project, asked.source)
     frame = platform.log.source(id)
     return [
         {

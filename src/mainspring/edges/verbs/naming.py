@@ -81,6 +81,22 @@ def find_source(platform: Platform, project: str, text: str) -> tuple[str, Any]:
     raise unknown("source", text, (spec.name for _, spec in sources))
 
 
+def find_source_of(platform: Platform, project: str, text: str) -> tuple[str, Any]:
+    """Return ``(id, spec)`` of a source; ``project`` may be empty where one project alone has a source of that name."""
+    if not project:
+        having = [
+            one.name
+            for one in platform.registry.projects()
+            if any(text in (id, spec.name) for id, spec in platform.features.sources(one.id))
+        ]
+        project = having[0] if len(having) == 1 else ""
+        if len(having) > 1:
+            remedy = f"say --project: {' or '.join(having)}"
+            raise InvalidInput("is a source of several projects", field="source", value=text, remedy=remedy)
+    id, _ = find_project(platform, project)
+    return find_source(platform, id, text)
+
+
 def find_release(platform: Platform, text: str) -> Any:
     """Return a release by id, or the running one of a model by the model's name."""
     if text.startswith("rel_"):
