@@ -31,7 +31,7 @@ def test_a_source_that_one_project_alone_has_needs_no_project() -> None:
 
 
 def test_a_source_that_several_projects_have_is_asked_for_with_their_names() -> None:
-    with pytest.raises(InvalidInput, match="is a source of several projects .*--project: air or sea"):
+    with pytest.raises(InvalidInput, match=r"is a source of several projects .*--project: air or sea"):
         find_source_of(Platform(), "", "flights")  # type: ignore[arg-type]
 
 
