@@ -315,6 +315,16 @@ MALFORMED = {
     "bytes that are no text in the path": b"GET /%ff HTTP/1.1\r\nhost: a\r\n\r\n",
     "a bare line feed": b"GET / HTTP/1.1\nhost: a\n\n",
     "a bare line feed before the end": b"GET / HTTP/1.1\r\nhost: a\nx",
+    "another protocol without a host": b"POST /a RTSP/1.0\r\n\r\n",
+    "another protocol": b"OPTIONS /a RTSP/1.1\r\nhost: a\r\n\r\n",
+    "a third protocol": b"SOURCE /a ICE/1.1\r\nhost: a\r\n\r\n",
+    "two spaces before the target": b"GET  /a HTTP/1.1\r\nhost: a\r\n\r\n",
+    "two spaces behind the target": b"GET /a  HTTP/1.1\r\nhost: a\r\n\r\n",
+    "a fragment": b"GET /a#b HTTP/1.1\r\nhost: a\r\n\r\n",
+    "a host with a space": b"GET /a HTTP/1.1\r\nhost: a b\r\n\r\n",
+    "two hosts in one line": b"GET /a HTTP/1.1\r\nhost: a, b\r\n\r\n",
+    "a host with a path": b"GET /a HTTP/1.1\r\nhost: a/b\r\n\r\n",
+    "a host with a name of a user": b"GET /a HTTP/1.1\r\nhost: u@a\r\n\r\n",
     "chunks of version 1.0": b"POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n",
     "chunks and an upgrade": b"POST / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n"
     b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -349,6 +359,41 @@ def test_a_body_in_chunks_may_not_be_mostly_chunks() -> None:
         caller.send(b"1;" + b"x" * 60 + b"\r\na\r\n")
     assert caller.answers()[0][0] == 413
     assert not caller.application.waiting
+
+
+def test_what_comes_behind_the_chunks_is_no_longer_than_a_head() -> None:
+    """llhttp's wrapper copies a trailer whole with each piece: 4 MB in small ones took a minute and a half."""
+    caller = Caller(limits=Limits(header_bytes=8_192))
+    caller.send(chunked("/a", [b"abc"])[:-2] + b"x: ")
+    sent = 0
+    while not caller.line.written and sent < 100_000:
+        caller.send(b"y" * 500)
+        sent += 500
+    assert caller.answers()[0][0] == 413
+    assert sent < 9_000
+    assert not caller.application.waiting
+
+
+def test_what_follows_the_chunks_in_one_packet_is_no_trailer() -> None:
+    caller = Caller(limits=Limits(header_bytes=8_192, body_bytes=1_000))
+    whole = chunked("/a", [b"abc"])
+    caller.send(whole[:-5])
+    caller.send(whole[-5:] + post("/b", b"y" * 100_000))
+    assert caller.answers() == [(200, b"POST /a abc")]
+
+
+def test_a_length_may_have_zeros_and_spaces_around_it() -> None:
+    for length in (b"0" * 5_000 + b"3", b"3 \t "):
+        caller = Caller()
+        caller.send(b"POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: " + length + b"\r\n\r\nabc")
+        assert caller.answers() == [(200, b"POST /a abc")]
+
+
+@pytest.mark.parametrize("host", ["", "a", "a.b:80", "[::1]:8080", "127.0.0.1", "a_b", "xn--caf-dma.example", "a:"])
+def test_a_host_is_a_name_or_an_address(host: str) -> None:
+    caller = Caller()
+    caller.send(f"GET /a HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
+    assert caller.answers() == [(200, b"GET /a ")]
 
 
 def test_what_comes_behind_the_chunks_changes_no_header() -> None:

@@ -43,6 +43,7 @@ class Connection(asyncio.BufferedProtocol):
         "_choked",
         "_data",
         "_exchange",
+        "_fruitless",
         "_listener",
         "_missing",
         "_paused",
@@ -62,6 +63,7 @@ class Connection(asyncio.BufferedProtocol):
         self._data = b""
         self._pieces: list[bytes] = []
         self._missing = 0
+        self._fruitless = 0  # bytes that came since the chunks last brought any of the body
         self._exchange: Exchange | None = None
         self._reading: Reading | None = None
         self._choked = False  # it does not read what it is sent
@@ -224,7 +226,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(_CONTINUE)
         if length == CHUNKED:
             self.state = State.CHUNKS
-            self._reading = Reading()
+            self._reading, self._fruitless = Reading(), 0
             self._reading.head(raw)
             if rest:
                 self._feed(rest)
@@ -252,20 +254,30 @@ class Connection(asyncio.BufferedProtocol):
         reading, exchange = self._reading, self._exchange
         if reading is None or exchange is None:
             return
-        count = len(reading.pieces)
+        before = len(reading.body)
         try:
             reading.feed(data)
-            self._missing += len(data)  # here: all that came, with what stands between the chunks
-            if self._missing > 2 * self._listener.limits.body_bytes + SKIPPED_BYTES:
-                raise TooLarge("the body is too long", field="body", value=self._missing, remedy="send longer chunks")
-            self._listener.application.received(exchange, sum(map(len, reading.pieces[count:])))
+            count = len(reading.body) - before
+            if not reading.ended:
+                self._refuse_padding(len(data), count)
+            self._listener.application.received(exchange, count)
         except Exception as error:
             self._give_up(error)
             return
         if reading.ended:
             exchange.keeps = exchange.keeps and not reading.followed
             self._reading, self._missing = None, 0
-            self._come(exchange, b"".join(reading.pieces))
+            self._come(exchange, bytes(reading.body))
+
+    def _refuse_padding(self, came: int, count: int) -> None:
+        """Raise if ``came`` bytes, of which ``count`` are of the body, are too many for what they bring."""
+        limits = self._listener.limits
+        self._missing += came  # here: all that came, with what stands between the chunks
+        if self._missing > 2 * limits.body_bytes + SKIPPED_BYTES:
+            raise TooLarge("the body is too long", field="body", value=self._missing, remedy="send longer chunks")
+        self._fruitless = 0 if count else self._fruitless + came
+        if self._fruitless > limits.header_bytes:  # a trailer is copied whole with each piece of it that comes
+            raise TooLarge("what stands behind the chunks is too long", field="body", remedy="send it as headers")
 
     def _come(self, exchange: Exchange, body: bytes) -> None:
         self._listener.application.reading(exchange, False)

@@ -17,6 +17,8 @@ END = b"\r\n\r\n"
 _REMEMBERED = 512
 _LONGEST_REMEMBERED = 2_048
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,30}(?= )")
+_LINE = re.compile(rb"[A-Z-]+ [!-\"$-~]+ HTTP/[0-9]\.[0-9]\r\n")  # llhttp takes more spaces, fragments, RTSP and ICE
+_HOST = re.compile(r"(\[[0-9A-Za-z:.]+\]|[-0-9A-Za-z._~!$&'()*+,;=%]*)(:[0-9]*)?")
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -76,7 +78,7 @@ class Reading:
     """
 
     def __init__(self) -> None:
-        self.pieces: list[bytes] = []
+        self.body = bytearray()
         self.ended = False
         self.followed = False  # by bytes of another request
         self._url = b""
@@ -98,11 +100,15 @@ class Reading:
         if not self._read_head:
             raise malformed("the head ends too early")
         method, version = self._parser.get_method(), self._parser.get_http_version()
+        if not _LINE.match(data):
+            raise malformed("its first line is not a method, a target and a version")
         if version not in ("1.0", "1.1"):
             raise malformed(f"version {version} is not spoken here")
         headers = _headers(self._fields)
         if version == "1.1" and "host" not in headers:
             raise malformed("the host is missing")
+        if not _HOST.fullmatch(headers.get("host", "")):
+            raise malformed("the host is not a name or address")
         path, query_string = _target(self._url)
         length = _length(headers)
         if length == CHUNKED and (upgrades or version == "1.0"):
@@ -112,7 +118,7 @@ class Reading:
         return Head(method.decode(), path, query_string, headers, length, keeps_alive, waits)
 
     def feed(self, data: bytes) -> None:
-        """Read more of the chunks; ``pieces`` has what they carry, ``ended`` says whether that was all."""
+        """Read more of the chunks; ``body`` has what they carry, ``ended`` says whether that was all."""
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -137,7 +143,7 @@ class Reading:
 
     def on_body(self, piece: bytes) -> None:
         if not self.ended:
-            self.pieces.append(piece)
+            self.body += piece  # a piece may be a byte, and pieces have a price each
 
     def on_message_complete(self) -> None:
         self.ended = True
@@ -162,7 +168,7 @@ def malformed(what: str) -> Malformed:
 def _headers(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw, value in fields:
-        name, text = raw.decode("ascii").lower(), _text(value)
+        name, text = raw.decode("ascii").lower(), _text(value.rstrip(b" \t"))
         if name in headers:
             if name == "host":
                 raise malformed("the host is stated twice")
@@ -197,4 +203,4 @@ def _length(headers: dict[str, str]) -> int:
     length = headers.get("content-length", "0")
     if not length.isascii() or not length.isdigit():
         raise malformed("content-length is not a number")
-    return int(length)
+    return int(length.lstrip("0") or "0")  # zeros may be more than an int is read from
