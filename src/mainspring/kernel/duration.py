@@ -12,7 +12,7 @@ DAY_US = 24 * HOUR_US
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 _MOST_S = 36_500 * _UNITS["d"]  # a moment that lies so far off can still be told
-_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", re.ASCII)
 
 
 def parse_duration(text: str, *, field: str = "duration") -> timedelta:

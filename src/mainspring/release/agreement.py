@@ -23,6 +23,7 @@ from mainspring.release.release import Record
 from mainspring.release.terms import Terms
 
 _SHADOWS = 200  # how many of the newest releases are asked what a recipe's shadow has shown
+MOST_CHALLENGERS = 100
 
 
 class Agreements:
@@ -108,16 +109,21 @@ class Agreements:
     def _terms(
         self, model: ModelRow, versions: Sequence[Version], champion: Version, policy: Policy, anchor: str | None
     ) -> tuple[Terms, Forecast]:
-        running = [id for record in self._records.list(model.id, True) for id in challengers_of(record)]
-        challengers = len(running) + len(versions)
+        challengers = self._running(model) + len(versions)
         past, expected = self.outlook(model, policy, champion, versions[0].lineage.recipe, challengers)
-        if expected.decidable is False:
-            raise Refused(
-                f"the policy cannot decide by its deadline: {expected.reason}", field="release",
-                remedy="give it more time, a wider margin, or more traffic",
-            )  # fmt: skip
+        _check_decidable(expected)
         setting = Setting(_kind(versions, champion), anchor is not None, challengers, len(versions))
         return terms_of(policy, model.spec, past, setting), expected
+
+    def check_decidable(
+        self, model: ModelRow, version: Version, champion: Version, policy: Policy, *, beside: int
+    ) -> None:
+        """Refuse a release that could not decide by its deadline ``beside`` so many more than those that run."""
+        challengers = self._running(model) + 1 + beside
+        _check_decidable(self.outlook(model, policy, champion, version.lineage.recipe, challengers)[1])
+
+    def _running(self, model: ModelRow) -> int:
+        return sum(len(challengers_of(record)) for record in self._records.list(model.id, True))
 
     def agreed(
         self, model: ModelRow, challengers: Sequence[Version], champion: Version, policy: Policy, at_us: int
@@ -200,6 +206,15 @@ def check_asked_alike(challenger: Version, champion: Version) -> None:
         )  # fmt: skip
 
 
+def check_most(versions: Sequence[Version]) -> None:
+    """Refuse more challengers than can be kept loaded beside each other."""
+    if len(versions) > MOST_CHALLENGERS:
+        raise InvalidInput(
+            "are too many challengers at once", field="version", value=len(versions),
+            remedy=f"start at most {MOST_CHALLENGERS}",
+        )  # fmt: skip
+
+
 def check_number(policy: Policy, versions: Sequence[Version]) -> None:
     """Refuse several challengers where the policy compares one, and more than a bandit's floor leaves room for."""
     if len(versions) > 1 and not isinstance(policy, Bandit | ChampionChallenger):
@@ -207,6 +222,7 @@ def check_number(policy: Policy, versions: Sequence[Version]) -> None:
             "takes one challenger", field="release", value=[version.number for version in versions],
             remedy="use ChampionChallenger or Bandit, or start a release of each",
         )  # fmt: skip
+    check_most(versions)
     if isinstance(policy, Bandit) and policy.floor * (len(versions) + 1) >= 1.0:
         raise InvalidInput(
             "leaves nothing to share out", field="floor", value=policy.floor,
@@ -217,6 +233,14 @@ def check_number(policy: Policy, versions: Sequence[Version]) -> None:
 def challengers_of(record: Record) -> tuple[str, ...]:
     """Return every version that may still win."""
     return tuple(one.version for one in record.state.contest) or (record.challenger,)
+
+
+def _check_decidable(expected: Forecast) -> None:
+    if expected.decidable is False:
+        raise Refused(
+            f"the policy cannot decide by its deadline: {expected.reason}", field="release",
+            remedy="give it more time, a wider margin, or more traffic",
+        )  # fmt: skip
 
 
 def _kind(challengers: Sequence[Version], champion: Version) -> Literal["refresh", "new_recipe"]:

@@ -14,7 +14,7 @@ from mainspring.log.queries import PredictionLog
 from mainspring.registry.alias import ANCHOR, CHALLENGER, CHAMPION
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
-from mainspring.release.agreement import Agreements, check_asked_alike, check_number
+from mainspring.release.agreement import Agreements, check_asked_alike, check_most, check_number
 from mainspring.release.approvers import Approvers, covers
 from mainspring.release.decision import Decision, Say
 from mainspring.release.effects import Effects, after_books
@@ -101,6 +101,17 @@ class ReleaseService:
                 order = msgspec.structs.replace(order, reason="immediate", sentence="the policy asks for no evidence")
                 self._effects.act(tx, record, order, Waiver(by, reason))
         return self.get(record.id)
+
+    def check_all(self, model_id: str, version_ids: Sequence[str], policy: Policy, *, by: str) -> None:
+        """Refuse versions of which each is to have a release of its own, if any of these could not start."""
+        model = self._registry.model(None, model_id)
+        self.check_approval(model, policy, by)
+        versions = [self._registry.version(id) for id in version_ids]
+        champion = self.agreements.champion_to_beat(model, versions, self._registry.alias(model_id, CHAMPION))
+        check_most(versions)
+        for version in versions:
+            check_asked_alike(version, champion)
+            self.agreements.check_decidable(model, version, champion, policy, beside=len(versions) - 1)
 
     def step(
         self,

@@ -120,6 +120,17 @@ BAD = {
     "a horizon before the window": ({"type": "ab_test", "horizon": "1d"}, "horizon", "ends before one unit's window"),
     "a floor for half": ({"type": "bandit", "floor": 0.6}, "floor", "must be a number above 0 and below 0.5"),
     "an empty one": ({}, "policy.type", "is not a strategy"),
+    "a margin that nothing exceeds": (
+        {"type": "canary", "metric": "error", "margin": 1},
+        "margin",
+        "anything would pass",
+    ),
+    "no steps": ({"type": "canary", "steps": []}, "steps", "needs at least one share"),
+    "a number beyond numbers": ({"type": "ab_test", "high": 1e308}, "high", "of at most 1e+100"),
+    "a long number": ({"type": "shadow", "minimum_units": 2**63}, "minimum_units", "must be at most 1e+12"),
+    "a sample of more than all": ({"type": "shadow", "sample": 1.5}, "sample", "below 1"),
+    "a time without end": ({"type": "bandit", "horizon": "1000000000000d"}, "horizon", "at most 36500d"),
+    "a role nobody can write": ({"type": "immediate", "approval": {"role": "\n"}}, "approval.role", "text of one line"),
 }
 
 
@@ -129,3 +140,26 @@ def test_a_policy_that_is_none_is_refused_by_its_field(ask: Client, case: str) -
     status, found, _ = ask("POST", "/api/policy/set", {"model": "late", "policy": policy, "reason": WHY})
     assert (status, found["field"]) == (400, field)
     assert words in found["message"]
+    status, found, _ = ask(
+        "POST", "/api/release/start", {"model": "late", "version": "2", "policy": policy, "reason": WHY}
+    )
+    assert (status, found["field"]) == (400, field)
+    assert ask("GET", "/api/release/list?model=late&running=true")[1] == []
+
+
+@pytest.mark.parametrize(
+    ("versions", "status", "field"),
+    [("2,champion", 409, "version"), ("2,9", 404, "version"), ("2,", 404, "version"), ("champion", 409, "version")],
+)
+def test_shadows_that_cannot_all_start_leave_none_behind(ask: Client, versions: str, status: int, field: str) -> None:
+    order = {"model": "late", "version": versions, "policy": {"type": "shadow"}, "reason": WHY}
+    found_status, found, _ = ask("POST", "/api/release/start", order)
+    assert (found_status, found["field"]) == (status, field), found
+    assert ask("GET", "/api/release/list?model=late&running=true")[1] == []
+
+
+def test_a_version_that_is_named_twice_is_one_challenger(ask: Client) -> None:
+    order = {"model": "late", "version": "2,2, 2", "policy": {"type": "shadow"}, "reason": WHY}
+    status, started, _ = ask("POST", "/api/release/start", order)
+    assert (status, started["challenger_number"]) == (200, 2), started
+    assert ask("POST", "/api/release/abort", {"release": started["id"], "reason": WHY})[0] == 200

@@ -128,3 +128,57 @@ def test_a_policy_that_somebody_wrote_wrongly_is_told_where(given, said: str) ->
     with pytest.raises(InvalidInput) as raised:
         read_policy(given)
     assert said in str(raised.value)
+
+
+NONE = float("nan")
+BEYOND = [
+    (Canary, {"metric": "brier", "margin": 1.0}, "margin", "is beyond what two versions can differ by, which is 1"),
+    (Shadow, {"metric": "log_loss", "margin": 5.0}, "margin", "is beyond what two versions can differ by"),
+    (Canary, {"metric": "squared_error", "bound": 4.0, "margin": 4.0}, "margin", "state a margin below 4"),
+    (ABTest, {"high": 40.0, "margin": 40.0}, "margin", "anything would pass"),
+    (ABTest, {"low": -1e308, "high": 1e308}, "low", "of at most 1e+100 either way"),
+    (ABTest, {"low": 1e18, "high": 1e18 + 256}, "high", "leaves hardly anything above low=1e+18"),
+    (ABTest, {"share": 5e-324}, "share", "is nearer than 1e-09 to a bound"),
+    (Bandit, {"confidence": 1.0}, "confidence", "below 1"),
+    (Bandit, {"confidence": NONE}, "confidence", "below 1"),
+    (Bandit, {"floor": 1e-320}, "floor", "is nearer than 1e-09 to a bound"),
+    (Bandit, {"update": "1000000000000d"}, "update", "at most 36500d"),
+    (BlueGreen, {"bound": 10**400}, "bound", "of at most 1e+100 either way"),
+    (BlueGreen, {"keep": "30000d"}, "deadline", "would take 60001 days at most"),
+    (Immediate, {"approval": "risk"}, "approval", "such as ms.Approval(role='risk')"),
+    (Immediate, {"approval": Approval(role="ri\x00sk")}, "approval.role", "must be text of one line"),
+    (Shadow, {"slices": ["\ud800"]}, "slices", "must be text of one line"),
+    (Shadow, {"slices": 3}, "slices", "must be a list of columns"),
+    (Shadow, {"sample": float("inf")}, "sample", "below 1"),
+    (Canary, {"metrics": 3}, "metrics", "must be a list of ms.metrics"),
+    (Canary, {"steps": [1.5]}, "steps", "above 0 and below 1"),
+    (Canary, {"steps": [step / 200 for step in range(1, 200)]}, "steps", "at most 100 steps"),
+    (Canary, {"steps": [0.1, 0.2], "hold": "10000d"}, "deadline", "would take 60014 days at most"),
+    (Canary, {"minimum_units": 10**30}, "minimum_units", "must be at most 1e+12"),
+    (Canary, {"alpha_promote": 5e-324}, "alpha_promote", "is nearer than 1e-09 to a bound"),
+    (ChampionChallenger, {"deadline": "1d"}, "deadline", "leave it more than the shadow of 14d"),
+]
+
+
+@pytest.mark.parametrize(("kind", "values", "field", "said"), BEYOND)
+def test_a_value_that_no_release_could_go_by_is_refused_wherever_it_is_written(kind, values, field, said: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        kind(**values)
+    assert said in str(raised.value)
+    assert raised.value.field == field
+
+
+@pytest.mark.parametrize("value", [NONE, float("inf"), -1.0, 0, 10**400, True, None, "1", [], {}, "\ud800", b"x"])
+@pytest.mark.parametrize("kind", [one for policy in POLICIES for one in [type(policy)]])
+def test_whatever_stands_in_a_field_is_taken_or_refused_in_words(kind, value) -> None:
+    for field in msgspec.structs.fields(kind):
+        for make in (
+            lambda given: kind(**given),
+            lambda given: read_policy({"type": kind.__struct_config__.tag, **given}),
+        ):
+            try:
+                policy = make({field.name: value})
+            except InvalidInput as refused:
+                msgspec.json.encode(refused.as_dict())
+            else:
+                assert decode_policy(msgspec.json.encode(policy).decode()) == policy

@@ -94,7 +94,9 @@ class Command(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def start(platform: Platform, asked: Start, by: str) -> Any:
     model = find_model(platform, asked.model)
-    versions = [find_version(platform, model, text.strip()) for text in asked.version.split(",")]
+    texts = dict.fromkeys(text.strip() for text in asked.version.split(","))
+    named = [find_version(platform, model, text) for text in texts]
+    versions = list({version.id: version for version in named}.values())  # two names may mean one version
     if platform.registry.alias(model.id, CHAMPION) is None and len(versions) == 1:
         platform.releases.first_champion(model.id, versions[0].id, by=by, reason=asked.reason)
         platform.publisher.publish()
@@ -104,6 +106,7 @@ def start(platform: Platform, asked: Start, by: str) -> Any:
     policy = policy_of(asked.policy) or decode_policy(model.release)
     first, *others = [version.id for version in versions]
     if others and isinstance(policy, Shadow):  # shadows do not stand in each other's way: each has its own release
+        platform.releases.check_all(model.id, [first, *others], policy, by=by)  # all of them start, or none does
         found: Any = [
             platform.releases.start(model.id, id, policy, by=by, reason=asked.reason) for id in (first, *others)
         ]
@@ -140,7 +143,9 @@ def policy_of(given: PolicyGiven) -> Policy | None:
     try:
         text = given.decode()
         return read_policy(msgspec.json.decode(text) if text.lstrip().startswith("{") else tomllib.loads(text))
-    except (UnicodeDecodeError, msgspec.DecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        raise InvalidInput("is nested too deep", field="policy", remedy="write a table of plain values") from None
+    except (msgspec.DecodeError, ValueError) as error:  # the second: TOML, UTF-8, and numbers of thousands of digits
         raise InvalidInput(f"is neither JSON nor TOML: {error}", field="policy") from None
 
 

@@ -57,6 +57,8 @@ def read_policy(values: Any) -> Policy:
     try:
         read: Policy = msgspec.convert(values, kind)
         return read
+    except UnicodeEncodeError:
+        raise InvalidInput("holds a character that is none", field="policy", remedy="write it as UTF-8") from None
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, InvalidInput):
             raise error.__cause__ from None

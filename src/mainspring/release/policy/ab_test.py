@@ -9,7 +9,14 @@ import msgspec
 from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import InvalidInput
 from mainspring.release.policy.approval import Approval
-from mainspring.release.policy.checked import OnDeadline, check_between, check_bounds, check_count, check_spans
+from mainspring.release.policy.checked import (
+    OnDeadline,
+    check_between,
+    check_bounds,
+    check_count,
+    check_margin,
+    check_spans,
+)
 from mainspring.release.policy.judged import check_errors, check_judges
 from mainspring.release.policy.metrics import Judge
 
@@ -49,6 +56,7 @@ class ABTest(msgspec.Struct, frozen=True, tag="ab_test", forbid_unknown_fields=T
         check_between("share", self.share, 0.0, 1.0)
         check_bounds(self.low, self.high)
         check_between("margin", self.margin, 0.0, math.inf, closed=True)
+        check_margin(self.margin, self.high - self.low)
         check_spans(self, "horizon", positive=True)
         check_spans(self, "window")
         if self.precision is not None:
@@ -57,4 +65,5 @@ class ABTest(msgspec.Struct, frozen=True, tag="ab_test", forbid_unknown_fields=T
         check_errors(self)
         check_judges(self, "reward")
         if parse_duration(self.horizon) < parse_duration(self.window):
-            raise InvalidInput("ends before one unit's window does", field="horizon", value=self.horizon)
+            remedy = f"give it more than the window of {self.window}"
+            raise InvalidInput("ends before one unit's window does", field="horizon", value=self.horizon, remedy=remedy)

@@ -69,4 +69,5 @@ class Bandit(msgspec.Struct, frozen=True, tag="bandit", forbid_unknown_fields=Tr
         check_count("minimum_units", self.minimum_units)
         check_errors(self)
         if parse_duration(self.horizon) < parse_duration(self.update):
-            raise InvalidInput("ends before the first update", field="horizon", value=self.horizon)
+            remedy = f"give it more than the {self.update} to an update"
+            raise InvalidInput("ends before the first update", field="horizon", value=self.horizon, remedy=remedy)

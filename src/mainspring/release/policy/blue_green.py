@@ -6,9 +6,10 @@ import math
 
 import msgspec
 
+from mainspring.kernel.duration import parse_duration
 from mainspring.release.evidence.losses import Metric
 from mainspring.release.policy.approval import Approval
-from mainspring.release.policy.checked import check_between, check_metric, check_spans
+from mainspring.release.policy.checked import check_approval, check_between, check_length, check_metric, check_spans
 
 
 class BlueGreen(msgspec.Struct, frozen=True, tag="blue_green", forbid_unknown_fields=True):
@@ -43,3 +44,5 @@ class BlueGreen(msgspec.Struct, frozen=True, tag="blue_green", forbid_unknown_fi
         for field in ("alpha_stop", "failure_margin", "late_margin"):
             check_between(field, getattr(self, field), 0.0, 0.5)
         check_between("holdout", self.holdout, 0.0, 0.5, closed=True)
+        check_approval(self.approval)
+        check_length(parse_duration(self.deadline) + 2 * parse_duration(self.keep))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from mainspring.release.policy.checked import check_count, checked_steps
-from mainspring.release.policy.judged import Judged, check_judged, check_judges
+from mainspring.release.policy.judged import Judged, check_holds, check_judged, check_judges
 from mainspring.release.policy.metrics import Judge
 
 
@@ -31,5 +31,6 @@ class Canary(Judged, frozen=True, tag="canary", forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         check_judged(self)
         msgspec.structs.force_setattr(self, "steps", checked_steps(self.steps))
+        check_holds(self)
         check_count("step_requests", self.step_requests)
         check_judges(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from mainspring.release.policy.checked import check_count, checked_steps
-from mainspring.release.policy.judged import Judged, check_judged
+from mainspring.release.policy.judged import Judged, check_holds, check_judged
 
 
 class ChampionChallenger(Judged, frozen=True, tag="champion_challenger", forbid_unknown_fields=True):
@@ -26,4 +26,5 @@ class ChampionChallenger(Judged, frozen=True, tag="champion_challenger", forbid_
     def __post_init__(self) -> None:
         check_judged(self)
         msgspec.structs.force_setattr(self, "steps", checked_steps(self.steps))
+        check_holds(self)
         check_count("step_requests", self.step_requests)

@@ -9,9 +9,19 @@ import msgspec
 
 from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import InvalidInput
-from mainspring.release.evidence.losses import Metric
+from mainspring.release.evidence.losses import CLASSIFYING, Metric, loss
 from mainspring.release.policy.approval import Approval
-from mainspring.release.policy.checked import OnDeadline, check_between, check_count, check_metric, check_spans
+from mainspring.release.policy.checked import (
+    OnDeadline,
+    check_approval,
+    check_between,
+    check_count,
+    check_length,
+    check_margin,
+    check_metric,
+    check_spans,
+    checked_list,
+)
 from mainspring.release.policy.checked import check_word as _check_word
 from mainspring.release.policy.metrics import Failures, Reward, Slower
 
@@ -55,13 +65,23 @@ def check_judged(policy: Any) -> None:
     if policy.deadline is not None and parse_duration(policy.deadline, field="deadline") < parse_duration(
         policy.shadow
     ):
-        raise InvalidInput("ends before the shadow does", field="deadline", value=policy.deadline)
+        remedy = f"leave it more than the shadow of {policy.shadow}"
+        raise InvalidInput("ends before the shadow does", field="deadline", value=policy.deadline, remedy=remedy)
     check_errors(policy)
     check_between("coverage", policy.coverage, 0.0, 1.0, closed=True)
     check_between("margin", policy.margin, 0.0, math.inf)
     if policy.bound is not None:
         check_between("bound", policy.bound, 0.0, math.inf)
+    if policy.metric in CLASSIFYING or policy.bound is not None:
+        check_margin(policy.margin, loss(policy.metric, bound=policy.bound).bound)
     check_count("minimum_units", policy.minimum_units)
+
+
+def check_holds(policy: Any) -> None:
+    """Refuse holds that together end beyond what a date can tell, where no deadline is stated."""
+    if policy.deadline is None:
+        hold = max(parse_duration(policy.hold), parse_duration(policy.window))
+        check_length(parse_duration(policy.shadow) + 3 * len(policy.steps) * hold)
 
 
 def check_errors(policy: Any) -> None:
@@ -69,6 +89,7 @@ def check_errors(policy: Any) -> None:
     for field in ("alpha_promote", "alpha_stop", "failure_margin", "late_margin"):
         check_between(field, getattr(policy, field), 0.0, 0.5)
     check_between("holdout", policy.holdout, 0.0, 0.5, closed=True)
+    check_approval(policy.approval)
     _check_word("on_deadline", policy.on_deadline, ("return", "hold"))
 
 
@@ -76,10 +97,8 @@ def check_judges(policy: Any, *taken: str) -> None:
     """Take lists of further metrics and guards; refuse two of one name, and what is none."""
     names = list(taken)
     for field in ("metrics", "guards"):
-        given: Any = getattr(policy, field)
-        if isinstance(given, str) or not all(isinstance(one, Reward | Slower | Failures) for one in given):
-            raise InvalidInput("must be a list of ms.metrics.…", field=field, value=str(given))
-        msgspec.structs.force_setattr(policy, field, tuple(given))
+        given = checked_list(field, getattr(policy, field), Reward | Slower | Failures, "ms.metrics.…")
+        msgspec.structs.force_setattr(policy, field, given)
         names += [one.name for one in given]
     for name in names:
         if names.count(name) > 1:

@@ -12,7 +12,7 @@ import msgspec
 
 from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import InvalidInput
-from mainspring.release.policy.checked import check_between, check_bounds
+from mainspring.release.policy.checked import check_between, check_bounds, check_margin
 
 
 class Reward(msgspec.Struct, frozen=True, tag="reward", forbid_unknown_fields=True):
@@ -25,6 +25,7 @@ class Reward(msgspec.Struct, frozen=True, tag="reward", forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         check_bounds(self.low, self.high)
         check_between("margin", self.margin, 0.0, math.inf)
+        check_margin(self.margin, self.high - self.low)
 
     @property
     def name(self) -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from mainspring.kernel.errors import InvalidInput
-from mainspring.release.policy.checked import check_between
+from mainspring.release.policy.checked import check_between, check_name, checked_list
 from mainspring.release.policy.judged import Judged, check_judged
 
 
@@ -30,7 +27,6 @@ class Shadow(Judged, frozen=True, tag="shadow", forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         check_judged(self)
         check_between("sample", self.sample, 0.0, 1.0 + 1e-12)
-        given: Any = self.slices
-        if isinstance(given, str) or not all(isinstance(one, str) for one in given):
-            raise InvalidInput("must be a list of columns", field="slices", value=self.slices)
-        msgspec.structs.force_setattr(self, "slices", tuple(self.slices))
+        msgspec.structs.force_setattr(self, "slices", checked_list("slices", self.slices, str, "columns"))
+        for column in self.slices:
+            check_name("slices", column)
