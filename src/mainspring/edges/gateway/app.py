@@ -188,10 +188,14 @@ class Gateway:
         if self.guard.closed and route.permission != "open":
             self.guard.require(route.permission, head.headers)
         if not route.spared:
-            if self.connections > self.limits.connections or self.turns.full or self.at_work >= self.limits.requests:
+            if self.turns.full or self.at_work >= self.limits.requests:
+                raise self._too_many()
+            if self.connections > self.limits.connections and not exchange.served:
                 raise self._too_many()
             if route.method == "POST":
-                self.bodies.announced(head)
+                self.bodies.wanted(head)
+        if head.length > 0:
+            self.bodies.announced(head.length)
 
     def asked(self, exchange: Exchange) -> None:
         """Answer a request whose body has come; only now does it hold a permit.

@@ -25,8 +25,8 @@ class Bodies:
     def reading(self) -> int:
         return len(self._held)
 
-    def announced(self, head: Head) -> None:
-        """Refuse a body that is too long or compressed, or a browser's, before it comes.
+    def wanted(self, head: Head) -> None:
+        """Refuse a body that is compressed, or a browser's, before it comes.
 
         Only browsers say an origin. A page that somebody happens to visit must not reach the gateway through them.
         """
@@ -38,10 +38,13 @@ class Bodies:
         if encoding not in (None, "identity"):
             remedy = "send the body as it is"
             raise WrongEncoding("is not taken", field="content-encoding", value=encoding, remedy=remedy)
-        if head.length > SMALL_BYTES:
-            if head.length > self._limits.body_bytes:
-                raise self._too_long(head.length)
-            self._refuse_more_than_fits(head.length)
+
+    def announced(self, length: int) -> None:
+        """Refuse a body that is too long, or too much beside the others, before it comes; whoever reads it or not."""
+        if length > SMALL_BYTES:
+            if length > self._limits.body_bytes:
+                raise self._too_long(length)
+            self._refuse_more_than_fits(length)
 
     def began(self, exchange: Exchange) -> None:
         """Count a body that is waited for."""

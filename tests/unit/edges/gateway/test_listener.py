@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -95,13 +96,18 @@ class Line:
     def abort(self) -> None:
         self.ended = "aborted"
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
 
 class Caller:
     """One connection, and whoever is at its other end."""
 
-    def __init__(self, application: Echo | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, application: Echo | None = None, limits: Limits | None = None, listener: Listener | None = None
+    ) -> None:
         self.application = application or Echo()
-        self.listener = Listener(self.application, limits or Limits())
+        self.listener = listener or Listener(self.application, limits or Limits())
         self.connection = Connection(self.listener)
         self.line = Line()
         self.connection.connection_made(self.line)  # type: ignore[arg-type]
@@ -459,6 +465,96 @@ def test_a_caller_that_has_said_all_is_still_answered() -> None:
     echo.go_on()
     assert caller.answers() == [(200, b"POST /a x")]
     assert caller.line.ended == "closed"
+
+
+def test_all_that_a_caller_said_before_its_last_word_is_answered() -> None:
+    for rest in (b"", b"GET / HT", post("/c", b"zzz")[:-1]):
+        echo = Echo(later=True)
+        caller = Caller(echo)
+        caller.send(post("/a", b"x") + post("/b", b"y") + rest)
+        assert caller.connection.eof_received() is True
+        echo.go_on()
+        assert caller.line.ended == ""
+        echo.go_on()
+        assert caller.answers() == [(200, b"POST /a x"), (200, b"POST /b y")]
+        assert caller.line.ended == "closed"
+
+
+def test_a_last_answer_may_be_read_for_as_long_as_any_other_however_long_it_was_silent_before() -> None:
+    caller = Caller()
+    caller.connection.since_s -= 20.0
+    caller.send(post("/a", b"x", "connection: close"))
+    assert caller.line.ended == "closed"  # but what is written may not have gone out yet
+    caller.connection.sweep(time.monotonic() + 25.0)
+    assert caller.line.ended == "closed"
+    caller.connection.sweep(time.monotonic() + 31.0)
+    assert caller.line.ended == "aborted"
+
+
+def test_who_took_its_time_for_a_refused_body_has_as_long_as_others_for_the_next_head() -> None:
+    caller = Caller(limits=Limits(header_s=1.0))
+    whole = post("/no", b"abc")
+    caller.send(whole[:-1])
+    caller.connection.since_s -= 5.0
+    caller.send(whole[-1:] + b"GET / HT")
+    caller.connection.sweep(time.monotonic() + 0.5)
+    assert caller.line.ended == ""
+
+
+def test_nothing_is_answered_on_a_line_that_has_broken() -> None:
+    caller = Caller()
+    write = caller.line.write
+
+    def break_(data: bytes) -> None:
+        write(data)
+        caller.line.ended = "aborted"
+
+    caller.line.write = break_  # type: ignore[method-assign]
+    caller.send(post("/a", b"x") * 10)
+    assert len(caller.answers()) == 1
+
+
+def test_an_answer_that_cannot_be_written_is_told_as_a_fault() -> None:
+    echo = Echo(later=True)
+    caller = Caller(echo)
+    caller.send(post("/a", b"x"))
+    with pytest.raises(ValueError, match="line of its own"):
+        echo.kept[0].response_bytes(200, (("x-a", "1\r\nx-b: 2"),), b"")
+    echo.refused(echo.kept[0], RuntimeError("it failed"))
+    assert caller.answers()[0][0] == 500
+
+
+def test_connections_beyond_the_limit_take_nothing_from_those_that_were_there() -> None:
+    listener = Listener(Echo(), Limits(connections=2))
+    first, second, third, fourth = [Caller(listener=listener) for _ in range(4)]
+    assert [caller.connection.served for caller in (first, second, third, fourth)] == [True, True, False, False]
+    second.connection.connection_lost(None)
+    assert [caller.connection.served for caller in (first, third, fourth)] == [True, True, False]
+    fifth = Caller(listener=listener)
+    assert [caller.connection.served for caller in (first, third, fourth, fifth)] == [True, True, False, False]
+    fourth.connection.connection_lost(None)
+    first.connection.connection_lost(None)
+    assert [caller.connection.served for caller in (third, fifth)] == [True, True]
+    assert [Caller(listener=listener).connection.served for _ in range(3)] == [False, False, False]
+    assert [Caller(listener=listener).line.ended for _ in range(1)] == ["aborted"]
+
+
+def test_who_becomes_idle_while_the_listener_ends_is_let_go() -> None:
+    async def run() -> list[str]:
+        caller = Caller()
+        caller.send(post("/no", b"abc")[:-1])
+        ending = asyncio.create_task(caller.listener.close(20.0))
+        await asyncio.sleep(0.01)
+        before = caller.line.ended
+        caller.send(b"c")
+        caller.connection.since_s -= 2.0
+        caller.listener._sweep()
+        after = caller.line.ended
+        caller.connection.connection_lost(None)
+        await ending
+        return [before, after]
+
+    assert asyncio.run(run()) == ["", "closed"]
 
 
 def test_an_idle_connection_ends_with_the_listener_and_a_busy_one_with_its_answer() -> None:

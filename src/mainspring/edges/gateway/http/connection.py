@@ -33,7 +33,8 @@ class State(IntEnum):
     ANSWER = 3
     SKIP = 4  # the rest of a body that was refused
     LINGER = 5  # it was told to hang up
-    CLOSED = 6
+    LEAVE = 6  # it reads the last answer
+    CLOSED = 7
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -49,6 +50,7 @@ class Connection(asyncio.BufferedProtocol):
         "_paused",
         "_pieces",
         "_reading",
+        "_said_all",
         "_transport",
         "_turning",
         "since_s",
@@ -69,6 +71,12 @@ class Connection(asyncio.BufferedProtocol):
         self._choked = False  # it does not read what it is sent
         self._paused = False
         self._turning = False  # requests are being read
+        self._said_all = False  # nothing more will come
+
+    @property
+    def served(self) -> bool:
+        """Tell whether it is one of those that are served."""
+        return self._listener.serves(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
@@ -108,7 +116,7 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Keep the way back open where an answer is under way."""
         if self.state is State.ANSWER and self._exchange is not None and self._transport is not None:
-            self._exchange.keeps = False
+            self._said_all = True
             return self._transport.can_write_eof()
         return False
 
@@ -126,7 +134,7 @@ class Connection(asyncio.BufferedProtocol):
     def sweep(self, now_s: float) -> None:
         """Give up what takes too long."""
         limits, waited_s, state = self._listener.limits, now_s - self.since_s, self.state
-        if self._choked or state is State.HEAD:
+        if self._choked or state in (State.HEAD, State.LEAVE):
             if waited_s > limits.header_s:
                 self.abort()
         elif state in (State.BODY, State.CHUNKS):
@@ -146,8 +154,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def hang_up(self) -> None:
         """End the connection as soon as nothing is under way."""
-        if self.state is State.HEAD and not self._data and self._transport is not None:
-            self._transport.close()
+        transport = self._transport
+        if self.state is State.HEAD and not self._data and transport is not None:
+            self._end()
+            if not transport.get_write_buffer_size():
+                self.state = State.LINGER  # TLS waits for a word of the caller, who may look at it much later
         elif self._exchange is not None:
             self._exchange.keeps = False
 
@@ -156,10 +167,12 @@ class Connection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or exchange is not self._exchange:
             return
-        self._exchange = None
         keeps = exchange.keeps and not self._listener.application.draining
+        if self._said_all and not self._data:
+            keeps = False
         shown = body if exchange.head.method != "HEAD" else b""
         prefix = self._listener.prefix(status, headers, keeps)
+        self._exchange = None
         transport.write(b"%b%d\r\n\r\n%b" % (prefix, len(body), shown))
         if self.state is not State.ANSWER:  # it was refused before its body had come; ``_refuse`` goes on
             return
@@ -180,7 +193,7 @@ class Connection(asyncio.BufferedProtocol):
         self._turning = True
         taken = 0
         try:
-            while self.state is State.HEAD and self._data and not self._choked:
+            while self.state is State.HEAD and self._data and not self._choked and not self._leaves():
                 if taken == AT_ONCE:
                     self._pause()
                     asyncio.get_running_loop().call_soon(self._go_on)
@@ -192,7 +205,7 @@ class Connection(asyncio.BufferedProtocol):
                 end = data.find(END) + len(END)
                 if end < len(END):
                     self._listener.heads.refuse_unfinished(data)
-                    return
+                    break
                 raw = data[:end]
                 self._open(self._listener.heads.read(raw), raw, data[end:])
                 taken += 1
@@ -200,6 +213,11 @@ class Connection(asyncio.BufferedProtocol):
             self._tell(*self._listener.application.malformed(None, error))
         finally:
             self._turning = False
+        if self._said_all and self._transport is not None and not self._choked and self.state < State.ANSWER:
+            self._transport.close()  # what has come is no whole request, and never will be
+
+    def _leaves(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
 
     def _go_on(self) -> None:
         self._resume()
@@ -311,7 +329,7 @@ class Connection(asyncio.BufferedProtocol):
         self._missing -= len(data)
         if self._missing <= 0:
             self._data = data[len(data) + self._missing :] if self._missing else b""
-            self.state, self._missing = State.HEAD, 0
+            self.state, self._missing, self.since_s = State.HEAD, 0, time.monotonic()
             self._read()
 
     def _give_up(self, error: Exception) -> None:
@@ -339,12 +357,13 @@ class Connection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
+        self.since_s = time.monotonic()
         if more and transport.can_write_eof():
-            self.state, self.since_s = State.LINGER, time.monotonic()
+            self.state = State.LINGER
             self._resume()
             transport.write_eof()
         else:
-            self.state = State.LINGER
+            self.state = State.LEAVE
             transport.close()
 
     def _pause(self) -> None:

@@ -34,11 +34,17 @@ class Exchange:
         """Tell whether somebody still waits for the answer."""
         return self.connection is not None
 
+    @property
+    def served(self) -> bool:
+        """Tell whether its connection is one of those that are served."""
+        return self.connection is not None and self.connection.served
+
     def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer; a second answer, or one that nobody waits for any more, goes nowhere."""
-        connection, self.connection = self.connection, None
+        connection = self.connection
         if connection is not None:
             connection.answer(self, status, headers, body)
+            self.connection = None  # where that raised, it can still be said that it did
 
 
 class Application(Protocol):

@@ -33,10 +33,12 @@ class Listener:
         self.heads = Heads(limits.header_bytes)
         self.buffer = memoryview(bytearray(BUFFER_BYTES))
         self._connections: set[Connection] = set()
+        self._beyond: dict[Connection, None] = {}  # those that came when there were enough, in order
         self._prefixes: dict[tuple[int, Headers, bool], bytes] = {}
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._gone = asyncio.Event()
+        self._closing = False
         self._look_every_s = min(DATED_S, limits.header_s / 10, limits.body_s / 10)
         self._date = ""
 
@@ -52,6 +54,7 @@ class Listener:
 
     async def close(self, within_s: float) -> None:
         """Stop to accept, finish what is under way, and hang up."""
+        self._closing = True
         if self._server is not None:
             self._server.close()
         await asyncio.sleep(0)  # what has come already is read first
@@ -69,19 +72,28 @@ class Listener:
             self._timer.cancel()
 
     def add(self, connection: Connection) -> None:
-        """Count a connection; far too many of them are not even told so."""
+        """Count a connection; too many of them are refused what they ask, far too many are not even told so."""
         self._connections.add(connection)
         count = len(self._connections)
         self.application.connected(count)
+        if count - len(self._beyond) > self.limits.connections:
+            self._beyond[connection] = None
         if count > 2 * self.limits.connections:
             connection.abort()
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection that has ended."""
+        """Forget a connection that has ended; the first of those beyond the limit is served in its place."""
         self._connections.discard(connection)
+        self._beyond.pop(connection, None)
+        if self._beyond and len(self._connections) - len(self._beyond) < self.limits.connections:
+            del self._beyond[next(iter(self._beyond))]
         self.application.connected(len(self._connections))
         if not self._connections:
             self._gone.set()
+
+    def serves(self, connection: Connection) -> bool:
+        """Tell whether a connection is one of those that are served."""
+        return connection not in self._beyond
 
     def prefix(self, status: int, headers: Headers, keeps: bool) -> bytes:
         """Return the head of an answer, up to the length of its body."""
@@ -102,6 +114,7 @@ class Listener:
         return "\r\n".join([*lines, "content-length: "]).encode()
 
     def _sweep(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._look_every_s, self._sweep)
         now_s = time.monotonic()
         date = formatdate(usegmt=True)
         if date != self._date:
@@ -109,7 +122,8 @@ class Listener:
             self._prefixes.clear()
         for connection in list(self._connections):
             connection.sweep(now_s)
-        self._timer = asyncio.get_running_loop().call_later(self._look_every_s, self._sweep)
+            if self._closing and now_s - connection.since_s > DATED_S:  # it was not idle yet, or not there, at first
+                connection.hang_up()
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -1,0 +1,79 @@
+"""Connections of a real gateway: how many are served, what they may announce, and how they end."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from mainspring.kernel.schema import Column
+from mainspring.testing.models import linear_onnx, model_route, onnx_version, routing
+
+ASK = b"POST /predict/late HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%b"
+LIMIT = 12
+
+
+@pytest.fixture(scope="module")
+def served(new_site: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    site = new_site(tmp_path_factory.mktemp("connections") / "home")
+    champion = onnx_version(site.blobs, "ver_1", 1, linear_onnx({"distance": 0.01}), (Column("distance", "float"),))
+    site.publish(routing(1, model_route(champion), [champion]))
+    site.gateway(MAINSPRING_LIMITS_CONNECTIONS=str(LIMIT))
+    site.ready()
+    yield site
+    site.stop()
+
+
+def connect(site: Any) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", site.port), timeout=20)
+
+
+def status(line: socket.socket, asked: bytes) -> int:
+    """Ask, and return the status of the answer; 0 where the other side has hung up."""
+    line.sendall(asked)
+    said = b""
+    while b"\r\n\r\n" not in said:
+        piece = line.recv(65_536)
+        if not piece:
+            return 0
+        said += piece
+    head, _, rest = said.partition(b"\r\n\r\n")
+    length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    while len(rest) < length:
+        rest += line.recv(65_536)
+    return int(said.split()[1])
+
+
+@pytest.mark.parametrize("path", [b"/live", b"/ready", b"/metrics", b"/openapi.json", b"/v2", b"/ping"])
+def test_a_body_that_nobody_reads_may_be_no_longer_than_others(served: Any, raw: Any, metric: Any, path: bytes) -> None:
+    """It would be kept until it had come, and others would be refused theirs for want of room."""
+    said = raw(served.port, b"GET %b HTTP/1.1\r\nhost: a\r\ncontent-length: 999999999999\r\n\r\n" % path)
+    assert said.startswith(b"HTTP/1.1 413 ")
+    assert metric(served, "mainspring_bodies_bytes") == 0
+
+
+def test_more_connections_than_the_limit_take_nothing_from_those_that_are_served(served: Any, body: bytes) -> None:
+    asked = ASK % (len(body), body)
+    with ExitStack() as stack:
+        lines = [stack.enter_context(connect(served)) for _ in range(LIMIT + 5)]
+        assert [status(line, asked) for line in lines] == [200] * LIMIT + [429] * 5
+        assert status(lines[-1], b"GET /live HTTP/1.1\r\nhost: a\r\n\r\n") == 200
+        lines[0].close()
+        served.wait(lambda: status(lines[LIMIT], asked) == 200)
+        assert status(lines[LIMIT + 1], asked) == 429
+        assert status(lines[1], asked) == 200
+
+
+def test_all_that_was_asked_before_a_half_was_closed_is_answered(served: Any, body: bytes) -> None:
+    asked = ASK % (len(body), body)
+    live = b"GET /live HTTP/1.1\r\nhost: a\r\n\r\n"
+    with connect(served) as line:
+        line.sendall(live + asked + live + asked)
+        line.shutdown(socket.SHUT_WR)
+        said = b""
+        while piece := line.recv(65_536):
+            said += piece
+    assert said.count(b"HTTP/1.1 200 ") == 4
