@@ -48,9 +48,11 @@ async def metrics(gateway: Gateway, scope: Any, proto: Any) -> int:
 
 
 async def drained(gateway: Gateway, scope: Any, proto: Any) -> int:
-    """Say how many rows are left for the shadows; a simulation waits for ``waiting`` to be 0."""
+    """Say how many rows are left for the shadows; a simulation waits for ``waiting`` to be 0: then all are logged."""
     shadows = gateway.shadows
     counts = {"queued": shadows.queued, "done": shadows.done, "dropped": shadows.dropped, "waiting": shadows.waiting}
+    if shadows.waiting == 0 and gateway.spooling:
+        await asyncio.get_running_loop().run_in_executor(None, gateway.spool.flush)
     return _respond(proto, msgspec.json.encode(counts))
 
 
