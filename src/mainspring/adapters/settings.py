@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,6 +22,7 @@ from mainspring.serving.limits import Limits
 PREFIX = "MAINSPRING_"
 _SECRETS = ("webhook_secret", "mlflow_token")
 _LISTS = ("webhook_hosts", "hosts")
+_URLS = ("spool", "mlflow", "otlp_endpoint", "s3_endpoint")
 _PLACES = ("store", "blobs", "tables")
 
 
@@ -102,9 +104,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for name in ("read_sources_every", "watch_every", "publish_every", "store_lease"):
             parse_duration(getattr(self, name), field=name)
-        if self.store and not self.store.startswith("postgresql://"):
-            remedy = "leave it out for meta.db in the home, or give postgresql://user@host/name"
-            raise InvalidInput("is not the URL of a PostgreSQL database", field="store", remedy=remedy)
+        if self.store:
+            _check_database(self.store)
+        _check_header("mlflow_token", self.mlflow_token)
         if self.publish and not (self.publish == "delta://" or self.publish.startswith("delta:///")):
             remedy = "use delta:// for a folder in the home, or delta:///an/absolute/path"
             raise InvalidInput("is not where Delta tables can be", field="publish", value=self.publish, remedy=remedy)
@@ -169,6 +171,9 @@ def shown(settings: Settings) -> dict[str, Any]:
     """Return the settings as they may be shown: a secret is only said to be set."""
     values = msgspec.structs.asdict(settings)
     values["store"] = without_password(settings.store)
+    for name in _URLS:
+        values[name] = _without_query(without_password(values[name]))
+    values["webhook_url"] = _host_only(settings.webhook_url)
     limits = msgspec.structs.asdict(values.pop("limits"))
     told = {name: ("set" if value else "not set") if name in _SECRETS else value for name, value in values.items()}
     return told | {f"limits.{name}": value for name, value in limits.items()}
@@ -204,6 +209,44 @@ def without_password(url: str) -> str:
     user, at, host = authority.rpartition("@")
     name, colon, password = user.partition(":")
     return f"{scheme}{mark}{name}{colon}{'***' if password else ''}{at}{host}{slash}{path}" if at else url
+
+
+def _without_query(url: str) -> str:
+    address, mark, _ = url.partition("?")
+    return f"{address}{mark}***" if mark else url
+
+
+def _host_only(url: str) -> str:
+    """Return a URL without what may be a token: that of a webhook stands in its path as often as in its query."""
+    scheme, mark, rest = url.partition("://")
+    host, slash, _ = rest.rpartition("@")[2].partition("/")
+    return f"{scheme}{mark}{host.partition('?')[0]}{slash and '/***'}" if mark else "***" if url else ""
+
+
+def _check_database(url: str) -> None:
+    """Refuse a URL whose password could not be told from what may be shown; it is never in the message."""
+    remedy = "leave it out for meta.db in the home, or give postgresql://user@host/name"
+    if not url.startswith("postgresql://"):
+        raise InvalidInput("is not the URL of a PostgreSQL database", field="store", remedy=remedy)
+    user, at, after = url.removeprefix("postgresql://").rpartition("@")
+    if at and any(mark in user for mark in "/?#@"):
+        remedy = "write %40 for @, %2F for /, %3F for ? and %23 for # in user and password, or set PGPASSWORD"
+        raise InvalidInput("holds signs that end a password", field="store", remedy=remedy)
+    if "password" in after.partition("?")[2].lower():
+        remedy = "write it as postgresql://user:password@host/name, or set PGPASSWORD"
+        raise InvalidInput("a password does not belong behind the question mark", field="store", remedy=remedy)
+    try:
+        urlsplit(f"postgresql://{after}").port  # noqa: B018  (it raises where it is none)
+    except ValueError:
+        what = "names a port that is no number, or has a password without an @ behind it"
+        raise InvalidInput(what, field="store", remedy=remedy) from None
+
+
+def _check_header(name: str, token: str) -> None:
+    """Refuse a token that cannot stand in a header: what sends it would print it in its complaint."""
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        remedy = f"look for a line's end or a space in {PREFIX}{name.upper()}"
+        raise InvalidInput("holds what cannot stand in a header", field=name, remedy=remedy)
 
 
 def keep_setting(home: Path, name: str, value: str) -> None:

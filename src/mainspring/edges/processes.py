@@ -19,7 +19,7 @@ _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 5.0
 _STEADY_S = 10.0  # a process that lived this long starts again at once
 READY_S = 60.0
-_DATABASE = ("MAINSPRING_STORE", "PGPASSWORD", "PGPASSFILE")
+_DATABASE = ("MAINSPRING_STORE", "PGPASSWORD", "PGPASSFILE", "MAINSPRING_LEDGER_KEY", "MAINSPRING_MLFLOW_TOKEN")
 
 
 class Process:
@@ -113,7 +113,7 @@ def child_environment() -> dict[str, str]:
 
 
 def without_database(environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment of a process that needs no database: what lets one in stays with control."""
+    """Return the environment of a process that only answers: what opens database and ledger stays with control."""
     return {name: value for name, value in environment.items() if name not in _DATABASE}
 
 

@@ -153,3 +153,19 @@ def test_a_short_secret_is_refused_and_no_secret_shows():
     with pytest.raises(InvalidInput):
         Webhook(name="ops", url="http://127.0.0.1/", secret="short", outbound=outbound())
     assert SECRET not in repr(Webhook(name="ops", url="http://127.0.0.1/", secret=SECRET, outbound=outbound()))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hooks.example/{}",
+        "ftp://127.0.0.1/{}",
+        "http://127.0.0.1:x/{}",
+        "http://127.0.0.1/ {}",
+        "http://a:{}@127.0.0.1/",
+    ],
+)
+def test_a_url_that_is_refused_does_not_show_its_token(url: str) -> None:
+    with pytest.raises((InvalidInput, Refused)) as refused:
+        outbound().post(url.format("s3cRetXY"), b"", {})
+    assert "s3cRetXY" not in str(refused.value)

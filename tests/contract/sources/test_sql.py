@@ -84,6 +84,13 @@ def test_a_secret_comes_from_the_environment_and_is_never_shown(tmp_path, monkey
     assert "hush-hush" not in repr(spec)
 
 
+def test_a_secret_with_an_at_sign_is_not_taken_for_a_host(tmp_path, monkeypatch):
+    monkeypatch.setenv("SQL_PASSWORD", "p@hush-hush")
+    with pytest.raises(InvalidInput, match="write %40 for @") as error:
+        SqlQueries().read(source("postgresql://reader:${SQL_PASSWORD}@127.0.0.1:1/weather"), tmp_path)
+    assert "hush-hush" not in str(error.value)
+
+
 def test_a_password_in_a_declaration_is_not_shown_either(tmp_path):
     spec = source("postgresql://reader:hush-hush@127.0.0.1:1/weather")
     assert "hush-hush" not in repr(spec)

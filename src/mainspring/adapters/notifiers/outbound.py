@@ -52,14 +52,17 @@ class Outbound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             connection.close()
 
     def check(self, url: str) -> SplitResult:
-        """Return the parts of a URL that may be reached."""
+        """Return the parts of a URL that may be reached; a refusal shows no more of it than its host."""
         try:
             target = urlsplit(url)
             port_is_fine = target.port is None or target.port > 0
         except ValueError:
-            raise InvalidInput("is not a URL", field="url", value=url) from None
+            raise InvalidInput("is not a URL", field="url", remedy="write https://host/path") from None
         if target.scheme not in ("http", "https") or not target.hostname or not port_is_fine:
-            raise InvalidInput("is not an http or https URL", field="url", value=url)
+            raise InvalidInput("is not an http or https URL", field="url", remedy="write https://host/path")
+        if not (url.isascii() and url.isprintable() and " " not in url):
+            remedy = "look for a line's end or a space in it"
+            raise InvalidInput("holds what no URL may", field="url", value=target.hostname, remedy=remedy)
         if target.username or target.password or target.fragment:
             raise InvalidInput("must not hold a user, a password or a fragment", field="url", value=target.hostname)
         if target.scheme == "http" and not self.allow_plain:

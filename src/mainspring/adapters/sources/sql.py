@@ -111,6 +111,9 @@ def _url(spec: SourceSpec, reader: SqlReader) -> tuple[URL, list[str]]:
         url = make_url(_VARIABLE.sub(filled, reader.url))
         url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
         url.get_dialect()
+        if "@" in (url.host or ""):  # what follows an @ in a password: a driver would print it as a host
+            remedy = "write %40 for @ in user and password"
+            raise InvalidInput("holds more than one @", field=field, remedy=remedy)
     except (ArgumentError, NoSuchModuleError, ValueError):
         remedy = "write it like postgresql://user:${PASSWORD}@host/database"
         raise InvalidInput("is not the address of a database", field=field, remedy=remedy) from None

@@ -51,8 +51,10 @@ def place_of(url: str) -> Place:
     """
     scheme, _, rest = url.partition("://")
     servers, _, topic = rest.partition("/")
+    remedy = "write kafka://host:port/topic"
+    if "@" in url:  # librdkafka would take it for a host, and print it
+        raise InvalidInput("takes no user and no password", field="spool", remedy=remedy)
     if scheme != "kafka" or not servers or not topic or "/" in topic:
-        remedy = "write kafka://host:port/topic"
         raise InvalidInput("is not where a spool can be", field="spool", value=url, remedy=remedy)
     return Place(servers, topic)
 

@@ -71,7 +71,7 @@ class Spans:
 def _provider(endpoint: str, worker: str) -> Any:
     if not endpoint.startswith(("http://", "https://")):
         remedy = "give the collector's address, such as http://127.0.0.1:4318"
-        raise InvalidInput("is not the address of a collector", field="otlp_endpoint", value=endpoint, remedy=remedy)
+        raise InvalidInput("is not the address of a collector", field="otlp_endpoint", remedy=remedy)
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
