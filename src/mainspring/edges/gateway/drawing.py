@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mainspring.edges.gateway.work import Asked
+from mainspring.edges.gateway.work import Asked, about_bytes
 from mainspring.log.records import Assignment, Record, Request
 from mainspring.serving.columnar import column_of
 from mainspring.serving.draw import HELD_OUT, Drawn, Draws, assign, assign_all, probabilities
@@ -16,8 +16,6 @@ from mainspring.serving.routing import HoldoutRoute, ReleaseRoute
 
 if TYPE_CHECKING:
     from mainspring.edges.gateway.app import Gateway
-
-_ABOUT_BYTES = 700  # of the records of one row, without its body
 
 
 def spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, headers: Any) -> Sequence[Drawn]:
@@ -39,7 +37,7 @@ def spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, head
     subjects = _texts(rows, model.subject) if model.subject is not None else ()
     who = (gateway.guard.caller(headers), headers.get("idempotency-key", "")[:200])
     opened = _Opened(asked, body, now_us, entities, units, subjects, who, release, holdout, drawn, out)
-    gateway.spool.append_later(opened.records, len(body) + _ABOUT_BYTES * len(rows))
+    gateway.spool.append_later(opened.records, len(body) + about_bytes(len(rows)))
     return drawn
 
 

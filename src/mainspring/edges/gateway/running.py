@@ -12,7 +12,7 @@ import msgspec
 
 from mainspring.adapters.runtimes.process import Busy
 from mainspring.edges.gateway.snapshot import Arm, Local
-from mainspring.edges.gateway.work import Asked, Part, Ran, since_us
+from mainspring.edges.gateway.work import Asked, Part, Ran, about_bytes, since_us
 from mainspring.kernel.errors import Unavailable
 from mainspring.log.ports import Spool
 from mainspring.log.records import Record, Scored, ScoredRows, Status, vectors_of
@@ -24,7 +24,6 @@ INVALID = "invalid"
 AWAY = "failed: its process is away"
 BUSY = "failed: it has too many requests already"
 _NO_FAULTS: dict[int, str] = {}
-_ABOUT_BYTES = 700  # of the records of one row, without its body
 
 
 async def run(arm: Arm, asked: Asked, places: Sequence[int], budget_s: float) -> Ran:
@@ -103,7 +102,7 @@ def spool_scored(spool: Spool, part: Part, ran: Ran) -> None:
         meter.took.add(ran.latency_us)
     for fault in ran.faults.values():
         meter.failed(_status(fault), 1)
-    spool.append_later(_Scores(part, ran).records, _ABOUT_BYTES * len(part.places))
+    spool.append_later(_Scores(part, ran).records, about_bytes(len(part.places)))
 
 
 def _status(fault: str) -> Status:
