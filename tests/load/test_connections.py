@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,12 +20,16 @@ LIMIT = 12
 @pytest.fixture(scope="module")
 def served(new_site: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     site = new_site(tmp_path_factory.mktemp("connections") / "home")
-    champion = onnx_version(site.blobs, "ver_1", 1, linear_onnx({"distance": 0.01}), (Column("distance", "float"),))
-    site.publish(routing(1, model_route(champion), [champion]))
+    publish(site)
     site.gateway(MAINSPRING_LIMITS_CONNECTIONS=str(LIMIT))
     site.ready()
     yield site
     site.stop()
+
+
+def publish(site: Any) -> None:
+    champion = onnx_version(site.blobs, "ver_1", 1, linear_onnx({"distance": 0.01}), (Column("distance", "float"),))
+    site.publish(routing(1, model_route(champion), [champion]))
 
 
 def connect(site: Any) -> socket.socket:
@@ -77,3 +82,18 @@ def test_all_that_was_asked_before_a_half_was_closed_is_answered(served: Any, bo
         while piece := line.recv(65_536):
             said += piece
     assert said.count(b"HTTP/1.1 200 ") == 4
+
+
+def test_a_crowd_of_connections_takes_no_files_from_the_log(site: Any, body: bytes) -> None:
+    """Sessions commonly begin with room for 1,024 files, which is as many as the connections that are served."""
+    publish(site)
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))
+    try:
+        site.gateway()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
+    site.ready()
+    with ExitStack() as stack:
+        lines = [stack.enter_context(connect(site)) for _ in range(100)]
+        assert {status(line, ASK % (len(body), body)) for line in lines} == {200}

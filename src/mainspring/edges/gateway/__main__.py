@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -28,6 +31,7 @@ from mainspring.edges.network import closed, tls
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError
 
 _LAST_WORDS_S = 2.0
+_OTHER_FILES = 512  # segments, graphs, views, lines to model processes
 
 
 class RunFile(msgspec.Struct, frozen=True):
@@ -69,6 +73,8 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
 
     blobs = open_blobs(home, settings)
     limits = settings.limits
+    _allow_files(2 * limits.connections + _OTHER_FILES)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of every caller that hangs up on its answers
     journal = Journal(worker, share=settings.log_requests)
     loader = Loader(home.run, blobs.get, limits.model_requests, journal.event)
     witnesses = _witnesses(settings, journal, worker)
@@ -89,6 +95,14 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
         journal.event("stopped")
         for witness in gateway.listeners:
             witness.close(_LAST_WORDS_S)
+
+
+def _allow_files(wanted: int) -> None:
+    """Let this process open so many files, if it may: a crowd of connections must not take those of the log."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        with suppress(ValueError, OSError):  # macOS may allow less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, most), most))
 
 
 def _witnesses(settings: Settings, journal: Journal, worker: str) -> Sequence[Witness]:
