@@ -8,16 +8,25 @@ from typing import Any, Literal
 
 import msgspec
 
+from mainspring.checks.spec import Check
 from mainspring.features.spec import SourceSpec, ViewSpec
 from mainspring.kernel.errors import nearest
+from mainspring.monitoring.spec import Monitor
 from mainspring.project.collection import Collection, Faulty, fault
 from mainspring.project.declarations import FeatureView, Model, RecipeDeclared, Source, checked_name, span_us
 from mainspring.project.manifest import ModelEntry, Revision
 from mainspring.registry.model import ModelSpec, OutcomeSpec, PredictAt, Recipe
+from mainspring.release.policy import Policy
+from mainspring.training.spec import Retrain
 
 _OPTIONS = tuple(name for name in Recipe.__struct_fields__ if name not in ("name", "function", "kind"))
 
-
+_PARTS: dict[str, tuple[Any, str, str]] = {
+    "checks": (Check, "a check", "such as ms.checks.metric('roc_auc', at_least=0.6)"),
+    "release": (Policy, "a policy of releases", "such as ms.Canary()"),
+    "monitors": (Monitor, "a monitor", "such as ms.Health()"),
+    "retrain": (Retrain, "a rule for retraining", "such as ms.Retrain(every='30d')"),
+}
 _OUTCOMES: dict[str, Literal["bool", "float", "class"]] = {"binary": "bool", "multiclass": "class"}
 
 
@@ -67,10 +76,10 @@ def _source(source: Source, views: Iterable[FeatureView]) -> SourceSpec:
 def _entry(model: Model) -> ModelEntry:
     return ModelEntry(
         spec=_model(model),
-        checks=tuple(_part(f"Model({model.name!r}).checks", part) for part in model.checks),
-        release=_part(f"Model({model.name!r}).release", model.release) if model.release is not None else None,
-        monitors=tuple(_part(f"Model({model.name!r}).monitors", part) for part in model.monitors),
-        retrain=_part(f"Model({model.name!r}).retrain", model.retrain) if model.retrain is not None else None,
+        checks=tuple(_part(model, "checks", part) for part in model.checks),
+        release=_part(model, "release", model.release) if model.release is not None else None,
+        monitors=tuple(_part(model, "monitors", part) for part in model.monitors),
+        retrain=_part(model, "retrain", model.retrain) if model.retrain is not None else None,
     )
 
 
@@ -166,9 +175,10 @@ def _frame_wanted(function: Callable[..., Any]) -> Literal["pandas", "polars"]:
     return "polars" if words.startswith(("polars", "pl.")) else "pandas"
 
 
-def _part(place: str, part: Any) -> dict[str, Any]:
-    plain = msgspec.to_builtins(part) if isinstance(part, msgspec.Struct) else None
-    if not isinstance(plain, dict):
-        fault("is not a check, policy or monitor", field=place, value=part, remedy="build it with ms.…")
+def _part(model: Model, word: str, part: Any) -> dict[str, Any]:
+    kinds, what, remedy = _PARTS[word]
+    if not isinstance(part, kinds):
+        fault(f"is not {what}", field=f"Model({model.name!r}).{word}", value=part, remedy=remedy)
         return {}
+    plain: dict[str, Any] = msgspec.to_builtins(part)
     return plain

@@ -16,7 +16,7 @@ from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
 from mainspring.release.engine import Contender, State
 from mainspring.release.evidence.forecast import Forecast
-from mainspring.release.outlook import Past, Setting, forecast, look_back, terms_of, window_of
+from mainspring.release.outlook import Past, Setting, check_judges_outcome, forecast, look_back, terms_of, window_of
 from mainspring.release.policy import Bandit, ChampionChallenger, Policy
 from mainspring.release.records import Records
 from mainspring.release.release import Record
@@ -109,6 +109,7 @@ class Agreements:
     def _terms(
         self, model: ModelRow, versions: Sequence[Version], champion: Version, policy: Policy, anchor: str | None
     ) -> tuple[Terms, Forecast]:
+        check_judges_outcome(policy, model.spec)
         challengers = self._running(model) + len(versions)
         past, expected = self.outlook(model, policy, champion, versions[0].lineage.recipe, challengers)
         _check_decidable(expected)

@@ -16,7 +16,7 @@ from mainspring.registry.model import ModelSpec
 from mainspring.release.evidence.eprocess import interval
 from mainspring.release.evidence.forecast import MOST_UNITS, Forecast, units_needed
 from mainspring.release.evidence.frames import answers, by_horizon, silence_as_negative
-from mainspring.release.evidence.losses import Loss, loss, rewarding
+from mainspring.release.evidence.losses import CLASSIFYING, Loss, loss, rewarding
 from mainspring.release.evidence.maturity import horizon_us
 from mainspring.release.evidence.stream import Gate
 from mainspring.release.policy import Bandit, Policy, policy_digest
@@ -101,6 +101,20 @@ def look_back(
         difference_variance=float(losses.var()) * DIFFERENCE_SHARE,
         label_cut=0.5 if binary else float(np.median(outcome)),
     )
+
+
+def check_judges_outcome(policy: Policy, spec: ModelSpec | None) -> None:
+    """Refuse a policy whose metric cannot be worked out from what comes true."""
+    plan = outline(policy)
+    if spec is None:
+        return
+    if spec.outcome.kind == "class":
+        _refuse_amounts(plan)
+    if spec.outcome.kind == "float" and plan.metric in CLASSIFYING:
+        remedy = "judge by absolute_error or squared_error, with a bound, or by rewards"
+        raise Refused(
+            "judges probabilities, and what comes true is a number", field="metric", value=plan.metric, remedy=remedy
+        )
 
 
 def _refuse_amounts(plan: Outline) -> None:

@@ -23,9 +23,10 @@ from mainspring.release.evidence.forecast import Forecast
 from mainspring.release.evidence.gathered import Books, Evidence
 from mainspring.release.facts import FactsReader, shows
 from mainspring.release.gather import gather
-from mainspring.release.outlook import amended
+from mainspring.release.outlook import amended, check_judges_outcome, loss_of
 from mainspring.release.policy import Immediate, Policy, decode_policy, policy_digest
 from mainspring.release.policy.change import change
+from mainspring.release.policy.outline import outline
 from mainspring.release.recompute import History, Recomputed, recompute
 from mainspring.release.records import Records
 from mainspring.release.release import Record, Release, shown
@@ -189,6 +190,8 @@ class ReleaseService:
         if policy == before:
             raise Conflict("is the model's policy already", field="policy")
         self.check_approval(model, policy, by)
+        check_judges_outcome(policy, model.spec)
+        loss_of(outline(policy))  # a metric that needs a bound has one
         numbers = {
             "model": model.name,
             "policy": msgspec.to_builtins(policy),

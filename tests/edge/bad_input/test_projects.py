@@ -44,7 +44,7 @@ SAID_OF_MISSPELT = [
     "Model('Slow').keys = 7: must be a name or a list of names",
     "Model('Slow').predict_at = '2 moons': is not a duration",
     "Model('Slow').task = 'binry': is not one of the known words; did you mean 'binary'?",
-    "Model('Slow').checks = 7: is not a check, policy or monitor; build it with ms.…",
+    "Model('Slow').checks = 7: is not a check; such as ms.checks.metric('roc_auc', at_least=0.6)",
     "FeatureView('by_place').source = 'trops': no source has this name; did you mean 'trips'?",
 ]
 ZONELESS = [line.replace("Z,", ",") for line in trips(50)]

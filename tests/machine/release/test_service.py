@@ -9,7 +9,7 @@ from mainspring.kernel.schema import Column
 from mainspring.ledger.queries import verify_chain
 from mainspring.log.tables import boots
 from mainspring.release.engine import decide
-from mainspring.release.policy import Canary, Immediate, Shadow
+from mainspring.release.policy import BlueGreen, Canary, Immediate, Shadow
 from mainspring.serving.routing import ModelRoute, ReleaseRoute, Routing, ShadowRoute
 
 QUICK = Canary(shadow="14d", steps=[0.1, 0.5], margin=0.05, hold="12h", minimum_units=300)
@@ -302,6 +302,26 @@ def test_estimates_are_judged_by_a_bounded_error(amounts, model, bias, status, r
     ended = amounts.releases.get(release.id)
     assert (ended.status, ended.reason) == (status, reason)
     assert ended.decision.measured[0].winsorised == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "field"),
+    [
+        (Canary(margin=0.02), "metric"),
+        (Shadow(metric="brier"), "metric"),
+        (BlueGreen(metric="error"), "metric"),
+        (Canary(metric="squared_error"), "bound"),
+    ],
+)
+def test_estimates_are_not_judged_as_chances_wherever_the_policy_comes_from(amounts, model, policy, field) -> None:
+    amounts.champion(estimates(amounts, model, sd=0.35))
+    version = amounts.version(estimates(amounts, model, sd=0.3))
+    with pytest.raises((Refused, InvalidInput)) as set_by_hand:
+        amounts.releases.set_policy(amounts.model, policy, by="ann", reason="another metric")
+    with pytest.raises((Refused, InvalidInput)) as started_by_hand:
+        amounts.releases.start(amounts.model, version.id, policy, by="ann", reason="a newer one")
+    assert (set_by_hand.value.field, started_by_hand.value.field) == (field, field)
+    assert amounts.releases.running(amounts.model) == []
 
 
 def test_a_champion_that_is_replaced_by_hand_at_that_moment_is_not_promoted_over(world, model, monkeypatch) -> None:

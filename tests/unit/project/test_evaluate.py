@@ -291,3 +291,45 @@ def test_a_models_personal_fields_are_columns_of_its_request(tmp_path, declared,
     )
     assert len(found) == bool(said), found
     assert all(one.startswith(f"Model('slow').{said}") for one in found)
+
+
+@pytest.mark.parametrize(
+    ("release", "said"),
+    [
+        ('ms.Canary(metric="brier", margin=1.0)', "anything would pass"),
+        ('ms.Canary(approval="risk")', ": must be an approval or nothing"),
+        ("ms.Canary(steps=3)", ": must be a list of shares"),
+        ("ms.Canary(metrics=3)", ": must be a list of ms.metrics"),
+        ("ms.Canary(margin=10**400)", ": must be a number above 0"),
+        ('ms.Canary(deadline="1d")', ": ends before the shadow does"),
+        ('ms.Shadow(slices=["\\ud800"])', ": must be text of one line"),
+        ("ms.Bandit(confidence=1.0)", ": must be a number above 0.5 and below 1"),
+        ("ms.Bandit(floor=float('nan'))", ": must be a number above 0 and below 0.5"),
+        ("ms.ABTest(high=1e308)", ": must be a number above 0, of at most 1e+100 either way"),
+        ('ms.BlueGreen(keep="1000000000000d")', ": is too long"),
+        ('ms.Immediate(approval=ms.Approval(role="a\\nb"))', ": must be text of one line"),
+        ("ms.ChampionChallenger(shadwo=3)", "shadwo"),
+        ("ms.Approval()", "is not a policy of releases"),
+        ("5", "is not a policy of releases"),
+    ],
+)
+def test_a_policy_that_no_release_could_go_by_is_a_fault_of_the_project(tmp_path, release, said):
+    declared = GOOD.replace('ms.Canary(shadow="14d", steps=[0.1, 0.5], metric="log_loss", margin=0.01)', release)
+    found = faults(tmp_path, declared)
+    assert len(found) == 1, found
+    assert said in found[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('checks=[ms.checks.metric("roc_auc", at_least=0.6)]', "checks=[ms.Health()]", "is not a check"),
+        ('monitors=[ms.Quality("log_loss")]', "monitors=[ms.Canary()]", "is not a monitor"),
+        ('retrain=ms.Retrain(every="30d", window="90d")', "retrain=ms.Health()", "is not a rule for retraining"),
+        ('retrain=ms.Retrain(every="30d", window="90d")', "retrain='30d'", "is not a rule for retraining"),
+    ],
+)
+def test_a_part_in_the_place_of_another_is_a_fault_of_the_project(tmp_path, old, new, said):
+    found = faults(tmp_path, GOOD.replace(old, new))
+    assert len(found) == 1, found
+    assert said in found[0]
