@@ -84,10 +84,11 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
         journal=journal, witnesses=witnesses, closed=keys_needed, workers=workers,
     )  # fmt: skip
     listener = Listener(gateway, limits)
-    await listener.listen(host, port, encrypted)
-    gateway.start()
+    # written first: another worker that finds the port taken must find by whom
     disk.write(home.run / f"{worker}.json", msgspec.json.encode(RunFile(worker, os.getpid(), host, port)))
     try:
+        await listener.listen(host, port, encrypted)
+        gateway.start()
         await _serve_until_told(listener, gateway)
     finally:
         await gateway.close()
@@ -132,7 +133,7 @@ def _free_port(host: str, port: int, run: Path) -> int:
 
     Workers share their port by SO_REUSEPORT, with which the kernel would also let a stranger's share it.
     """
-    if port and any(_is_ours(file, port) for file in run.glob("gateway-*.json")):
+    if port and _taken_by_us(run, port):
         return port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -140,8 +141,14 @@ def _free_port(host: str, port: int, run: Path) -> int:
         try:
             probe.bind((host, port))
         except OSError as error:
+            if port and _taken_by_us(run, port):  # it began just now
+                return port
             raise Conflict("the port cannot be used", field="port", value=port, remedy=str(error.strerror)) from None
         return int(probe.getsockname()[1])
+
+
+def _taken_by_us(run: Path, port: int) -> bool:
+    return any(_is_ours(file, port) for file in run.glob("gateway-*.json"))
 
 
 def _is_ours(file: Path, port: int) -> bool:
