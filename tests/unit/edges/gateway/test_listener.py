@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from typing import Any
 
@@ -537,6 +538,20 @@ def test_connections_beyond_the_limit_take_nothing_from_those_that_were_there() 
     assert [caller.connection.served for caller in (third, fifth)] == [True, True]
     assert [Caller(listener=listener).connection.served for _ in range(3)] == [False, False, False]
     assert [Caller(listener=listener).line.ended for _ in range(1)] == ["aborted"]
+
+
+def test_who_asked_before_the_listener_ends_is_answered_even_if_nobody_let_it_in_yet() -> None:
+    async def run() -> bytes:
+        listener = Listener(Echo(), Limits())
+        await listener.listen("127.0.0.1", 0, None)
+        server = listener._server
+        assert server is not None
+        with socket.create_connection(server.sockets[0].getsockname(), timeout=20) as line:
+            line.sendall(post("/a", b"x", "connection: close"))
+            await listener.close(20.0)
+            return line.recv(65_536)
+
+    assert asyncio.run(run()).endswith(b"POST /a x")
 
 
 def test_who_becomes_idle_while_the_listener_ends_is_let_go() -> None:

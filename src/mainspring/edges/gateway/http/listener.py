@@ -18,6 +18,7 @@ from mainspring.serving.limits import Limits
 BUFFER_BYTES = 256 * 1024
 BACKLOG = 1_024
 DATED_S = 1.0
+TURNS = 5
 _REMEMBERED = 256
 
 
@@ -55,10 +56,10 @@ class Listener:
     async def close(self, within_s: float) -> None:
         """Stop to accept, finish what is under way, and hang up."""
         self._closing = True
+        await _let_turn()  # who has come already is let in first
         if self._server is not None:
             self._server.close()
-        await asyncio.sleep(0)  # what has come already is read first
-        await asyncio.sleep(0)
+        await _let_turn()
         for connection in list(self._connections):
             connection.hang_up()
         if self._connections:
@@ -124,6 +125,12 @@ class Listener:
             connection.sweep(now_s)
             if self._closing and now_s - connection.since_s > DATED_S:  # it was not idle yet, or not there, at first
                 connection.hang_up()
+
+
+async def _let_turn() -> None:
+    """Let the loop turn as often as it takes to accept a connection and read what it asks."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 def _family(host: str) -> socket.AddressFamily:
