@@ -7,6 +7,8 @@ import re
 import signal
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +82,47 @@ def test_two_ups_of_one_home_are_refused_with_a_sentence(place: Path, up: Any) -
         f"error: home: this home is up already (got '{place / 'home'}'); stop the other one, or name another --home\n"
     )
     assert first.poll() is None
+
+
+def test_no_secret_stands_in_a_command_line_a_log_or_a_file_that_others_may_read(
+    place: Path, up: Any, mainspring: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, hush = place / "home", "s3cRetXY"
+    given = {
+        "WEBHOOK_URL": f"https://127.0.0.1:1/{hush}?token={hush}", "WEBHOOK_SECRET": hush * 2, "MLFLOW_TOKEN": hush,
+        "MLFLOW": "http://127.0.0.1:1", "OTLP_ENDPOINT": f"http://ann:{hush}@127.0.0.1:1", "LOG_REQUESTS": "1",
+        "WEBHOOK_HOSTS": "127.0.0.1", "WEBHOOK_ALLOW_PRIVATE": "true",
+    }  # fmt: skip
+    for name, value in given.items():
+        monkeypatch.setenv(f"MAINSPRING_{name}", value)
+    _, port = up()
+    control = home / "run" / "control.json"
+    until(control.exists)
+    made = mainspring("key", "create", "--name", "app", "--role", "predict", "--reason", "test", "--home", str(home))
+    key = re.search(r"key_\w+\.([\w-]+)", "".join(made.communicate(timeout=60)))
+    assert key is not None
+    until(lambda: _status(port, key[0]) not in (0, 503))
+    assert _status(port, f"key_none.{hush}") != 200
+    told = json.loads(control.read_text())
+    for word in ("config", "status"):
+        assert hush not in "".join(mainspring(word, "--home", str(home)).communicate(timeout=60))
+    lines = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes_of(home))
+    for secret in (hush, key[1], told["token"], told["page_token"]):
+        assert secret.encode() not in lines
+        holding = [file for file in home.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
+        assert holding in ([], [control])
+    assert control.stat().st_mode & 0o077 == 0
+
+
+def _status(port: int, key: str) -> int:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/predict/late", b"{}", {"authorization": f"Bearer {key}"})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return 0 if key.encode() in error.read() else error.code
+    except OSError:
+        return 0
 
 
 def test_a_home_of_a_newer_format_is_refused_with_a_sentence(place: Path, up: Any) -> None:
