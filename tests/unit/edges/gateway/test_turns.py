@@ -6,6 +6,8 @@ import asyncio
 import time
 from itertools import pairwise
 
+import pytest
+
 from mainspring.edges.gateway.turns import Turns
 
 WORK_S = 0.001
@@ -130,3 +132,15 @@ def test_those_that_come_too_late_teach_nothing_of_what_the_others_cost() -> Non
 
     before_ns, after_ns = asyncio.run(run())
     assert after_ns > 0.5 * before_ns
+
+
+def test_one_that_was_held_up_does_not_make_the_queue_seem_hopeless() -> None:
+    turns = Turns(1_000, 60.0)
+    for _ in range(50):
+        turns._learn(1e6)
+    assert turns.cost_ns == pytest.approx(1e6, rel=0.01)
+    turns._learn(1e9)
+    assert turns.cost_ns < 2e6
+    for _ in range(20):
+        turns._learn(1e8)
+    assert turns.cost_ns > 5e7, "what stays so is believed"
