@@ -43,6 +43,31 @@ def started(world, policy, *answers, seen=1.0):
     return version, release
 
 
+class SetBack:
+    """A clock that somebody has set back by three days."""
+
+    def __init__(self, clock) -> None:
+        self._clock = clock
+
+    def now_us(self) -> int:
+        return self._clock.now_us() - 3 * 86_400_000_000
+
+
+@pytest.mark.parametrize("policy", [BlueGreen(), Bandit(update="12h"), ABTest(), Immediate(approval=Approval())])
+def test_a_clock_that_is_set_back_decides_nothing_and_spoils_nothing(world, model, policy) -> None:
+    _, release = started(world, policy, model(0.3), model(0.3), seen=0.5)
+    world.play(0.5)
+    before = world.releases.get(release.id)
+    right, world.releases._clock = world.releases._clock, SetBack(world.clock)
+    assert {world.releases.step(release.id).kind for _ in range(3)} == {"wait"}
+    after = world.releases.get(release.id)
+    assert (after.stage, after.share, after.deadline_us) == (before.stage, before.share, before.deadline_us)
+    world.releases._clock = right
+    world.play(0.5)
+    assert world.releases.get(release.id).status == "running"
+    assert [one for one in world.releases.recompute(release.id) if one.equal is False] == []
+
+
 # blue-green
 
 
