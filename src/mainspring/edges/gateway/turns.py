@@ -91,13 +91,15 @@ class Turns:
             return
         fitting = max(1, int(TURN_NS / self.cost_ns))
         self._began_ns, self._let_in, self._done, self._spent_ns = began_ns, 0, 0, 0
-        while self._queue and self._done < fitting:
-            if self._queue.popleft()():
-                self._done += 1
-            if time.perf_counter_ns() - began_ns > TURN_NS:
-                break
-        self._spent_ns += time.perf_counter_ns() - began_ns
-        asyncio.get_running_loop().call_soon(self._turn)
+        try:
+            while self._queue and self._done < fitting:
+                if self._queue.popleft()():
+                    self._done += 1
+                if time.perf_counter_ns() - began_ns > TURN_NS:
+                    break
+        finally:  # whatever comes of this one: nobody else wakes the queue
+            self._spent_ns += time.perf_counter_ns() - began_ns
+            asyncio.get_running_loop().call_soon(self._turn)
 
     def _learn(self, cost_ns: float) -> None:
         """Come a fifth nearer to what one cost now; one that was held up by something else is not taken at its word."""

@@ -144,3 +144,26 @@ def test_one_that_was_held_up_does_not_make_the_queue_seem_hopeless() -> None:
     for _ in range(20):
         turns._learn(1e8)
     assert turns.cost_ns > 5e7, "what stays so is believed"
+
+
+def test_work_that_raises_does_not_leave_the_others_waiting() -> None:
+    turns, done = Turns(1_000, 60.0), []
+    said: list[str] = []
+
+    def fail() -> bool:
+        raise RuntimeError("it failed")
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: said.append(str(told["exception"])))
+        until_s = time.perf_counter() + 0.004
+        turns.begins()
+        while time.perf_counter() < until_s:  # this turn is full
+            pass
+        turns.queue(fail)
+        ask(turns, 1, done)
+        ask(turns, 2, done)
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert (done, said) == ([1, 2], ["it failed"])
