@@ -31,6 +31,7 @@ from mainspring.edges.network import closed, tls
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError
 
 _LAST_WORDS_S = 2.0
+_SWITCH_S = 0.001  # the thread that writes the log may keep the interpreter so long while a request waits
 _OTHER_FILES = 512  # segments, graphs, views, lines to model processes
 
 
@@ -52,6 +53,7 @@ def main() -> None:
     options.add_argument("--worker", type=int, default=0, help="the number of this worker")
     options.add_argument("--workers", type=int, default=1, help="how many share the port")
     given = options.parse_args()
+    sys.setswitchinterval(_SWITCH_S)
     try:
         asyncio.run(serve(Home(given.home), given.host, given.port, f"gateway-{given.worker}", given.workers))
     except MainspringError as error:
