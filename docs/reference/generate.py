@@ -41,8 +41,7 @@ These are not set but follow from what a request is. A body is a JSON object or 
 nests two deep at most; a protocol that nests deeper is read by a decoder of its own shape. Compressed bodies are refused
 unread (415). A request has the model's deadline; `x-mainspring-deadline-ms` may shorten it and never lengthens it; work that
 could only be late is refused before it begins, and half of the deadline may go by in a model's queue. Heads that leave a
-body's length unclear are refused; where RFC 9112 says which of two lengths counts, the request is answered by that one; and
-the connection is closed."""
+body's length unclear are refused, a length beside chunks among them, and the connection is closed."""
 METRICS_NOTE = "<!-- written by docs/reference/generate.py from mainspring.edges.gateway.metrics; do not edit -->"
 METRICS_TEXT = """\
 `GET /metrics` tells them, as Prometheus text or as OpenMetrics by what the scraper accepts. Beyond this machine it needs a
