@@ -174,7 +174,7 @@ class Writer:
     def _write_waiting(self) -> None:
         with self._turn:
             waiting, self._waiting = self._waiting, []
-        self._unwritten.extend([_made(one) for one in waiting])
+        self._unwritten.extend([self._fitted(_made(one)) for one in waiting])
         try:
             while self._unwritten:
                 self._write_group()
@@ -186,6 +186,19 @@ class Writer:
             failure = Unavailable("the disk does not take writes", field="spool", value=str(error))
             failure.__cause__ = error
             self._tell(failure)
+        except Exception as error:  # whatever it is, this thread must live to try again
+            failure = Unavailable("the log cannot be written", field="spool", value=f"{type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._tell(failure)
+
+    def _fitted(self, made: Set) -> Set:
+        """Return a set, or in the place of one that the log can never take, that it was there: all others go on."""
+        data, count, about_bytes = made
+        if len(data) <= self._sink.most_bytes:
+            return made
+        what = f"{count} records of {len(data)} bytes together are more than the log takes in one piece"
+        print(what, file=sys.stderr)  # noqa: T201
+        return encode_set([Stopped(self._boot, what, 0, 1)]), 1, about_bytes
 
     def _write_group(self) -> None:
         if self._group is None:

@@ -148,7 +148,7 @@ class Agreements:
         """Return what the log knows, and when a release by the policy would be decided."""
         now_us = self._clock.now_us() if at_us is None else at_us
         past = look_back(self._log, model.id, model.spec, policy, champion.id if champion else None, now_us)
-        known = self._known_variance(model.id, past.loss.bound, recipe)
+        known = self._known_variance(model.id, past.loss.bound, recipe, now_us)
         if known is not None and past.difference_variance is not None:
             past = msgspec.structs.replace(past, difference_variance=known)
         affected = model.spec.outcome.affected_by_answer if model.spec is not None else True
@@ -156,10 +156,14 @@ class Agreements:
         found = forecast(policy, past, affected=affected, window_us=window_us, challengers=challengers)
         return past, found
 
-    def _known_variance(self, model_id: str, bound: float, recipe: str) -> float | None:
-        """Return the variance that the last shadow of the same recipe has shown."""
+    def _known_variance(self, model_id: str, bound: float, recipe: str, at_us: int) -> float | None:
+        """Return the variance that the last shadow of the same recipe had shown by then."""
         for record in reversed(
-            [one for one in self._records.list(model_id, None, newest=_SHADOWS) if one.recipe == recipe]
+            [
+                one
+                for one in self._records.list(model_id, None, newest=_SHADOWS)
+                if one.recipe == recipe and one.state.started_us < at_us
+            ]
         ):
             gate = record.terms.gate("quality")
             stream = self._records.books(record.id).books.streams.get("quality")

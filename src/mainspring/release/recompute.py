@@ -45,6 +45,7 @@ class Moment(msgspec.Struct, frozen=True):
     record: Record
     decision: Decision
     begun_us: int
+    changed: bool = False  # its policy, by hand, after this decision
 
     def books(self) -> Books:
         """Return books in which nothing is counted yet."""
@@ -69,12 +70,13 @@ class History(msgspec.Struct, frozen=True):
     def moments(self) -> Iterator[Moment]:
         """Yield the release as it was before each decision that was not merely waiting for a first row."""
         rebases = [one.at_us for one in self.decisions if one.kind == "rebase"]
+        changed_us = max((one.at_us for one in self.decisions if one.kind == "change"), default=0)
         contenders = tuple(Contender(one.version, one.number) for one in self.record.state.contenders)
         stage: Stage = "shadow"
         for one in self.decisions:
             if one.measured or one.kind != "wait":
                 begun_us = max((at for at in rebases if at < one.at_us), default=self.record.state.started_us)
-                yield Moment(self._then(one, begun_us, contenders, stage), one, begun_us)
+                yield Moment(self._then(one, begun_us, contenders, stage), one, begun_us, one.at_us < changed_us)
             contenders, stage = one.contenders or contenders, one.stage
 
     def _then(self, one: Decision, begun_us: int, contenders: tuple[Contender, ...], stage: Stage) -> Record:
@@ -118,6 +120,8 @@ def _one(log: PredictionLog, registry: Registry, moment: Moment) -> Recomputed:
         same = registry.alias(record.model, CHAMPION, decision.at_us)
         stands = same is not None and same.id == record.champion
         return moment.again("the champion was still the one that it was compared with" if stands else "")
+    if moment.changed:
+        return moment.again("its policy was changed by hand later: the ledger has the one it was taken by", known=False)
     if _unapproved(moment):
         return moment.again("nobody had approved it")
     if decision.measured and len(decision.counted_us) != 4:

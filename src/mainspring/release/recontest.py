@@ -21,7 +21,7 @@ from mainspring.release.state import Facts, Seen
 if TYPE_CHECKING:
     from mainspring.log.queries import PredictionLog
 
-_BESIDE_THE_LOG = ("held", "another_draws", "not_acknowledged", "shadow_incomplete")
+_BESIDE_THE_LOG = ("held", "another_draws", "not_acknowledged", "shadow_incomplete", "stale")
 ALIKE = 4 / DRAWS  # sums that round differently may tip a draw or two of those that chances are counted from
 
 
@@ -105,12 +105,7 @@ def _outcome(decision: Decision, now: Decision) -> str:
     """Return which way it went, if the log gives another one; of a deadline and a person's hold it knows nothing."""
     if decision.kind in ("return", "hold") or (decision.kind == "wait" and now.kind == "wait"):
         return ""
-    if decision.kind == "wait" and decision.reason in (
-        "held",
-        "another_draws",
-        "not_acknowledged",
-        "shadow_incomplete",
-    ):
+    if decision.kind == "wait" and decision.reason in _BESIDE_THE_LOG:
         return ""
     if (decision.kind, decision.winner) != (now.kind, now.winner):
         return f"it was to {decision.kind} ({decision.reason}); the log gives {now.kind} ({now.reason})"

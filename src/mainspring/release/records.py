@@ -12,6 +12,7 @@ from mainspring.ledger.ports import Store
 from mainspring.release.engine import Decision
 from mainspring.release.evidence.gathered import Books
 from mainspring.release.gather import Gathered, no_units, units_bytes, units_from
+from mainspring.release.policy.checked import as_agreed
 from mainspring.release.release import Record
 from mainspring.release.tables import release_books, release_decisions, releases
 
@@ -28,7 +29,7 @@ class Records:
             row = connection.execute(select(releases).where(releases.c.id == release_id)).first()
         if row is None:
             raise NotFound("there is no such release", field="release", value=release_id)
-        return msgspec.json.decode(row.body, type=Record), int(row.changes)
+        return _record(row.body), int(row.changes)
 
     def history(self, release_id: str) -> tuple[Decision, ...]:
         """Return the decisions of a release, oldest first."""
@@ -67,7 +68,7 @@ class Records:
             active = releases.c.status.in_(["running", "held"])
             query = query.where(active if running else ~active)
         with self._store.read() as connection:
-            records = [msgspec.json.decode(row.body, type=Record) for row in connection.execute(query)]
+            records = [_record(row.body) for row in connection.execute(query)]
         # Of two that started at one moment, ids would say at random which steps first: version numbers do not.
         return sorted(records, key=lambda record: (record.state.started_us, record.challenger_number))
 
@@ -121,3 +122,8 @@ class Records:
 
 def _json(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _record(body: bytes) -> Record:
+    with as_agreed():
+        return msgspec.json.decode(body, type=Record)

@@ -11,6 +11,7 @@ FIRST = {
     "model": "mod_1",
     "entity": "e1",
     "receipt_us": 100,
+    "caller": "shop",
     "idempotency_key": "k",
 }
 
@@ -22,13 +23,14 @@ FIRST = {
         ({"idempotency_key": ""}, False),
         ({"idempotency_key": "other"}, False),
         ({"model": "mod_2"}, False),
+        ({"caller": "desk"}, False),
         ({"entity": "e2"}, False),
         ({"row": 1}, False),
         ({"receipt_us": 100 + WINDOW_US}, True),
         ({"receipt_us": 101 + WINDOW_US}, False),
     ],
 )
-def test_a_row_repeats_another_of_its_model_key_place_and_entity_within_a_day(changed, repeats):
+def test_a_row_repeats_another_of_its_model_caller_key_place_and_entity_within_a_day(changed, repeats):
     again = {**FIRST, "prediction_id": "b_2-1", "receipt_us": 200, **changed}
     found = repeated(pl.DataFrame([FIRST, again]))["prediction_id"].to_list()
     assert found == (["b_2-1"] if repeats else [])

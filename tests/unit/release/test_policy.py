@@ -17,6 +17,7 @@ from mainspring.release.policy import (
     read_policy,
     steps_of,
 )
+from mainspring.release.policy.checked import as_agreed
 
 
 def test_the_policy_of_the_manual_is_written_as_a_list_and_kept_as_values() -> None:
@@ -182,3 +183,13 @@ def test_whatever_stands_in_a_field_is_taken_or_refused_in_words(kind, value) ->
                 msgspec.json.encode(refused.as_dict())
             else:
                 assert decode_policy(msgspec.json.encode(policy).decode()) == policy
+
+
+def test_what_was_agreed_before_holds_though_nobody_could_agree_on_it_today():
+    with pytest.raises(InvalidInput, match="beyond what two versions can differ by"):
+        Canary(metric="error", margin=1.0)
+    with as_agreed():
+        policy = Canary(metric="error", margin=1.0)
+        assert msgspec.json.decode(msgspec.json.encode(policy), type=Canary) == policy
+    with pytest.raises(InvalidInput):
+        Canary(metric="error", margin=1.0)

@@ -26,7 +26,7 @@ PARTITIONS = 4
 STALLED_S = 2.0  # what was sent has not arrived for so long: callers are refused
 RENEWED_S = 5.0  # and for so long: another producer tries, since a topic that was made anew knows nothing of this one
 MOST_MESSAGE_BYTES = 80 * 1_024 * 1_024  # brokers take 1 MiB unless told otherwise: less than a body may have
-GROUP_BYTES = 900 * 1_024  # what every broker takes, however it is set up
+GROUP_BYTES = 900 * 1_024  # what a broker takes where nobody set it up otherwise
 _ENVELOPE_BYTES = 1_024  # what a message has around its group
 _POLL_S = 0.02
 _READ_S = 0.05
@@ -91,7 +91,6 @@ class _Messages:
     stored after all does not matter, since a reader takes each number once.
     """
 
-    group_bytes = GROUP_BYTES
     patience_s = 10.0
 
     def __init__(self, place: Place, boot: str, policy: Policy) -> None:
@@ -103,6 +102,7 @@ class _Messages:
         self._lost = False  # this producer sends nothing any more
         self._producer = self._opened()
         self.most_bytes = _longest(place)
+        self.group_bytes = min(GROUP_BYTES, self.most_bytes)
 
     def write(self, group: bytes) -> None:
         """Return once the broker has the group; one that is under way already is only waited for."""
@@ -258,7 +258,8 @@ class KafkaReader:
         from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
         wanted = {partition: position.offset for name, position in at.items() if (partition := _partition(name)) >= 0}
-        if self._next and all(self._next.get(partition, 0) == offset for partition, offset in wanted.items()):
+        # partitions that were read for the first time stand in no store yet: they are read again from their beginning
+        if self._next and all(wanted.get(partition, 0) == offset for partition, offset in self._next.items()):
             return
         partitions = self._partitions()
         self._next = {partition: wanted.get(partition, 0) for partition in partitions}

@@ -380,7 +380,7 @@ class Gateway:
         except Exception as error:
             if str(error) != self._trouble:  # it is tried every second
                 self.journal.event("swap_failed", "error", generation=self.generation, why=str(error))
-            self._trouble = str(error)
+            self._trouble, self._coming = str(error), ()  # what cannot be loaded is not on its way
             self.counters.swap_failures += 1
             self._stale_since_s = self._stale_since_s or time.monotonic()
             raise
