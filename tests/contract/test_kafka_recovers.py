@@ -145,3 +145,30 @@ def test_many_small_ones_fit_a_broker_that_was_never_set_up_for_us(topic: Topic)
         thread.join()
     writer.close()
     assert sorted(numbers(topic.read(400))) == list(range(400))
+
+
+def test_what_was_read_first_and_could_not_be_stored_is_read_again(topic: Topic, writer: KafkaSpool) -> None:
+    for number in (1, 2, 3):
+        writer.append(outcome(number))
+    writer.flush(LIMIT_S)
+    reader, found = KafkaReader(topic.place), list[list[int]]()
+    until_s = time.monotonic() + LIMIT_S
+    while len(found) < 2 and time.monotonic() < until_s:
+        read = [record for reading in reader.read({}, 10_000) for record in reading.records]
+        if read:
+            found.append(numbers(read))
+    reader.close()
+    assert found == [[1, 2, 3], [1, 2, 3]]
+
+
+def test_a_set_that_is_made_longer_than_the_topic_takes_stops_nobody_else(topic: Topic) -> None:
+    topic.takes(100_000)
+    writer = KafkaSpool(topic.place, "b_1", "durable")
+    writer.append_later(lambda: [outcome(1, 200_000)], 500)
+    writer.append(outcome(2))
+    writer.flush(LIMIT_S)
+    writer.close()
+    found = topic.read(2)
+    assert numbers(found) == [2]
+    (stop,) = [one for one in found if isinstance(one, Stopped)]
+    assert "more than the log takes in one piece" in stop.why

@@ -168,3 +168,18 @@ def test_rewards_that_were_changed_afterwards_show_in_the_shares(world, model) -
     differing = [one for one in world.releases.recompute(release.id) if one.equal is False]
     assert differing
     assert any("share was" in one.difference or "n was" in one.difference for one in differing)
+
+
+def test_what_was_decided_before_its_policy_was_changed_is_not_judged_by_the_new_one(world, model) -> None:
+    release = started(world, model, QUICK)
+    before = []
+    while not any(one.kind == "advance" for one in before):
+        world.play(1)
+        before = world.releases.recompute(release.id)
+    policy = world.releases.get(release.id).policy
+    world.releases.change(
+        release.id, msgspec.structs.replace(policy, approval=Approval()), by="bob", reason="somebody should look"
+    )
+    after = world.releases.recompute(release.id)[: len(before)]
+    assert {one.equal for one in after} == {None}
+    assert all("its policy was changed by hand later" in one.difference for one in after)
