@@ -70,13 +70,13 @@ class History(msgspec.Struct, frozen=True):
     def moments(self) -> Iterator[Moment]:
         """Yield the release as it was before each decision that was not merely waiting for a first row."""
         rebases = [one.at_us for one in self.decisions if one.kind == "rebase"]
-        changed_us = max((one.at_us for one in self.decisions if one.kind == "change"), default=0)
+        last_change = max((place for place, one in enumerate(self.decisions) if one.kind == "change"), default=-1)
         contenders = tuple(Contender(one.version, one.number) for one in self.record.state.contenders)
         stage: Stage = "shadow"
-        for one in self.decisions:
+        for place, one in enumerate(self.decisions):
             if one.measured or one.kind != "wait":
                 begun_us = max((at for at in rebases if at < one.at_us), default=self.record.state.started_us)
-                yield Moment(self._then(one, begun_us, contenders, stage), one, begun_us, one.at_us < changed_us)
+                yield Moment(self._then(one, begun_us, contenders, stage), one, begun_us, place < last_change)
             contenders, stage = one.contenders or contenders, one.stage
 
     def _then(self, one: Decision, begun_us: int, contenders: tuple[Contender, ...], stage: Stage) -> Record:
