@@ -145,7 +145,8 @@ def test_what_follows_a_refused_body_on_its_connection_is_read_as_a_request_of_i
         crowd = Crowd(busy.port, 2 * WAITING)
         try:
             crowd.ask(range(2 * WAITING))
-            said = raw(busy.port, head % len(hidden) + hidden + b"GET /live HTTP/1.1\r\nhost: a\r\n\r\n", wait_s=2.0)
+            last = b"GET /live HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+            said = raw(busy.port, head % len(hidden) + hidden + last, wait_s=60.0)
             crowd.hear(2 * WAITING)
         finally:
             crowd.close()
