@@ -13,10 +13,11 @@ from mainspring.edges.cli.commands import run as command
 from mainspring.testing.models import linear_onnx
 
 HASH = "--hash=sha256:" + "a" * 64
+ELSEWHERE = "https://example.org"  # a lock that names an address is refused
 LOCKS = {
     "loose": f"numpy>=2 {HASH}",
-    "an address": f"numpy @ https://example.org/numpy.whl {HASH}",
-    "an option": "--index-url https://example.org",
+    "an address": f"numpy @ {ELSEWHERE}/numpy.whl {HASH}",
+    "an option": f"-i {ELSEWHERE}",
     "another file": "-r other.txt",
     "no hash": "numpy==2.0",
     "a short hash": "numpy==2.0 --hash=sha256:abc",
@@ -56,7 +57,7 @@ WRONG: list[tuple[Sequence[str], int, str]] = [
     (("approve", "bytes.lock", "wheels"), 1, "lock: cannot be read: it is not text in UTF-8 (got '"),
     (("approve", "loose.lock", "wheels"), 1, "lock: is not a pinned requirement (got 'numpy>=2 "),
     (("approve", "an address.lock", "wheels"), 1, "lock: is not a pinned requirement (got 'numpy @ https"),
-    (("approve", "an option.lock", "wheels"), 1, "lock: is not a pinned requirement (got '--index-url"),
+    (("approve", "an option.lock", "wheels"), 1, "lock: is not a pinned requirement (got '-i http"),
     (("approve", "another file.lock", "wheels"), 1, "lock: is not a pinned requirement (got '-r other.txt')"),
     (("approve", "no hash.lock", "wheels"), 1, "lock: has no --hash=sha256: (got 'numpy==2.0')"),
     (("approve", "a short hash.lock", "wheels"), 1, "lock: is not a pinned requirement"),
