@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from mainspring.release.evidence.earned import Earned
 from mainspring.release.evidence.gathered import Evidence
 from mainspring.release.evidence.stream import Measured
-from mainspring.release.state import Contender, Stage, State
+from mainspring.release.state import Contender, Seen, Stage, State
 from mainspring.release.terms import Terms
 
 Kind = Literal[
@@ -25,7 +26,8 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``stage``, ``step``, ``share`` and ``contenders`` are those after it. ``waiting`` names what is still missing,
     ``immature`` counts rows that are too young to count; ``counted_us`` is how far rows, pairs, drawn units and the
     labels of those had been counted. ``generations`` are the first whose evidence counts and the
-    one that took the present stage up. ``winner`` is the challenger that goes on, where there were several.
+    one that took the present stage up. ``winner`` is the challenger that goes on, where there were several: of each of
+    them that was in the running, ``seen`` is what was known, and ``earned`` the champion's rewards.
     """
 
     kind: Kind
@@ -49,16 +51,34 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contenders: tuple[Contender, ...] = ()
     winner: str = ""
     counted_us: tuple[int, ...] = ()
+    seen: tuple[Seen, ...] = ()
+    earned: Earned | None = None
 
     def numbers(self) -> dict[str, Any]:
         """Return what the ledger keeps beside the reason."""
         body: dict[str, Any] = msgspec.to_builtins(self)
-        for key in ("kind", "sentence", "at_us", "by"):
+        for key in ("kind", "sentence", "at_us", "by", "seen", "earned"):
             del body[key]
         for key in ("contenders", "winner"):
             if not body[key]:
                 del body[key]
-        return {**body, "measured": {one.pop("name"): one for one in body["measured"]}}
+        more = {"seen": self._of_each()} if self.seen else {}
+        return {**body, "measured": {one.pop("name"): one for one in body["measured"]}, **more}
+
+    def _of_each(self) -> dict[str, Any]:
+        """Return the comparisons of each challenger that promotion needs, and its rewards, by the version's number."""
+        numbers = {one.version: one.number for one in self.contenders}
+        told: dict[str, Any] = {}
+        for one in self.seen:
+            metrics = one.evidence.metrics() if one.evidence is not None else ()
+            said: dict[str, Any] = {
+                known.name: {"n": known.n, "mean": known.estimate, "low": known.low, "high": known.high}
+                for known in metrics
+            }
+            if one.earned is not None:
+                said["reward"] = {"n": one.earned.n, "mean": one.earned.mean, "pending": one.earned.pending}
+            told[f"v{numbers.get(one.version)}"] = said
+        return told
 
 
 class Say:

@@ -27,6 +27,13 @@ STAGES: dict[str, Stage] = {"blue_green": "kept", "ab_test": "test"}  # else a c
 
 def decide(terms: Terms, state: State, evidence: Evidence | None, facts: Facts, now_us: int) -> Decision:
     """Return what happens to a release now. A stop dominates; only positive evidence advances; the rest waits."""
+    decision = _decide(terms, state, evidence, facts, now_us)
+    if not facts.seen:
+        return decision
+    return msgspec.structs.replace(decision, seen=facts.seen, earned=facts.earned)
+
+
+def _decide(terms: Terms, state: State, evidence: Evidence | None, facts: Facts, now_us: int) -> Decision:
     say = Say(terms, state, evidence, now_us)
     if state.over:
         return say("wait", "inconclusive", "over", f"it is over: {state.status}")

@@ -10,6 +10,7 @@ from mainspring.kernel.clock import from_us
 from mainspring.kernel.duration import DAY_US, show_duration
 from mainspring.ledger.chain import Entry
 from mainspring.release.engine import Decision
+from mainspring.release.evidence.earned import Earned
 from mainspring.release.evidence.stream import Measured
 from mainspring.release.release import Release
 from mainspring.release.terms import ANCHOR, QUALITY, Terms
@@ -149,11 +150,19 @@ def _steps(release: Release) -> Iterator[str]:
 
 
 def _contenders(release: Release) -> Iterator[str]:
+    known = {one.version: one for one in (release.decision.seen if release.decision is not None else ())}
     for one in release.contenders:
-        why = f" ({one.reason})" if one.reason else ""
+        why = f" ({one.reason.replace('_', ' ')})" if one.reason else ""
         share = f", with a share of {one.share:.3g}" if one.share else ""
-        scores = "".join(f" {_measured(score)}" for score in one.scores if score.role == "metric")
-        yield f"Version {one.number}: {one.status.replace('_', ' ')}{share}{why}.{scores}"
+        seen = known.get(one.version)
+        measured = one.scores or (seen.evidence.measured if seen is not None and seen.evidence is not None else ())
+        scores = "".join(f" {_measured(score)}" for score in measured if score.role == "metric")
+        earned = _earned(seen.earned) if seen is not None and seen.earned is not None else ""
+        yield f"Version {one.number}: {one.status.replace('_', ' ')}{share}{why}.{scores}{earned}"
+
+
+def _earned(earned: Earned) -> str:
+    return f" Its {earned.n} rewards are {earned.mean:.4g} in the mean; {earned.pending} may still come."
 
 
 def _decided(decision: Decision) -> str:

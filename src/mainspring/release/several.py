@@ -111,7 +111,7 @@ def bandit(say: Say, terms: Terms, state: State, facts: Facts, now_us: int) -> D
     moved = float(np.abs(shares[1:] - np.array([one.share for one in state.contest])).max())
     if now_us - state.shares_us >= rule.update_us and moved >= MOVED and any(one.n for one in earned):
         return _set(say, state, shares, "shares_moved", "shares follow what each version has earned", facts)
-    waiting = [("not_proven", "no version is yet proven to earn more than the champion")]
+    waiting = [_unwon(terms, state, facts, chance, now_us, least=rule.confidence)]
     waiting += missing_approval(terms, state)
     return say(
         "wait", "inconclusive", *waiting[0], waiting=tuple(one[0] for one in waiting), evidence=leading(state, facts)
@@ -137,6 +137,27 @@ def _winner(terms: Terms, state: State, facts: Facts, chance: Floats, now_us: in
     if evidence is None or unproven(terms, evidence) or unsound(terms, evidence, now_us):
         return None
     return one
+
+
+def _unwon(terms: Terms, state: State, facts: Facts, chance: Floats, now_us: int, *, least: float) -> tuple[str, str]:
+    """Return why nobody has won yet: what the likeliest best lacks."""
+    leader = int(chance.argmax())
+    if leader == 0:
+        return "not_proven", "no version is yet proven to earn more than the champion"
+    one = state.contest[leader - 1]
+    evidence = facts.of(one.version).evidence
+    if evidence is None:
+        return "no_evidence", f"nothing was measured yet{facts.uncounted}"
+    lacking = unproven(terms, evidence, facts.uncounted) + unsound(terms, evidence, now_us)
+    if any(code == "not_proven" for code, _ in lacking):
+        return "not_proven", "no version is yet proven to earn more than the champion"
+    if lacking:
+        code, sentence = lacking[0]
+        return code, f"v{one.number} leads, but there are {sentence}" if code == "few_units" else sentence
+    if chance[leader] < least:
+        best = f"v{one.number} is the best with a chance of {float(chance[leader]):.0%}"
+        return "not_sure_of_best", f"{best}, of {least:.0%} asked"
+    return "not_proven", "no version is yet proven to earn more than the champion"
 
 
 def _won(say: Say, state: State, facts: Facts, winner: Contender) -> Decision:

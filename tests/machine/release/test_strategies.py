@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from mainspring.kernel.errors import Conflict, InvalidInput, Refused
+from mainspring.ledger.queries import entries
 from mainspring.release.approvers import Approvers
 from mainspring.release.policy import (
     ABTest,
@@ -211,6 +212,13 @@ def test_the_best_of_several_challengers_goes_on_and_the_others_are_archived_wit
     assert kinds(world, release) == ["drop", "advance", "promote"]
     scores = {one.name: one.estimate for one in ended.contenders[2].scores}
     assert (ended.contenders[2].reason, scores["quality"] > 0.1) == ("quality_worse", True)
+    _, won = (one for one in ended.history if one.kind in ("drop", "advance"))
+    assert {one.version: one.evidence.of("quality").n > 300 for one in won.seen} == {
+        one.version: True for one in ended.contenders[:2]
+    }
+    with world.store.read() as connection:
+        (entry,) = entries(connection, subject=release.id, kind="release.advanced")
+    assert {name: list(told) for name, told in entry.numbers["seen"].items()} == {"v2": ["quality"], "v3": ["quality"]}
     assert {gate.alpha_promote for gate in ended.terms.gates if gate.role == "metric"} == {0.05 / 3}
     assert ended.terms.gate("quality").alpha_stop == pytest.approx(0.005 / 3)
 
@@ -285,6 +293,8 @@ def test_a_bandit_moves_traffic_to_the_version_that_earns_more_and_promotes_it(w
     last = [one for one in ended.history if one.kind == "reweigh"][-1]
     shares = {one.version: one.share for one in last.contenders}
     assert shares[best] > 0.7
+    assert last.earned.n < sum(one.earned.n for one in last.seen)
+    assert all(one.earned.pending > 0 for one in last.seen)
     assert min(shares.values()) >= 0.05
     assert (ended.status, ended.challenger, champion(world)) == ("promoted", best, 2)
     assert [one.status for one in ended.contenders] == ["won", "archived"]
