@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 
 from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import TEMPORARY, LocalDisk
-from mainspring.adapters.erased import read_erased
+from mainspring.adapters.erased import ErasedFile, read_erased
 from mainspring.adapters.settings import inside_settings, read_settings
 from mainspring.adapters.stores.copying import copy_rows
 from mainspring.adapters.stores.migrate import migrate
@@ -88,6 +88,7 @@ def backup(home: Path, to: Path, store: Store, *, blobs: Blobs | None = None, ta
             blobs or FileBlobs(home / "blobs", disk),
             tables or ParquetTables(home / "parts", disk),
         )
+        ErasedFile(read_settings(home)[0].erased_subjects).begin()
         with kept_tables.reading():
             files = dict(_copy_home(home, to, store, kept_blobs, kept_tables))
         reached("backup.before_manifest")
@@ -97,11 +98,14 @@ def backup(home: Path, to: Path, store: Store, *, blobs: Blobs | None = None, ta
         raise
 
 
-def restore(source: Path, home: Path, *, erased: Path | None = None) -> BackedUp:
+def restore(
+    source: Path, home: Path, *, erased: Path | None = None, without_erased_list: bool = False
+) -> BackedUp:  # fmt: skip
     """Make a home from a backup. Every digest is verified before the home appears, in one step.
 
     ``erased`` is the list of who was erased, the one that the backup's settings name unless given: the home erases
-    again who is in it, when it is opened first.
+    again who is in it, when it is opened first. Where that list is missing they would be back, so it is refused, unless
+    ``without_erased_list`` says that this is known.
     """
     body = _manifest_bytes(source)
     manifest = _read_manifest(source, body)
@@ -112,29 +116,40 @@ def restore(source: Path, home: Path, *, erased: Path | None = None) -> BackedUp
         shutil.rmtree(staged)  # of a restore that was killed
     for name in _FOLDERS:
         (staged / name).mkdir(parents=True, mode=0o700)
+    settings_first = sorted(manifest.files.items(), key=lambda one: one[0] != _SETTINGS)
     try:
-        for name, stored in manifest.files.items():
+        for place, (name, stored) in enumerate(settings_first):
             _copy(source, name, staged / name, expected=stored)
+            if not place:  # whether the list is there is known before the rest is copied
+                known = {} if without_erased_list else _erased_since(staged, erased)
     except (MainspringError, OSError):
         shutil.rmtree(staged)
         raise
     (staged / "lock").touch(mode=0o600)
-    _leave_to_be_erased(staged, erased)
+    _leave_to_be_erased(staged, known)
     reached("restore.before_rename")
     LocalDisk().rename(staged, home)
     size = sum(stored.bytes for stored in manifest.files.values())
     return BackedUp(str(home), len(manifest.files), size, hashlib.sha256(body).hexdigest())
 
 
-def _leave_to_be_erased(staged: Path, erased: Path | None) -> None:
-    found = erased or Path(read_settings(staged)[0].erased_subjects or os.devnull)
-    if erased is None and not found.is_file():
-        return
+def _erased_since(staged: Path, erased: Path | None) -> dict[str, int]:
+    """Return who was erased by digest, as the list says that is given or that the settings name; nobody without one."""
+    named = read_settings(staged)[0].erased_subjects
+    if erased is None and not named:
+        return {}
     try:
-        known = read_erased(found)
-    except MainspringError:
-        shutil.rmtree(staged)
-        raise
+        return read_erased(erased or Path(named))
+    except NotFound:
+        raise Refused(
+            "the list of who was erased is missing, and they would be in the home again",
+            field="erased",
+            value=str(erased or named),
+            remedy="name it with --erased, or say --without-erased-list",
+        ) from None
+
+
+def _leave_to_be_erased(staged: Path, known: dict[str, int]) -> None:
     if known:
         (staged / "erasing").mkdir(mode=0o700)
         LocalDisk().write(staged / "erasing" / AGAIN, msgspec.json.encode(Again(known)))

@@ -32,11 +32,19 @@ class ErasedFile:
         """Append an erasure, durably; one that stands there already changes nothing."""
         if self._path is None or (self._path.exists() and read_erased(self._path).get(digest, -1) >= erased_us):
             return
+        self._add(self._path, b"%d %d %s\n" % (FORMAT, erased_us, digest.encode()))
+
+    def begin(self) -> None:
+        """Make the file, with nobody in it, unless it is there: from now on its absence means that it was lost."""
+        if self._path is not None and not self._path.exists():
+            self._add(self._path, b"")
+
+    def _add(self, path: Path, line: bytes) -> None:
         try:
-            with self._path.open("ab") as file:
-                if file.tell() and not _ends_whole(self._path):
+            with path.open("ab") as file:
+                if line and file.tell() and not _ends_whole(path):
                     file.write(b"\n")  # after a line that a crash cut off
-                file.write(b"%d %d %s\n" % (FORMAT, erased_us, digest.encode()))
+                file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:

@@ -221,20 +221,42 @@ def test_who_was_erased_after_a_backup_is_erased_again_before_the_restored_home_
     assert kinds == ["subject.again", "subject.erasing", "subject.erased"]
 
 
-def test_a_backup_that_is_restored_without_the_list_says_so(new_shop: Callable[[], Any], tmp_path: Path) -> None:
+def test_a_backup_that_is_restored_where_no_list_is_kept_says_so(new_shop: Callable[[], Any], tmp_path: Path) -> None:
     shop = new_shop()
     backup(shop.platform.home.root, tmp_path / "backup", shop.platform.store)
     shop.platform.loop.erase(ANN, by="cleo", reason=WHY)
-    command = [sys.executable, "-m", "mainspring.edges.cli", "restore", str(tmp_path / "backup")]
-    plain_one = [*command, "--home", str(tmp_path / "restored")]
-    ended = subprocess.run(plain_one, capture_output=True, check=False, text=True)
+    ended = restoring(tmp_path, "restored")
     assert ended.returncode == 0, ended.stderr
-    assert "no list of them was found" in ended.stdout
-    missing = [*command, "--home", str(tmp_path / "other"), "--erased", str(tmp_path / "nothing")]
-    ended = subprocess.run(missing, capture_output=True, check=False, text=True)
-    assert ended.returncode != 0
-    assert "there is no such file" in ended.stderr
-    assert not (tmp_path / "other").exists()
+    assert "there was no list of them" in ended.stdout
+
+
+def test_a_restore_whose_list_is_missing_is_refused_unless_that_is_known(
+    new_shop: Callable[[], Any], tmp_path: Path
+) -> None:
+    listed = tmp_path / "erased"
+    (tmp_path / "home" / "settings.toml").write_text(f'publish = "delta://"\nerased_subjects = "{listed}"\n')
+    shop = new_shop()
+    backup(shop.platform.home.root, tmp_path / "backup", shop.platform.store)
+    assert listed.read_text() == "", "begun with the first backup: from then on its absence is a loss"
+    ended = restoring(tmp_path, "nobody-was-erased")
+    assert ended.returncode == 0, ended.stderr
+    listed.unlink()
+    for missing in ([], ["--erased", str(tmp_path / "nothing")]):
+        ended = restoring(tmp_path, "other", *missing)
+        assert ended.returncode != 0
+        assert "they would be in the home again" in ended.stderr
+        assert "--without-erased-list" in ended.stderr
+        assert not (tmp_path / "other").exists()
+        assert not (tmp_path / ".other.restoring").exists()
+    ended = restoring(tmp_path, "other", "--without-erased-list")
+    assert ended.returncode == 0, ended.stderr
+    assert "there was no list of them" in ended.stdout
+
+
+def restoring(folder: Path, home: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mainspring.edges.cli", "restore", str(folder / "backup")]
+    asked = [*command, "--home", str(folder / home), *options]
+    return subprocess.run(asked, capture_output=True, check=False, text=True)
 
 
 def test_what_a_topic_holds_of_an_erased_customer_is_removed_there(

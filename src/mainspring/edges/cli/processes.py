@@ -146,26 +146,31 @@ def gateway(context: click.Context, home: str | None, port: int, host: str) -> N
 @click.argument("backup", type=click.Path(path_type=Path))
 @click.option("--home", help="the home's folder, which must not exist yet")
 @click.option("--erased", type=click.Path(path_type=Path), help="the file that the setting erased_subjects named")
+@click.option("--without-erased-list", is_flag=True, help="restore although the list of who was erased is missing")
 @click.pass_context
-def restore(context: click.Context, backup: Path, home: str | None, erased: Path | None) -> None:
+def restore(
+    context: click.Context, backup: Path, home: str | None, erased: Path | None, *, without_erased_list: bool
+) -> None:
     """Make a home from a backup; every file's digest is verified before the home stands.
 
-    Who was erased after the backup was made is erased again, if the list of them is found: where the backup's settings
-    say, or where --erased does.
+    Who was erased after the backup was made is erased again, by the list of them: where the backup's settings say, or
+    where --erased does. Where it is missing nothing is restored, unless --without-erased-list says that this is known.
     """
     from mainspring.adapters.backup import restore as run
     from mainspring.adapters.erased import knows_subjects
     from mainspring.adapters.home import Home
     from mainspring.edges.cli.opening import erased_again
 
+    if erased is not None and without_erased_list:
+        raise InvalidInput("goes not with --erased", field="without_erased_list", remedy="say one of the two")
     folder = _home_of(context, home)
-    made = run(backup.absolute(), folder, erased=erased)
+    made = run(backup.absolute(), folder, erased=erased, without_erased_list=without_erased_list)
     click.echo(f"restored {made.path}: {made.files} files, {made.bytes} bytes, verified")
     again = erased_again(folder)
     if again is not None:
         click.echo(f"erased again: {len(again)} subjects, {sum(one.gone for one in again)} of them gone")
     elif knows_subjects(Home(folder).database):
-        click.echo("who was erased after this backup was made is in this home again: no list of them was found")
+        click.echo("who was erased after this backup was made is in this home again: there was no list of them")
 
 
 @click.command("move", short_help="Move a home's metadata, blobs and parts to PostgreSQL and S3")
