@@ -114,7 +114,7 @@ def stages(gateway: Gateway, body: bytes) -> None:
     model, exchange = gateway.snapshot().model("late"), request(body)
     codec, headers, now_us = model.codecs["native"], exchange.head.headers, gateway.clock.now_us()
     decoded = codec.decode(body, headers)
-    asked = work.Asked("b-1", model, 1, now_us, time.perf_counter_ns(), 10**9, decoded.rows)
+    asked = work.Asked("b-1", gateway.spool, model, 1, now_us, time.perf_counter_ns(), 10**9, decoded.rows)
     drawing.spool_request(gateway, asked, body, now_us, headers)
     asked.looked = model.look_up(decoded.rows, now_us)
     arm = model.champion
@@ -143,7 +143,7 @@ def stages(gateway: Gateway, body: bytes) -> None:
         ("feed and run ten rows together", lambda: engine.runtime.few(ten)),
         ("count, hand the answer to the log", lambda: answering.answered_here(gateway, asked, arm, ran)),
         ("encode the answer", lambda: codec.encode(decoded, "b-1", said)),
-        ("say it", lambda: gateway.respond(request(body), b"", headers=floor.HEADERS)),
+        ("say it", lambda: gateway.respond(request(body), gateway.spool, b"", headers=floor.HEADERS)),
         ("count it", lambda: gateway.counters.took["mdl_1"].add(120)),
         ("writing thread: make a scored record", lambda: running._Scores(part, ran).records()),
         ("writing thread: encode it", lambda: encode_set(made)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -161,12 +162,20 @@ def test_what_was_read_first_and_could_not_be_stored_is_read_again(topic: Topic,
     assert found == [[1, 2, 3], [1, 2, 3]]
 
 
-def test_a_set_that_is_made_longer_than_the_topic_takes_stops_nobody_else(topic: Topic) -> None:
+def test_a_set_that_is_made_longer_than_the_topic_takes_is_its_callers_fault_and_stops_nobody_else(
+    topic: Topic,
+) -> None:
     topic.takes(100_000)
     writer = KafkaSpool(topic.place, "b_1", "durable")
-    writer.append_later(lambda: [outcome(1, 200_000)], 500)
-    writer.append(outcome(2))
-    writer.flush(LIMIT_S)
+
+    async def ask() -> None:
+        long = writer.append_later(lambda: [outcome(1, 200_000)], 500)
+        short = writer.append(outcome(2))
+        with pytest.raises(InvalidInput, match="more than the log takes in one piece"):
+            await writer.durable(long)
+        await writer.durable(short)
+
+    asyncio.run(ask())
     writer.close()
     found = topic.read(2)
     assert numbers(found) == [2]

@@ -140,16 +140,22 @@ class Spool(Protocol):
         """Return for how many seconds nothing could be kept; 0 while all is well."""
         ...
 
-    def append(self, *records: Record) -> None:
-        """Take records to be kept together or not at all; raises ``Unavailable``, and takes none, where it cannot."""
+    def append(self, *records: Record) -> int:
+        """Take records to be kept together or not at all, and return the number of this set.
+
+        Raises ``Unavailable``, and takes none, where it cannot.
+        """
         ...
 
-    def append_later(self, make: Callable[[], Sequence[Record]], about_bytes: int) -> None:
+    def append_later(self, make: Callable[[], Sequence[Record]], about_bytes: int) -> int:
         """Take records as ``append`` does; they may be made later, so what they are made of may not change any more."""
         ...
 
-    async def durable(self) -> None:
-        """Wait until what was appended is kept, under ``durable``; the other policies do not wait."""
+    async def durable(self, *sets: int) -> None:
+        """Wait until these sets are kept, all that were appended unless any is named; only ``durable`` waits.
+
+        Raises what keeps them from it, also where a set, once it was made, turned out to be longer than the log takes.
+        """
         ...
 
     def flush(self, timeout_s: float = 30.0) -> None:

@@ -32,6 +32,7 @@ POLICY = "policy"  # a file beside the segments: under which policy this boot ac
 POLICY_VERSION = 1
 RETRY_S = 0.1
 MOST_WAITING_BYTES = 64 * 1_024 * 1_024
+MOST_LOST = 1_000
 
 
 Make = Callable[[], Sequence[Record]]
@@ -71,7 +72,8 @@ class Writer:
         self._waiting_bytes = 0
         self._unwritten: list[Set] = []
         self._group: tuple[bytes, int] | None = None  # the first sets of those, while the sink has not taken them
-        self._appended = self._written = self._kept = 0  # sets, of all that were ever appended
+        self._appended = self._made = self._written = self._kept = 0  # sets, of all that were ever appended
+        self._lost: dict[int, MainspringError] = {}  # what was never made, or made too long, until its caller was told
         self._boot = boot
         self._failing_since_s = 0.0
         self._refused = 0
@@ -97,46 +99,46 @@ class Writer:
         """Return for how many seconds nothing could be written; 0 while all is well."""
         return monotonic() - self._failing_since_s if self._waiters.failure is not None else 0.0
 
-    def append(self, *records: Record) -> None:
+    def append(self, *records: Record) -> int:
         """Take records to be written together; raises ``Unavailable`` while nothing is written, and takes none."""
         data = encode_set(records)
-        self._take(data, len(records), len(data))
+        return self._take(data, len(records), len(data))
 
-    def append_later(self, make: Make, about_bytes: int) -> None:
+    def append_later(self, make: Make, about_bytes: int) -> int:
         """Take records as ``append`` does, but let the writing thread make them.
 
         What they are made of may not change any more. Many made one after the other cost a fraction of what each costs
         in the middle of a request, which finds nothing of it in the processor's caches.
         """
-        self._take(make, 0, about_bytes)
+        return self._take(make, 0, about_bytes)
 
-    def _take(self, what: bytes | Make, count: int, about_bytes: int) -> None:
+    def _take(self, what: bytes | Make, count: int, about_bytes: int) -> int:
         if self._waiters.failure is not None:
             self._refused += 1
             raise self._waiters.failure
         if self._closing:
             raise Unavailable("the spool is closed", field="spool")
         if about_bytes > self._sink.most_bytes:
-            raise InvalidInput(
-                "is more than the log takes in one piece",
-                field="body",
-                value=about_bytes,
-                remedy="send fewer rows at once",
-            )
+            raise _too_long(about_bytes)
         if self._waiting_bytes > MOST_WAITING_BYTES:
             raise Unavailable("the log is slower than the requests", field="spool", remedy="try again in a second")
         with self._turn:
             self._waiting_bytes += about_bytes
             self._appended += 1
+            number = self._appended
             self._waiting.append((what, count, about_bytes))
         if not self._work.is_set():
             self._work.set()
+        return number
 
-    async def durable(self) -> None:
-        """Wait until what was appended is kept, under ``durable``; the other policies do not wait."""
+    async def durable(self, *sets: int) -> None:
+        """Wait until these sets are kept, or all, under ``durable``; raises where one of them never will be."""
         if self._acknowledgement != "durable":
             return
-        await self._waiters.until(self._appended)
+        await self._waiters.until(max(sets, default=self._appended))
+        for number in sets:
+            if number in self._lost:
+                raise self._lost.pop(number)
 
     def flush(self, timeout_s: float = 30.0) -> None:
         """Wait until everything appended so far is written (and kept for good, unless ``best_effort``)."""
@@ -174,7 +176,7 @@ class Writer:
     def _write_waiting(self) -> None:
         with self._turn:
             waiting, self._waiting = self._waiting, []
-        self._unwritten.extend([self._fitted(_made(one)) for one in waiting])
+        self._unwritten.extend(map(self._fitted, waiting))
         try:
             while self._unwritten:
                 self._write_group()
@@ -191,14 +193,30 @@ class Writer:
             failure.__cause__ = error
             self._tell(failure)
 
-    def _fitted(self, made: Set) -> Set:
-        """Return a set, or in the place of one that the log can never take, that it was there: all others go on."""
-        data, count, about_bytes = made
+    def _fitted(self, taken: Taken) -> Set:
+        """Make a set; in the place of one that the log can never take, say that it was there: all others go on."""
+        self._made += 1
+        what, count, about_bytes = taken
+        try:
+            records = () if isinstance(what, bytes) else what()
+            data = what if isinstance(what, bytes) else encode_set(records)
+        except Exception:  # one that cannot be made must not stop the others; that it is missing is said aloud
+            traceback.print_exc(file=sys.stderr)
+            self._lose(Unavailable("could not be written to the log", field="spool", remedy="see its errors"))
+            return b"", 0, about_bytes
         if len(data) <= self._sink.most_bytes:
-            return made
-        what = f"{count} records of {len(data)} bytes together are more than the log takes in one piece"
-        print(what, file=sys.stderr)  # noqa: T201
-        return encode_set([Stopped(self._boot, what, 0, 1)]), 1, about_bytes
+            return data, count or len(records), about_bytes
+        told = f"{count or len(records)} records of {len(data)} bytes together are more than the log takes in one piece"
+        print(told, file=sys.stderr)  # noqa: T201
+        self._lose(_too_long(len(data)))
+        return encode_set([Stopped(self._boot, told, 0, 1)]), 1, about_bytes
+
+    def _lose(self, error: MainspringError) -> None:
+        """Keep why the set at hand is not in the log, for whoever waits until it is."""
+        if self._acknowledgement == "durable":
+            self._lost[self._made] = error
+        if len(self._lost) > MOST_LOST:  # those of shadows, for which nobody waits
+            del self._lost[next(iter(self._lost))]
 
     def _write_group(self) -> None:
         if self._group is None:
@@ -330,13 +348,6 @@ def _fitting(sets: list[Set], group_bytes: int) -> int:
     return fitting
 
 
-def _made(taken: Taken) -> Set:
-    what, count, about_bytes = taken
-    if isinstance(what, bytes):
-        return what, count, about_bytes
-    try:
-        records = what()
-        return encode_set(records), len(records), about_bytes
-    except Exception:  # one that cannot be made must not stop the others; that it is missing is said aloud
-        traceback.print_exc(file=sys.stderr)
-        return b"", 0, about_bytes
+def _too_long(size: int) -> InvalidInput:
+    what = "is more than the log takes in one piece"
+    return InvalidInput(what, field="body", value=size, remedy="send fewer rows at once")

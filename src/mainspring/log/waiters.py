@@ -23,10 +23,10 @@ class Waiters:
         """Wait until ``goal`` sets are kept; raises what keeps them from it."""
         loop = asyncio.get_running_loop()
         with self._progress:
-            if self.failure is not None:
-                raise self.failure
             if self._kept() >= goal:
                 return
+            if self.failure is not None:
+                raise self.failure
             future: asyncio.Future[None] = loop.create_future()
             self._tasks.append((goal, loop, future))
         await future

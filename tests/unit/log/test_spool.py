@@ -171,3 +171,38 @@ def test_what_waits_to_be_made_counts_towards_what_may_wait(tmp_path):
     wait_until(lambda: _takes(writer, "b"))
     writer.close()
     assert entities(tmp_path, disk) == ["a", "b"]
+
+
+def test_only_the_caller_whose_records_cannot_be_made_is_told_so(tmp_path, capsys):
+    writer = SpoolWriter(tmp_path, "b_1", LocalDisk(), "durable")
+
+    async def ask():
+        broken = writer.append_later(lambda: [1 / 0], 100)
+        whole = writer.append(outcome("e", 1.0, 1))
+        with pytest.raises(Unavailable, match="could not be written to the log"):
+            await writer.durable(broken)
+        await writer.durable(whole)
+        await writer.durable()
+
+    asyncio.run(ask())
+    writer.close()
+    assert entities(tmp_path, LocalDisk()) == ["e"]
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_what_was_kept_before_a_disk_was_full_is_not_said_to_be_lost(tmp_path):
+    disk = FaultyDisk(LocalDisk())
+    writer = SpoolWriter(tmp_path, "b_1", disk, "durable")
+
+    async def ask():
+        before = writer.append(outcome("before", 1.0, 1))
+        await writer.durable(before)
+        with disk.full():
+            after = writer.append(outcome("after", 1.0, 1))
+            with pytest.raises(Unavailable, match="disk is full"):
+                await writer.durable(after)
+            await writer.durable(before)
+
+    asyncio.run(ask())
+    wait_until(lambda: entities(tmp_path, disk) == ["before", "after"])
+    writer.close()

@@ -85,7 +85,7 @@ async def _challenge(gateway: Gateway, asked: Asked, answers: Answers, version: 
     slack_s = min(_MOST_SLACK_S, 0.1 * asked.deadline_ms / 1e3)  # the loop itself may come late
     budget_s = asked.remaining_s() - asked.model.champion.engine.latency.p99_us / 1e6 - slack_s
     ran = await run(arm, asked, places, budget_s)
-    spool_scored(gateway.spool, Part(asked, arm, "served", places, release.id), ran)
+    asked.sets.append(spool_scored(asked.spool, Part(asked, arm, "served", places, release.id), ran))
     gateway.tripwires.challenger_answered(release, version, bool(ran.faults), next(iter(ran.faults.values()), ""))
     _take(answers, arm, places, ran)
 
@@ -98,7 +98,7 @@ async def _stable(gateway: Gateway, asked: Asked, answers: Answers, places: Sequ
 
 def _settle(gateway: Gateway, asked: Asked, answers: Answers, part: Part, ran: Ran) -> None:
     """Spool, count and take what the stable version answered; it is the last who is asked."""
-    spool_scored(gateway.spool, part, ran)
+    asked.sets.append(spool_scored(asked.spool, part, ran))
     release = asked.model.release
     if release is not None and asked.pinned is None:
         gateway.tripwires.stable_answered(release, bool(ran.faults))

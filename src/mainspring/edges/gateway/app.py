@@ -30,6 +30,7 @@ from mainspring.edges.gateway.routes import Route, RouteTable
 from mainspring.edges.gateway.shadow import Shadows
 from mainspring.edges.gateway.snapshot import Loader, Model, Snapshot
 from mainspring.edges.gateway.sources import sources
+from mainspring.edges.gateway.spools import Spools
 from mainspring.edges.gateway.together import Together
 from mainspring.edges.gateway.told import Refusal, Told, Witness, read_trace
 from mainspring.edges.gateway.tripwires import Tripwires
@@ -47,6 +48,7 @@ LOOK_EVERY_S = 0.1
 GONE = 499  # nobody was there to be answered
 _RETRY_S = 1.0
 _SPOOL_ANSWERS_S = 1.0
+_GRACE_S = 10.0  # beyond the longest deadline: for so long an old spool takes what belongs to its requests
 _POLICY = {policy: ("x-mainspring-acknowledgement", policy) for policy in ("durable", "batched", "best_effort")}
 
 
@@ -84,22 +86,20 @@ class Gateway:
         self._waiting: set[asyncio.Task[None]] = set()
         self.shadows = Shadows(lambda: self.spool, limits.shadow_rows)
         self.tripwires = Tripwires(self._acknowledge)
-        self.ids = PredictionIds("")
         self._latest: Latest | None = None
         self.home = home
         self._disk = disk
         self.worker = worker
         self._routing = RoutingFile(home.routing, disk)
         self._loader = loader
-        self._new_spool = new_spool
         self._open_latest = latest
         self._snapshot: Snapshot | None = None
-        self._spool: Spool | None = None
         self._trouble = ""
         self._stale_since_s = 0.0
         self._coming: Sequence[ModelRoute] = ()  # of a routing that is being loaded
         self.draining = False
         self.journal = journal
+        self._spools = Spools(new_spool, lambda why: journal.event("spool_lost", "error", why=why))
         self.witnesses = witnesses  # of answers
         self.listeners: tuple[Witness, ...] = tuple(dict.fromkeys((journal, *witnesses)))  # of refusals
         self._workers = workers
@@ -108,9 +108,14 @@ class Gateway:
 
     @property
     def spool(self) -> Spool:
-        if self._spool is None:
+        if self._spools.newest is None:
             raise Unavailable("the gateway is starting", field="spool", remedy="try again in a second")
-        return self._spool
+        return self._spools.newest
+
+    @property
+    def ids(self) -> PredictionIds:
+        """Return what names predictions of the spool's boot."""
+        return self._spools.ids
 
     @property
     def in_flight(self) -> int:
@@ -119,11 +124,7 @@ class Gateway:
 
     @property
     def spooling(self) -> bool:
-        return self._spool is not None
-
-    @property
-    def acknowledgement(self) -> Acknowledgement:
-        return self.spool.acknowledgement
+        return self._spools.newest is not None
 
     @property
     def generation(self) -> int:
@@ -171,9 +172,11 @@ class Gateway:
             return error.sentence()
         return None
 
-    def respond(self, proto: Any, body: bytes, status: int = 200, headers: Sequence[tuple[str, str]] = (JSON,)) -> int:
-        """Send an answer to what stands in the spool, saying by which policy, and return its status."""
-        proto.response_bytes(status, (*headers, _POLICY[self.acknowledgement]), body)
+    def respond(
+        self, proto: Any, spool: Spool, body: bytes, status: int = 200, headers: Sequence[tuple[str, str]] = (JSON,)
+    ) -> int:
+        """Send an answer to what stands in a spool, saying by which policy, and return its status."""
+        proto.response_bytes(status, (*headers, _POLICY[spool.acknowledgement]), body)
         return status
 
     def drain(self) -> None:
@@ -339,10 +342,9 @@ class Gateway:
                 task.cancel()
         await self.shadows.finish(5.0)
         self._loader.close()
-        if self._spool is not None:
-            self._spool.close()
         self._routing.withdraw(self.worker)
         self.shared.withdraw()
+        await self._spools.close()
 
     async def _share(self) -> None:
         """Leave this worker's numbers for those that are asked in its place."""
@@ -390,8 +392,9 @@ class Gateway:
         if routing.views and self._latest is None:
             self._latest = self._open_latest()
         snapshot = await self._loader.load(routing, self._latest)
-        if self._spool is None or self._spool.acknowledgement != routing.acknowledgement:
-            self._renew_spool(routing.acknowledgement)
+        if not self.spooling or self.spool.acknowledgement != routing.acknowledgement:
+            longest_s = max((model.route.deadline_ms for model in self.models()), default=0) / 1e3
+            await self._spools.renew(routing.acknowledgement, _GRACE_S + longest_s)
         self._snapshot = snapshot
         self.counters.keep({model.model for model in routing.models})
         self.counters.swaps += 1
@@ -403,14 +406,6 @@ class Gateway:
         self.tripwires.keep(releases, {version.id for version in routing.versions})
         self._acknowledge()
         _set_aside()
-
-    def _renew_spool(self, acknowledgement: Acknowledgement) -> None:
-        old = self._spool
-        ids = PredictionIds()
-        self._spool = self._new_spool(ids.boot, acknowledgement)
-        self.ids = ids
-        if old is not None:
-            asyncio.get_running_loop().call_later(10.0, old.close)
 
     def _acknowledge(self) -> None:
         self._routing.acknowledge(self.worker, self.generation, pid=os.getpid(), disabled=self.tripwires.disabled)

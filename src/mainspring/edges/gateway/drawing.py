@@ -37,7 +37,7 @@ def spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, head
     subjects = _texts(rows, model.subject) if model.subject is not None else ()
     who = (gateway.guard.caller(headers), headers.get("idempotency-key", "")[:200])
     opened = _Opened(asked, body, now_us, entities, units, subjects, who, release, holdout, drawn, out)
-    gateway.spool.append_later(opened.records, len(body) + about_bytes(len(rows)))
+    asked.sets.append(asked.spool.append_later(opened.records, len(body) + about_bytes(len(rows))))
     return drawn
 
 

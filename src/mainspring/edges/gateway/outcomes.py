@@ -45,9 +45,9 @@ async def outcomes(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
         known_us=tuple([known_us for _, known_us in moments]),
     )
     labels = class_texts([row[1] for row in rows]) if model.champion.classes else ()
-    gateway.spool.append(classes_of(made, labels) if labels else made)
-    await gateway.spool.durable()
-    return gateway.respond(proto, _taken(len(rows), labels, model.champion.parts), status=202)
+    spool = gateway.spool
+    await spool.durable(spool.append(classes_of(made, labels) if labels else made))
+    return gateway.respond(proto, spool, _taken(len(rows), labels, model.champion.parts), status=202)
 
 
 def _taken(count: int, labels: Sequence[str], known: Sequence[str]) -> bytes:

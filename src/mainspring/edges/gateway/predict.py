@@ -68,7 +68,9 @@ def answer(
         check_rows(len(rows), model.route.max_rows)
     now_us = gateway.clock.now_us()
     at_us = decision_time(headers.get("x-mainspring-at"), now_us, model.route.oldest_decision_us)
-    asked = Asked(gateway.ids.next(), model, model.generation, at_us, proto.began_ns, within_ms, rows, pin)
+    asked = Asked(
+        gateway.ids.next(), gateway.spool, model, model.generation, at_us, proto.began_ns, within_ms, rows, pin
+    )
     drawn = spool_request(gateway, asked, decoded.listed, now_us, headers)
     reached("gateway.after_assignment")
     asked.looked = model.look_up(rows, at_us)
@@ -81,7 +83,7 @@ def answer(
         gateway.together.add(stable, call)
         return None
     answers = answered_here(gateway, asked, stable, run_here(stable, asked, range(len(rows)), asked.remaining_s()))
-    if gateway.acknowledgement == "durable":
+    if asked.spool.acknowledgement == "durable":
         return _answer_later(call, answers)
     return _say(call, answers)
 
@@ -115,8 +117,7 @@ async def _answer_later(call: Call, answers: Answers | None) -> int:
     """Answer what waits for another process, or for the disk."""
     if answers is None:
         answers = await answer_by_all(call.gateway, call.asked, call.drawn)
-    if call.gateway.acknowledgement == "durable":
-        await call.gateway.spool.durable()
+    await call.asked.spool.durable(*call.asked.sets)
     return _say(call, answers)
 
 
@@ -124,7 +125,7 @@ def _say(call: Call, answers: Answers) -> int:
     gateway, asked = call.gateway, call.asked
     reached("gateway.before_answer")
     said, encoded = call.codec.encode(call.decoded, asked.id, answers.said())
-    status = gateway.respond(call.proto, encoded, headers=said)
+    status = gateway.respond(call.proto, asked.spool, encoded, headers=said)
     reached("gateway.after_answer")
     gateway.counters.took[asked.model.route.model].add((time.perf_counter_ns() - asked.began_ns) // 1_000)
     if asked.model.shadows:
@@ -160,7 +161,7 @@ def score_together(gateway: Gateway, arm: Arm, calls: Sequence[Call]) -> None:
     for call, one in zip(calls, ran, strict=True):
         try:
             answers = answered_here(gateway, call.asked, arm, one)
-            if gateway.acknowledgement == "durable":
+            if call.asked.spool.acknowledgement == "durable":
                 kept.append((call, answers))
             else:
                 gateway.answered(call.proto, _say(call, answers))
@@ -171,15 +172,10 @@ def score_together(gateway: Gateway, arm: Arm, calls: Sequence[Call]) -> None:
 
 
 async def _say_when_kept(gateway: Gateway, kept: Sequence[tuple[Call, Answers]]) -> None:
-    """Answer several requests once all that was logged of them is on disk."""
-    try:
-        await gateway.spool.durable()
-    except Exception as error:
-        for call, _ in kept:
-            gateway.failed(call.proto, error)
-        return
+    """Answer several requests, each once all that was logged of it is on disk."""
     for call, answers in kept:
         try:
+            await call.asked.spool.durable(*call.asked.sets)
             gateway.answered(call.proto, _say(call, answers))
         except Exception as error:
             gateway.failed(call.proto, error)

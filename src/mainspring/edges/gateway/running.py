@@ -95,14 +95,14 @@ def _all(fault: str, count: int, latency_us: int) -> Ran:
     return Ran((None,) * count, dict.fromkeys(range(count), fault), latency_us)
 
 
-def spool_scored(spool: Spool, part: Part, ran: Ran) -> None:
-    """Spool what a version answered: one record for the rows that went well, and one for each kind of fault."""
+def spool_scored(spool: Spool, part: Part, ran: Ran) -> int:
+    """Spool what a version answered, one record for all that went well and one a kind of fault; return their set."""
     meter = part.arm.engine.meters[part.role]
     if not ran.faults:
         meter.took.add(ran.latency_us)
     for fault in ran.faults.values():
         meter.failed(_status(fault), 1)
-    spool.append_later(_Scores(part, ran).records, about_bytes(len(part.places)))
+    return spool.append_later(_Scores(part, ran).records, about_bytes(len(part.places)))
 
 
 def _status(fault: str) -> Status:

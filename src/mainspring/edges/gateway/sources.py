@@ -25,9 +25,9 @@ async def sources(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     for index, row in enumerate(rows):
         _check_times(source, row, f"[{index}]." if several else "", now_us)
     listed = body if several else b"[" + body + b"]"
-    gateway.spool.append(SourceRows(source.route.project, source.route.source, now_us, listed))
-    await gateway.spool.durable()
-    return gateway.respond(proto, b'{"accepted":%d}' % len(rows), status=202)
+    spool = gateway.spool
+    await spool.durable(spool.append(SourceRows(source.route.project, source.route.source, now_us, listed)))
+    return gateway.respond(proto, spool, b'{"accepted":%d}' % len(rows), status=202)
 
 
 def _check_times(source: Source, row: tuple[Any, ...], where: str, now_us: int) -> None:

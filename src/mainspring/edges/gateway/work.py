@@ -9,6 +9,7 @@ import msgspec
 
 from mainspring.edges.gateway.protocols.codec import Given
 from mainspring.edges.gateway.snapshot import Arm, Model
+from mainspring.log.ports import Spool
 from mainspring.log.records import Role
 from mainspring.serving.looked import Looked
 from mainspring.serving.ports import Row
@@ -18,6 +19,7 @@ class Asked(msgspec.Struct, gc=False):
     """One request on its way: what it carries, and what is known for it."""
 
     id: str
+    spool: Spool  # of the boot that the id begins with: all of a request is in one
     model: Model
     generation: int
     decision_us: int
@@ -26,6 +28,7 @@ class Asked(msgspec.Struct, gc=False):
     rows: Sequence[Row]
     pinned: Arm | None = None
     looked: Sequence[Sequence[Looked]] = ()
+    sets: list[int] = []  # of records in the spool: what must be on disk before it is answered under ``durable``
 
     def remaining_s(self) -> float:
         """Return what is left of the deadline."""
