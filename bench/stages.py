@@ -22,6 +22,7 @@ from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home
 from mainspring.adapters.latest.lmdb import LmdbLatest
+from mainspring.adapters.settings import Settings
 from mainspring.adapters.spools import spool_opener
 from mainspring.edges.gateway import answering, drawing, running, work
 from mainspring.edges.gateway.app import ROUTES, Gateway
@@ -75,7 +76,7 @@ async def opened(home: Home) -> Gateway:
     latest = LmdbLatest(home.latest, read_only=True)
     gateway = Gateway(
         home, disk, home.clock(), "bench", loader, lambda: latest, Limits(),
-        new_spool=spool_opener("", home.spool, disk), journal=Journal("bench"),
+        new_spool=spool_opener(Settings(), home.spool, disk), journal=Journal("bench"),
     )  # fmt: skip
     gateway.start()
     while gateway.generation == 0:

@@ -212,9 +212,9 @@ class Platform:
             shapes=shapes,
             personal=self.personal,
             fields=StoredPersonalFields(self.store),
-            reader=spool_reader(self.settings.spool, self.home.spool, self.disk),
+            reader=spool_reader(self.settings, self.home.spool, self.disk),
         )
-        self.new_spool = spool_opener(self.settings.spool, self.home.spool, self.disk)
+        self.new_spool = spool_opener(self.settings, self.home.spool, self.disk)
 
     def _publication(self) -> DeltaPublication | None:
         """Return where the log is published, if it is."""

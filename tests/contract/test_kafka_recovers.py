@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from mainspring.adapters.streams.kafka import KafkaReader, KafkaSpool, make_topic, place_of
+from mainspring.adapters.streams.kafka.place import place_of
+from mainspring.adapters.streams.kafka.reader import KafkaReader
+from mainspring.adapters.streams.kafka.topic import make_topic
+from mainspring.adapters.streams.kafka.writer import KafkaSpool
 from mainspring.kernel.errors import InvalidInput, Unavailable
 from mainspring.log.records import Outcomes, Record, Stopped
 from mainspring.log.segments import Position
@@ -35,6 +38,12 @@ class Topic:
         entry = ConfigEntry("max.message.bytes", str(most_bytes), incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, self.place.topic, incremental_configs=[entry])
         (done,) = self._admin.incremental_alter_configs([resource]).values()
+        done.result(30)
+
+    def grows(self, partitions: int) -> None:
+        from confluent_kafka.cimpl import NewPartitions
+
+        (done,) = self._admin.create_partitions([NewPartitions(self.place.topic, partitions)]).values()
         done.result(30)
 
     def deleted(self) -> None:
@@ -181,3 +190,35 @@ def test_a_set_that_is_made_longer_than_the_topic_takes_is_its_callers_fault_and
     assert numbers(found) == [2]
     (stop,) = [one for one in found if isinstance(one, Stopped)]
     assert "more than the log takes in one piece" in stop.why
+
+
+def test_partitions_that_are_added_are_read_without_a_restart_and_no_boot_moves_to_them(
+    topic: Topic, writer: KafkaSpool
+) -> None:
+    reader, found, at = KafkaReader(topic.place, follow_s=0.0), list[int](), dict[str, Position]()
+
+    def read() -> list[int]:
+        for reading in reader.read(at, 10_000):
+            at[reading.boot] = reading.position
+            found.extend(numbers(list(reading.records)))
+        return found
+
+    writer.append(outcome(1))
+    writer.flush(LIMIT_S)
+    wait(lambda: read() == [1])
+    (own,) = [name for name, position in at.items() if name.startswith("kafka:") and position.offset]
+    topic.grows(64)
+    writer.append(outcome(2))
+    writer.flush(LIMIT_S)
+    wait(lambda: read() == [1, 2])
+    assert at[own].offset == 2
+    for number in range(8):
+        boot = KafkaSpool(topic.place, f"b_new{number}", "durable")
+        boot.append(outcome(10 + number))
+        boot.close()
+    wait(lambda: len(read()) == 10)
+    assert sorted(found) == [1, 2, 10, 11, 12, 13, 14, 15, 16, 17]
+    written = {int(name.removeprefix("kafka:")) for name, position in at.items() if name.startswith("kafka:")}
+    assert max(written) >= 4, "some boot writes to a partition that is new"
+    assert not reader.read(at, 10_000)
+    reader.close()

@@ -3,8 +3,10 @@ from pathlib import Path
 import pytest
 
 from mainspring.adapters.disk import LocalDisk
+from mainspring.adapters.settings import Settings
 from mainspring.adapters.spools import spool_opener, spool_reader
-from mainspring.adapters.streams.kafka import make_topic, place_of
+from mainspring.adapters.streams.kafka.place import place_of
+from mainspring.adapters.streams.kafka.topic import make_topic
 from mainspring.log.ports import Disk, Spool, SpoolReader
 from mainspring.log.spool import Acknowledgement
 from mainspring.testing.contracts.spool import SegmentsContract, SpoolContract
@@ -15,14 +17,14 @@ class Place:
     """A spool by its URL, or a folder where that is empty."""
 
     def __init__(self, url: str, folder: Path) -> None:
-        self._open = spool_opener(url, folder, LocalDisk())
+        self._open = spool_opener(Settings(spool=url), folder, LocalDisk())
         self._url, self._folder = url, folder
 
     def writer(self, boot: str, policy: Acknowledgement) -> Spool:
         return self._open(boot, policy)
 
     def reader(self) -> SpoolReader:
-        return spool_reader(self._url, self._folder, LocalDisk())
+        return spool_reader(Settings(spool=self._url), self._folder, LocalDisk())
 
 
 class TestSpoolInAFolder(SpoolContract):

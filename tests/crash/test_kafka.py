@@ -23,6 +23,7 @@ from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home, create_home
 from mainspring.adapters.routing import RoutingFile
+from mainspring.adapters.settings import Settings
 from mainspring.adapters.spools import spool_reader
 from mainspring.kernel.schema import Column
 from mainspring.testing.logs import LogBench
@@ -97,7 +98,7 @@ def logged(tmp_path: Path, topic: str, wanted: set[str]) -> list[str]:
     ids: list[str] = []
     for _ in range(3):
         bench = LogBench(tmp_path / "log")
-        ingest = bench.new_ingest(reader=spool_reader(topic, bench.spool, bench.disk))
+        ingest = bench.new_ingest(reader=spool_reader(Settings(spool=topic), bench.spool, bench.disk))
         while True:
             ingest.run()
             ids = bench.log.scored("mdl_1")["prediction_id"].to_list()

@@ -14,13 +14,14 @@ import msgspec
 
 from mainspring.adapters.bucket import split_url
 from mainspring.adapters.disk import LocalDisk
+from mainspring.adapters.streams.kafka.place import Mechanism
 from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import InvalidInput, nearest
 from mainspring.kernel.misfit import misfit
 from mainspring.serving.limits import Limits
 
 PREFIX = "MAINSPRING_"
-_SECRETS = ("webhook_secret", "mlflow_token")
+_SECRETS = ("webhook_secret", "mlflow_token", "kafka_password")
 _LISTS = ("webhook_hosts", "hosts")
 _URLS = ("spool", "mlflow", "otlp_endpoint", "s3_endpoint")
 _PLACES = ("store", "blobs", "tables")
@@ -38,7 +39,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model may say otherwise), and an outcome of something that nobody asked about waits for ``park_outcomes`` (twice its
     model's ``matures_after`` if not said). ``publish`` is where the log is published as Delta tables, ``publish_every``
     so often: ``delta://`` in the home, ``delta:///data/log`` elsewhere. ``limits`` is what a gateway worker takes.
-    ``spool`` is a topic in the place of the folder where records wait for control: ``kafka://host:port/topic``.
+    ``spool`` is a topic in the place of the folder where records wait for control: ``kafka://host:port/topic``. Its
+    broker is reached encrypted with ``kafka_tls`` (signed by ``kafka_ca``, else by whom the system trusts; as who
+    ``kafka_cert`` and ``kafka_key`` say), and as ``kafka_user`` by ``kafka_mechanism``, whose password stands in the
+    environment or in ``kafka_password_file``.
     ``roles`` says who has which role, for releases that ask somebody for approval.
 
     ``ledger_heads`` is a file, best on another disk, that gets the ledger's newest head after each turn of the loop.
@@ -100,6 +104,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     s3_endpoint: str = ""
     s3_region: str = ""
     s3_cache_mb: Annotated[int, msgspec.Meta(ge=1)] = 4_000
+    kafka_tls: bool = False
+    kafka_ca: str = ""
+    kafka_cert: str = ""
+    kafka_key: str = ""
+    kafka_user: str = ""
+    kafka_mechanism: Mechanism = "SCRAM-SHA-512"
+    kafka_password: str = ""
+    kafka_password_file: str = ""
 
     def __post_init__(self) -> None:
         for name in ("read_sources_every", "watch_every", "publish_every", "store_lease"):
@@ -125,6 +137,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in ("blobs", "tables"):
             if getattr(self, name):
                 split_url(getattr(self, name), name)
+        _check_kafka(self)
         if self.webhook_url and not self.webhook_secret:
             raise InvalidInput(
                 "is needed to sign alarms",
@@ -240,6 +253,22 @@ def _check_database(url: str) -> None:
     except ValueError:
         what = "names a port that is no number, or has a password without an @ behind it"
         raise InvalidInput(what, field="store", remedy=remedy) from None
+
+
+def _check_kafka(settings: Settings) -> None:
+    """Refuse what would be sent in the clear, and halves of what belongs together."""
+    if bool(settings.kafka_cert) != bool(settings.kafka_key):
+        remedy = "name both files, or none"
+        raise InvalidInput("goes with the other half of its pair", field="kafka_cert, kafka_key", remedy=remedy)
+    if (settings.kafka_ca or settings.kafka_cert) and not settings.kafka_tls:
+        raise InvalidInput("is off, though files for it are named", field="kafka_tls", remedy="set it to true")
+    if settings.kafka_user and settings.kafka_mechanism == "PLAIN" and not settings.kafka_tls:
+        remedy = "set kafka_tls, or take SCRAM-SHA-512"
+        raise InvalidInput(
+            "would send the password in the clear", field="kafka_mechanism", value="PLAIN", remedy=remedy
+        )
+    if settings.kafka_password and settings.kafka_password_file:
+        raise InvalidInput("is stated twice", field="kafka_password, kafka_password_file", remedy="keep one of them")
 
 
 def _check_header(name: str, token: str) -> None:

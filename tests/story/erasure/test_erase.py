@@ -20,7 +20,9 @@ from sqlalchemy import insert, select
 
 from mainspring.adapters.backup import backup
 from mainspring.adapters.home import Home, HomeLock
-from mainspring.adapters.streams.kafka import KafkaSpool, make_topic, place_of
+from mainspring.adapters.streams.kafka.place import place_of
+from mainspring.adapters.streams.kafka.topic import make_topic
+from mainspring.adapters.streams.kafka.writer import KafkaSpool
 from mainspring.adapters.traces import traces_of
 from mainspring.edges.verbs.verb import plain
 from mainspring.features.keys import encode_key

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mainspring.adapters.settings import Settings, read_settings
-from mainspring.adapters.streams.kafka import place_of
+from mainspring.adapters.streams.kafka.place import place_of
 from mainspring.edges.processes import without_database
 from mainspring.kernel.errors import InvalidInput
 

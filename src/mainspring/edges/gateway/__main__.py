@@ -82,7 +82,7 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
     witnesses = _witnesses(settings, journal, worker)
     gateway = Gateway(
         home, disk, home.clock(), worker, loader, latest, limits,
-        new_spool=spool_opener(settings.spool, home.spool, disk),
+        new_spool=spool_opener(settings, home.spool, disk),
         journal=journal, witnesses=witnesses, closed=keys_needed, workers=workers,
     )  # fmt: skip
     listener = Listener(gateway, limits)
