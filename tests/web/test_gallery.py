@@ -87,7 +87,7 @@ def test_each_end_is_told_in_words_and_drawn(enter: Callable[..., Any]) -> None:
         "tripwire": "It failed grossly and a gateway took it out: 12 of 20 requests failed",
         "inconclusive": "The time agreed is over without a decision: the champion stays",
         "empty": "it has just begun, and nothing was looked at yet",
-        "sign_off": "has not approved it yet",
+        "sign_off": "nobody with the role risk",
     }
     for name, words in told.items():
         tab = enter(name)

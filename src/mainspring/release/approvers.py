@@ -43,7 +43,7 @@ class Approvers:
         try:
             self.check(approval, by)
         except Refused as refused:
-            whose = f"by somebody who is {approval.role}" if approval.role else "by a person"
+            whose = f"by somebody with the role {approval.role}" if approval.role else "by a person"
             what = f"asks for approval {whose}: {refused.sentence()}"
             raise Refused(what, field="approval", remedy=remedy) from None
 

@@ -54,6 +54,10 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seen: tuple[Seen, ...] = ()
     earned: Earned | None = None
 
+    def too_young(self, one: Measured) -> int:
+        """Return how many rows or units were there and could not count for a comparison yet."""
+        return max(self.immature if one.estimator == "paired" else self.units - one.n, 0)
+
     def numbers(self) -> dict[str, Any]:
         """Return what the ledger keeps beside the reason."""
         body: dict[str, Any] = msgspec.to_builtins(self)

@@ -44,19 +44,30 @@ def explain(release: Release, entries: Iterable[Entry] = ()) -> list[str]:
 def _asked(release: Release) -> Iterator[str]:
     recipe = f" ({release.recipe})" if release.recipe else ""
     yield (
-        f"On {_moment(release.started_us)} {release.by or 'somebody'} asked to release version "
-        f"{release.challenger_number}{recipe} of {release.model_name} against champion {release.champion_number}: "
-        f"{release.asked}."
+        f"On {_moment(release.started_us)} {release.by or 'somebody'} asked to release {_versions(release)}{recipe} "
+        f"of {release.model_name} against champion {release.champion_number}: {release.asked}."
     )
-    if release.forecast is not None and release.forecast.days is not None:
-        yield f"A decision was expected after {release.forecast.days:.3g} days: {release.forecast.reason}."
+    forecast = release.forecast
+    if forecast is not None and forecast.days:
+        yield f"A decision was expected after {forecast.days:.3g} days: {forecast.reason}."
+    elif forecast is not None:
+        yield (
+            f"When it would be decided could not be foretold: {forecast.reason}."
+            if forecast.days is None
+            else (f"It was to begin at once: {forecast.reason}.")
+        )
+
+
+def _versions(release: Release) -> str:
+    numbers = [str(one.number) for one in release.contenders] or [str(release.challenger_number)]
+    return f"version {numbers[0]}" if len(numbers) == 1 else f"versions {', '.join(numbers[:-1])} and {numbers[-1]}"
 
 
 def _agreed(release: Release) -> Iterator[str]:
     terms = release.terms
     yield from _STRATEGIES.get(terms.strategy, _canary)(terms)
     if terms.approval is not None:
-        role = f" who is {terms.approval.role}" if terms.approval.role else ""
+        role = f" with the role {terms.approval.role}" if terms.approval.role else ""
         yield f"Somebody{role} had to sign it off."
     if terms.strategy != "immediate":
         yield f"The time agreed was {_span(terms.deadline_us)}."
@@ -94,12 +105,17 @@ def _bandit(terms: Terms) -> Iterator[str]:
     how = terms.allocation
     if how is not None:
         shares = f"{how.algorithm.replace('_', ' ')}, set anew every {_span(how.update_us)}, none below {how.floor:g}"
-        yield f"{terms.challengers} challengers and the champion share the units by what their answers earn ({shares})."
+        who = "One challenger" if terms.challengers == 1 else f"{terms.challengers} challengers"
+        yield f"{who} and the champion share the units by what their answers earn ({shares})."
     yield from _needed(terms)
+    yield from _guarded(terms)
 
 
 def _champion_challenger(terms: Terms) -> Iterator[str]:
-    yield f"{terms.challengers} challengers are compared with the champion on the same rows; the best one goes on."
+    if terms.challengers == 1:
+        yield "One challenger is compared with the champion on the same rows."
+    else:
+        yield f"{terms.challengers} challengers are compared with the champion on the same rows; the best one goes on."
     yield from _canary(terms)
 
 
@@ -122,17 +138,26 @@ def _needed(terms: Terms) -> Iterator[str]:
     )
     error = "" if gate is None else f", erring in at most {gate.alpha_promote:.3g} of cases however often one looks"
     yield f"{needed}{error}; {_ESTIMATORS[terms.estimator]}."
+    if gate is not None:
+        yield (
+            "A difference above 0 is worse. The intervals in brackets miss the truth at any look in at most "
+            f"{gate.alpha_promote:.3g} of cases, half on each side; a test looks to one side and keeps its highest e, "
+            "so it may decide a little before its interval does."
+        )
     if terms.gate(ANCHOR) is not None:
         yield "The margin had to hold against the anchor, too, so that small losses cannot add up over refreshes."
 
 
 def _guarded(terms: Terms) -> Iterator[str]:
-    guards = sum(one.role == "guard" for one in terms.gates)
+    what = "A version would be taken out" if terms.challengers > 1 else "It would be stopped"
+    guards = [NAMES.get(one.name, one.name) for one in terms.gates if one.role == "guard"]
+    named = f"on any of its guards: {', '.join(guards)}" if guards else ""
     gate = terms.gate(QUALITY)
     if gate is not None and gate.stop_margin is not None:
-        yield f"It would be stopped once proven worse (error {gate.alpha_stop:.3g}), or on any of {guards} guards."
-    elif guards:
-        yield f"It would be stopped on any of {guards} guards."
+        worse = f"once proven worse (error {gate.alpha_stop:.3g})"
+        yield f"{what} {worse}{', or ' if named else ''}{named}."
+    elif named:
+        yield f"{what} {named}."
 
 
 def _held(terms: Terms) -> str:
@@ -158,7 +183,9 @@ def _contenders(release: Release) -> Iterator[str]:
         measured = one.scores or (seen.evidence.measured if seen is not None and seen.evidence is not None else ())
         scores = "".join(f" {_measured(score)}" for score in measured if score.role == "metric")
         earned = _earned(seen.earned) if seen is not None and seen.earned is not None else ""
-        yield f"Version {one.number}: {one.status.replace('_', ' ')}{share}{why}.{scores}{earned}"
+        still = release.over and one.status == "running"
+        status = "neither proven nor out when it ended" if still else one.status.replace("_", " ")
+        yield f"Version {one.number}: {status}{share}{why}.{scores}{earned}"
 
 
 def _earned(earned: Earned) -> str:
@@ -172,13 +199,19 @@ def _decided(decision: Decision) -> str:
 
 
 def _seen(decision: Decision) -> str:
-    told = [_measured(one) for one in decision.measured if one.role == "metric" or one.stops]
-    units = f" It had been asked about {decision.units} units by then." if decision.units else ""
-    return "".join(f" {one}" for one in told) + units
+    leads = len(decision.contenders) > 1 and decision.stage in ("shadow", "bandit") and not decision.winner
+    whose = "The leading one against the champion" if leads and decision.kind != "drop" else "Against the champion"
+    told = [_measured(one, whose) for one in decision.measured if one.role == "metric" or one.stops]
+    quality = next((one for one in decision.measured if one.name == QUALITY), None)
+    young = decision.too_young(quality) if quality is not None else decision.immature
+    waiting = (
+        f" {young} {'more ' if quality else ''}{'was' if young == 1 else 'were'} too young to count." if young else ""
+    )
+    return "".join(f" {one}" for one in told) + waiting
 
 
-def _measured(one: Measured) -> str:
-    name = {QUALITY: "Against the champion", ANCHOR: "Against the anchor"}.get(one.name, NAMES.get(one.name, one.name))
+def _measured(one: Measured, whose: str = "Against the champion") -> str:
+    name = {QUALITY: whose, ANCHOR: "Against the anchor"}.get(one.name, NAMES.get(one.name, one.name))
     name = name[0].upper() + name[1:]
     if one.n == 0:
         return f"{name}: nothing was mature yet."

@@ -57,8 +57,11 @@ def unproven(terms: Terms, evidence: Evidence, uncounted: str = "", *, in_shadow
         if gate.role != "metric" or (in_shadow and gate.estimator == "drawn" and gate.name != QUALITY):
             continue
         one = evidence.of(gate.name)
-        if one is None or one.matured < terms.minimum_units:
-            missing.append(("few_units", f"too few matured units for {gate.name}{uncounted}"))
+        matured = one.matured if one is not None else 0
+        if one is None or matured < terms.minimum_units:
+            arm = " in its smaller arm" if gate.estimator == "drawn" else ""
+            few = f"{gate.name} has {matured} matured units{arm} where {terms.minimum_units} are needed"
+            missing.append(("few_units", f"{few}{uncounted}"))
         elif not one.good_enough:
             against = "the anchor" if gate.name == ANCHOR else "the champion"
             needed = "not worse" if gate.promote_margin else "better"
@@ -81,5 +84,5 @@ def missing_approval(terms: Terms, state: State) -> Missing:
     """Return that a person has not signed off yet, where the policy asks for it."""
     if terms.approval is None or state.approved is not None:
         return []
-    whose = f"somebody who is {terms.approval.role}" if terms.approval.role else "a person"
-    return [("approval", f"{whose} has not approved it yet")]
+    whose = f"nobody with the role {terms.approval.role}" if terms.approval.role else "nobody"
+    return [("approval", f"{whose} has approved it yet")]

@@ -81,7 +81,9 @@ def contest(say: Say, terms: Terms, state: State, facts: Facts, now_us: int) -> 
         for one in state.contenders
     )  # fmt: skip
     share = terms.steps[0]
-    sentence = f"v{winner.number} has won against {len(state.contenders) - 1} and answers for {share:.0%} of units"
+    others = len(state.contenders) - 1
+    against = f" against {others} other{'s' if others > 1 else ''}" if others else ""
+    sentence = f"v{winner.number} has won{against} and answers for {share:.0%} of units"
     return say(
         "advance", "advance", "won", sentence, to=("canary", 1, share), contenders=contenders, winner=winner.version,
         evidence=evidence,
@@ -153,7 +155,7 @@ def _unwon(terms: Terms, state: State, facts: Facts, chance: Floats, now_us: int
         return "not_proven", "no version is yet proven to earn more than the champion"
     if lacking:
         code, sentence = lacking[0]
-        return code, f"v{one.number} leads, but there are {sentence}" if code == "few_units" else sentence
+        return code, f"v{one.number} leads, but {sentence}" if code == "few_units" else sentence
     if chance[leader] < least:
         best = f"v{one.number} is the best with a chance of {float(chance[leader]):.0%}"
         return "not_sure_of_best", f"{best}, of {least:.0%} asked"

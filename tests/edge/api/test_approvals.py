@@ -26,7 +26,7 @@ ASKS = Immediate(approval=Approval(role="risk"))
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Return a home with a release that waits for somebody who is risk: the key dora, or the user of ``settings``."""
+    """Return a home with a release that waits for who has the role risk: the key dora, or the user of ``settings``."""
     home = create_home(tmp_path / "home")
     (home.root / "settings.toml").write_text('[roles]\nrisk = ["key:dora", "user:nobody else"]\n')
     with closing(open_platform(home)) as platform:
@@ -187,7 +187,7 @@ def test_no_other_way_to_the_champion_goes_past_the_approval(control: Control, w
         "POST", f"/api/{path}", {"model": "late", "reason": WHY, **body}
     )
     assert (status, answer["field"]) == (403, "approval")
-    assert "asks for approval by somebody who is risk: by: is not risk" in answer["message"]
+    assert "asks for approval by somebody with the role risk: by: is not risk" in answer["message"]
     dora = Client(control.address.port, control.key("dora", "operate"))
     assert dora("POST", f"/api/{path}", {"model": "late", "reason": WHY, **body})[0] == 200
 

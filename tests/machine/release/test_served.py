@@ -86,6 +86,8 @@ def test_a_release_that_waits_says_for_what(world, model) -> None:
     world.play(0.5)
     told = explain(world.releases.get(release.id))
     assert any("waits for few units" in line for line in told)
+    assert any(" matured units where 300 are needed" in line for line in told), told
+    assert any(line.endswith(" were too young to count.") for line in told), told
     assert told[-1].startswith("It runs: shadow, share 0, until ")
 
 
@@ -96,7 +98,7 @@ def test_a_release_that_waits_says_for_what(world, model) -> None:
         (ABTest(share=0.3), 0, "It answers a share of 0.3 of units, and what comes of the answers is compared."),
         (Bandit(floor=0.1), 1, "2 challengers and the champion share the units by what their answers earn (thompson"),
         (ChampionChallenger(margin=0.05), 1, "2 challengers are compared with the champion on the same rows"),
-        (Shadow(margin=0.05, approval=Approval(role="risk")), 0, "Somebody who is risk had to sign it off."),
+        (Shadow(margin=0.05, approval=Approval(role="risk")), 0, "Somebody with the role risk had to sign it off."),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -109,3 +111,25 @@ def test_every_strategy_is_explained_in_its_own_words(world, model, policy, othe
     told = explain(world.releases.get(release.id))
     assert any(line.startswith(words) for line in told), told
     assert sum(line.startswith("Version ") for line in told) == (1 + others if others else 0)
+    assert ("versions 2 and 3" if others else "version 2 ") in told[0]
+    assert not any(" 1 challengers" in line for line in told)
+
+
+def test_a_release_says_what_its_guards_are_and_how_its_intervals_are_read(world, model) -> None:
+    told = "\n".join(explain(promoted(world, model)))
+    assert (
+        "It would be stopped once proven worse (error 0.005), or on any of its guards: "
+        "failures in shadow, late answers in shadow, failures of drawn units"
+    ) in told
+    assert "A difference above 0 is worse. The intervals in brackets miss the truth at any look in at most 0.05" in told
+
+
+def test_who_was_still_in_the_running_when_a_contest_was_ended_is_not_said_to_run(world, model) -> None:
+    world.champion(model(0.35))
+    world.play(2)
+    first, second = (world.version(model(0.3)).id for _ in range(2))
+    policy = ChampionChallenger(margin=0.05)
+    release = world.releases.start(world.model, first, policy, by="ann", reason="try it", others=[second])
+    world.releases.abort(release.id, by="ann", reason="not now")
+    told = explain(world.releases.get(release.id))
+    assert "Version 3: neither proven nor out when it ended." in told

@@ -215,7 +215,7 @@ def test_a_project_takes_an_approval_away_only_for_somebody_who_could_give_it(pl
     place.releases.approvers = Approvers({"risk": ["ben"]}, lambda id: None)
     edit(trips, ', approval=ms.Approval(role="risk")', "")
     for by in ("ada (user)", "ben, said by ada (user)", "ben"):
-        with pytest.raises(Refused, match="asks for approval by somebody who is risk"):
+        with pytest.raises(Refused, match="asks for approval by somebody with the role risk"):
             place.projects.apply(trips, by=by)
     assert decode_policy(place.registry.model("trips", "slow").release).approval is not None
     assert place.projects.apply(trips, by="ben (user)").changed

@@ -243,7 +243,7 @@ def _waiting(one: Measured, release: Release) -> int:
     """Return how many rows were asked about but are not mature yet, for the comparisons that wait for outcomes."""
     if one.name not in (QUALITY, ANCHOR) or release.over or release.decision is None:
         return 0
-    return max(release.decision.immature if one.estimator == "paired" else release.decision.units - one.n, 0)
+    return release.decision.too_young(one)
 
 
 def _points(one: Measured, release: Release) -> tuple[views.Point, ...]:
@@ -260,9 +260,9 @@ def _points(one: Measured, release: Release) -> tuple[views.Point, ...]:
 def _reading(one: Measured) -> tuple[str, Any]:
     if one.stops:
         bar = f"e = {evidence_number(one.e_stop)}, stops at {evidence_number(one.stop_at)}"
-        return f"worse beyond doubt: it stops ({bar})", "bad"
+        return f"proven worse: it stops ({bar})", "bad"
     if one.role != "metric":
-        return "within its limit", "good"
+        return "nothing proven against it", "good"
     bar = f"e = {evidence_number(one.e_promote)} of {evidence_number(one.promote_at)}"
     if one.good_enough:
         return ("proven not worse by its margin" if one.promote_limit else "proven better") + f" ({bar})", "good"
