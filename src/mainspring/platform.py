@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -286,7 +285,7 @@ class Platform:
 
     def acknowledged(self) -> Acknowledged:
         """Return what the gateways that still live say of the routing."""
-        said = [worker for worker in self.routing.workers().values() if _alive(worker.pid)]
+        said = self.routing.living()
         disabled = {version: reason for worker in said for version, reason in worker.disabled.items()}
         return Acknowledged(min((worker.generation for worker in said), default=None), disabled)
 
@@ -342,14 +341,3 @@ def notifiers_of(settings: Settings) -> tuple[Notifier, ...]:
 def open_platform(home: Home, *, purpose: str = "mainspring", wait_s: float = 0.0) -> Platform:
     """Open the platform of a home; the caller holds the home's lock."""
     return Platform(home, purpose=purpose, wait_s=wait_s)
-
-
-def _alive(pid: int) -> bool:
-
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid > 0

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -98,6 +99,27 @@ class RoutingFile:
             found[said.worker] = said
         return found
 
+    def living(self) -> list[Acknowledgement]:
+        """Return what the workers say whose processes live."""
+        return [said for said in self.workers().values() if _lives(said.pid)]
+
+    def told(self) -> int:
+        """Return what changes whenever a worker acknowledges, at the cost of one system call."""
+        try:
+            return self._acks.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def acknowledgements(self) -> dict[str, tuple[int, int]]:
         """Return ``{worker: (generation, machine time in microseconds)}``."""
         return {worker: (said.generation, said.at_us) for worker, said in self.workers().items()}
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid > 0

@@ -53,6 +53,11 @@ class ModelProcess(asyncio.Protocol):
         """Return how many requests the process has and has not answered."""
         return len(self._working)
 
+    @property
+    def silent_s(self) -> float:
+        """Return for how long the process has had requests and answered none of them."""
+        return time.monotonic() - self._answered_s if self._working else 0.0
+
     def wait_s(self, admitted: int) -> float:
         """Return how long a new request would wait for its answer; without end where the process may have no more.
 

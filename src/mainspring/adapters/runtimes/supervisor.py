@@ -183,7 +183,7 @@ def _ending(code: int) -> str:
 def _terms(routing: Routing) -> dict[str, Terms]:
     found: dict[str, Terms] = {}
     for model in routing.models:
-        drawn = (model.release.challenger,) if model.release else ()
+        drawn = model.release.challengers if model.release else ()
         for version in (model.champion, *drawn, *model.pinned, *(shadow.version for shadow in model.shadows)):
             slow_us = 1_000 * model.deadline_ms
             if version in found:

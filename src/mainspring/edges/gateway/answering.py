@@ -13,8 +13,8 @@ from mainspring.edges.gateway.limits import (
     ModelFailed,
     TooMany,
 )
-from mainspring.edges.gateway.running import AWAY, BUSY, LATE, run, spool_scored
-from mainspring.edges.gateway.snapshot import Arm, Local
+from mainspring.edges.gateway.running import AWAY, BUSY, LATE, fault_of_all, run, spool_scored
+from mainspring.edges.gateway.snapshot import Arm, Local, Remote
 from mainspring.edges.gateway.work import Answers, Asked, Part, Ran
 from mainspring.kernel.errors import Unavailable
 from mainspring.log.records import Role
@@ -84,10 +84,18 @@ async def _challenge(gateway: Gateway, asked: Asked, answers: Answers, version: 
         return
     slack_s = min(_MOST_SLACK_S, 0.1 * asked.deadline_ms / 1e3)  # the loop itself may come late
     budget_s = asked.remaining_s() - asked.model.champion.engine.latency.p99_us / 1e6 - slack_s
-    ran = await run(arm, asked, places, budget_s)
+    if _is_silent(arm, asked.model.route.deadline_ms / 1e3):
+        ran = fault_of_all(LATE, len(places), 0)  # nobody waits for what does not come back: the stable one answers now
+    else:
+        ran = await run(arm, asked, places, budget_s)
     asked.sets.append(spool_scored(asked.spool, Part(asked, arm, "served", places, release.id), ran))
     gateway.tripwires.challenger_answered(release, version, bool(ran.faults), next(iter(ran.faults.values()), ""))
     _take(answers, arm, places, ran)
+
+
+def _is_silent(arm: Arm, deadline_s: float) -> bool:
+    """Tell whether a version's process has let all that it was asked wait for longer than any answer may take."""
+    return isinstance(arm.engine, Remote) and arm.engine.process.silent_s > deadline_s
 
 
 async def _stable(gateway: Gateway, asked: Asked, answers: Answers, places: Sequence[int], role: Role) -> None:

@@ -47,6 +47,7 @@ from mainspring.serving.routing import ModelRoute, Routing
 LOOK_EVERY_S = 0.1
 GONE = 499  # nobody was there to be answered
 _RETRY_S = 1.0
+_SETTLED_NS = 1_000_000_000
 _SPOOL_ANSWERS_S = 1.0
 _GRACE_S = 10.0  # beyond the longest deadline: for so long an old spool takes what belongs to its requests
 _POLICY = {policy: ("x-mainspring-acknowledgement", policy) for policy in ("durable", "batched", "best_effort")}
@@ -103,6 +104,7 @@ class Gateway:
         self.witnesses = witnesses  # of answers
         self.listeners: tuple[Witness, ...] = tuple(dict.fromkeys((journal, *witnesses)))  # of refusals
         self._workers = workers
+        self._heard = 0
         self._watcher: asyncio.Task[None] | None = None
         self._sharer: asyncio.Task[None] | None = None
 
@@ -361,6 +363,8 @@ class Gateway:
         while True:
             if self._latest is not None:
                 self._latest.follow()
+            if self._workers > 1:
+                self._follow_others()
             mark = self._routing.mark()
             failed = loading is not None and loading.done() and loading.exception() is not None
             if mark is not None and (mark != seen or (failed and time.monotonic() >= retry_at_s)):
@@ -370,6 +374,17 @@ class Gateway:
                 loading = asyncio.get_running_loop().create_task(self._load())
                 await asyncio.sleep(0)
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _follow_others(self) -> None:
+        """Take out what other workers of this port have taken out, without waiting for control, which may be away."""
+        told = self._routing.told()
+        if told == self._heard:
+            return
+        settled = time.time_ns() - told > _SETTLED_NS  # files may be replaced within one tick of their clock
+        self._heard = told if settled else 0
+        for other in self._routing.living():
+            if other.worker != self.worker and other.generation == self.generation:
+                self.tripwires.follow(other.disabled)
 
     async def _load(self) -> None:
         try:

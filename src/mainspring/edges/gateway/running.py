@@ -32,18 +32,18 @@ async def run(arm: Arm, asked: Asked, places: Sequence[int], budget_s: float) ->
     if isinstance(engine, Local):
         return run_here(arm, asked, places, budget_s)
     if budget_s <= 0:
-        return _all(LATE, len(places), 0)
+        return fault_of_all(LATE, len(places), 0)
     began_ns = time.perf_counter_ns()
     try:
         inputs = [arm.row(asked.rows[place], asked.looked[place]) for place in places]
         answer = await asyncio.wait_for(engine.process.ask(inputs, budget_s), budget_s)
         return Ran(answer.values, answer.faults, since_us(began_ns))
     except TimeoutError:
-        return _all(LATE, len(places), since_us(began_ns))
+        return fault_of_all(LATE, len(places), since_us(began_ns))
     except Busy:
-        return _all(BUSY, len(places), since_us(began_ns))
+        return fault_of_all(BUSY, len(places), since_us(began_ns))
     except Unavailable:
-        return _all(AWAY, len(places), since_us(began_ns))
+        return fault_of_all(AWAY, len(places), since_us(began_ns))
     except Exception as error:  # what cannot be sent cannot be asked; the caller's answer comes from elsewhere
         return _raised(error, len(places), began_ns)
 
@@ -52,7 +52,7 @@ def run_here(arm: Arm, asked: Asked, places: Sequence[int], budget_s: float) -> 
     """Run a graph of this process on some rows of a request, on the thread of the event loop."""
     engine: Any = arm.engine
     if budget_s <= 0:
-        return _all(LATE, len(places), 0)
+        return fault_of_all(LATE, len(places), 0)
     began_ns = time.perf_counter_ns()
     rows, looked = asked.rows, asked.looked
     try:
@@ -88,10 +88,11 @@ def run_together(arm: Arm, several: Sequence[Asked]) -> list[Ran]:
 
 
 def _raised(error: Exception, count: int, began_ns: int) -> Ran:
-    return _all(f"failed: {type(error).__name__}: {error}"[:200], count, since_us(began_ns))
+    return fault_of_all(f"failed: {type(error).__name__}: {error}"[:200], count, since_us(began_ns))
 
 
-def _all(fault: str, count: int, latency_us: int) -> Ran:
+def fault_of_all(fault: str, count: int, latency_us: int) -> Ran:
+    """Return that none of so many rows was answered, and why."""
     return Ran((None,) * count, dict.fromkeys(range(count), fault), latency_us)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from mainspring.serving.routing import ReleaseRoute
 from mainspring.serving.tripwire import Tripwire
@@ -35,6 +35,13 @@ class Tripwires:
             last = f", the last one: {fault}" if fault else ""
             reason = f"{wire.failures} of {wire.requests} requests failed{last}"
             self.disabled = {**self.disabled, version: reason}  # a new one: requests under way keep what they drew by
+            self._tell()
+
+    def follow(self, disabled: Mapping[str, str]) -> None:
+        """Take out what another worker has taken out: together they answer for one release, and each sees a part."""
+        fresh = {version: reason for version, reason in disabled.items() if version not in self.disabled}
+        if fresh:
+            self.disabled = {**self.disabled, **fresh}
             self._tell()
 
     def keep(self, releases: set[str], versions: set[str]) -> None:
