@@ -147,8 +147,13 @@ class Spool(Protocol):
         """
         ...
 
-    def append_later(self, make: Callable[[], Sequence[Record]], about_bytes: int) -> int:
-        """Take records as ``append`` does; they may be made later, so what they are made of may not change any more."""
+    def append_later(
+        self, make: Callable[[], Sequence[Record]], about_bytes: int, *, held_bytes: int | None = None
+    ) -> int:
+        """Take records as ``append`` does; they may be made later, so what they are made of may not change any more.
+
+        They will take ``about_bytes`` in the log; what they are made of holds ``held_bytes`` until then.
+        """
         ...
 
     async def durable(self, *sets: int) -> None:

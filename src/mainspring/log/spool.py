@@ -36,7 +36,7 @@ MOST_LOST = 1_000
 
 
 Make = Callable[[], Sequence[Record]]
-Taken = tuple[bytes | Make, int, int]  # records that stay together, encoded or to be made; how many; about how long
+Taken = tuple[bytes | Make, int, int]  # records that stay together, encoded or to be made; how many; bytes held
 Set = tuple[bytes, int, int]
 
 
@@ -102,17 +102,19 @@ class Writer:
     def append(self, *records: Record) -> int:
         """Take records to be written together; raises ``Unavailable`` while nothing is written, and takes none."""
         data = encode_set(records)
-        return self._take(data, len(records), len(data))
+        return self._take(data, len(records), len(data), len(data))
 
-    def append_later(self, make: Make, about_bytes: int) -> int:
+    def append_later(self, make: Make, about_bytes: int, *, held_bytes: int | None = None) -> int:
         """Take records as ``append`` does, but let the writing thread make them.
+
+        They are about so long in the log; what they are made of may hold another multiple of that in memory.
 
         What they are made of may not change any more. Many made one after the other cost a fraction of what each costs
         in the middle of a request, which finds nothing of it in the processor's caches.
         """
-        return self._take(make, 0, about_bytes)
+        return self._take(make, 0, about_bytes, about_bytes if held_bytes is None else held_bytes)
 
-    def _take(self, what: bytes | Make, count: int, about_bytes: int) -> int:
+    def _take(self, what: bytes | Make, count: int, about_bytes: int, held_bytes: int) -> int:
         if self._waiters.failure is not None:
             self._refused += 1
             raise self._waiters.failure
@@ -123,10 +125,10 @@ class Writer:
         if self._waiting_bytes > MOST_WAITING_BYTES:
             raise Unavailable("the log is slower than the requests", field="spool", remedy="try again in a second")
         with self._turn:
-            self._waiting_bytes += about_bytes
+            self._waiting_bytes += held_bytes
             self._appended += 1
             number = self._appended
-            self._waiting.append((what, count, about_bytes))
+            self._waiting.append((what, count, held_bytes))
         if not self._work.is_set():
             self._work.set()
         return number
@@ -176,7 +178,9 @@ class Writer:
     def _write_waiting(self) -> None:
         with self._turn:
             waiting, self._waiting = self._waiting, []
-        self._unwritten.extend(map(self._fitted, waiting))
+        waiting.reverse()
+        while waiting:  # what it is made of is let go of before the next one is made
+            self._unwritten.append(self._fitted(waiting.pop()))
         try:
             while self._unwritten:
                 self._write_group()
@@ -196,20 +200,20 @@ class Writer:
     def _fitted(self, taken: Taken) -> Set:
         """Make a set; in the place of one that the log can never take, say that it was there: all others go on."""
         self._made += 1
-        what, count, about_bytes = taken
+        what, count, held_bytes = taken
         try:
             records = () if isinstance(what, bytes) else what()
             data = what if isinstance(what, bytes) else encode_set(records)
         except Exception:  # one that cannot be made must not stop the others; that it is missing is said aloud
             traceback.print_exc(file=sys.stderr)
             self._lose(Unavailable("could not be written to the log", field="spool", remedy="see its errors"))
-            return b"", 0, about_bytes
+            return b"", 0, held_bytes
         if len(data) <= self._sink.most_bytes:
-            return data, count or len(records), about_bytes
+            return data, count or len(records), held_bytes
         told = f"{count or len(records)} records of {len(data)} bytes together are more than the log takes in one piece"
         print(told, file=sys.stderr)  # noqa: T201
         self._lose(_too_long(len(data)))
-        return encode_set([Stopped(self._boot, told, 0, 1)]), 1, about_bytes
+        return encode_set([Stopped(self._boot, told, 0, 1)]), 1, held_bytes
 
     def _lose(self, error: MainspringError) -> None:
         """Keep why the set at hand is not in the log, for whoever waits until it is."""
@@ -225,12 +229,12 @@ class Writer:
         group, count = self._group
         reached("spool.before_write")
         self._sink.write(group)
-        about_bytes = sum(one[2] for one in self._unwritten[:count])
+        held_bytes = sum(one[2] for one in self._unwritten[:count])
         del self._unwritten[:count]  # written: a failing fsync must not write it twice
         self._group = None
         self._written += count
         with self._turn:
-            self._waiting_bytes -= about_bytes
+            self._waiting_bytes -= held_bytes
         reached("spool.after_write")
 
     def _keep(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mainspring.edges.gateway.work import Asked, about_bytes
+from mainspring.edges.gateway.work import Asked, size_asked
 from mainspring.log.records import Assignment, Record, Request
 from mainspring.serving.columnar import column_of
 from mainspring.serving.draw import HELD_OUT, Drawn, Draws, assign, assign_all, probabilities
@@ -37,7 +37,8 @@ def spool_request(gateway: Gateway, asked: Asked, body: bytes, now_us: int, head
     subjects = _texts(rows, model.subject) if model.subject is not None else ()
     who = (gateway.guard.caller(headers), headers.get("idempotency-key", "")[:200])
     opened = _Opened(asked, body, now_us, entities, units, subjects, who, release, holdout, drawn, out)
-    asked.sets.append(asked.spool.append_later(opened.records, len(body) + about_bytes(len(rows))))
+    size = size_asked(asked, len(body))
+    asked.sets.append(asked.spool.append_later(opened.records, size.logged, held_bytes=size.held))
     return drawn
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from mainspring.adapters.runtimes.process import Busy
 from mainspring.edges.gateway.snapshot import Arm, Local
-from mainspring.edges.gateway.work import Asked, Part, Ran, about_bytes, since_us
+from mainspring.edges.gateway.work import Asked, Part, Ran, since_us, size_scored
 from mainspring.kernel.errors import Unavailable
 from mainspring.log.ports import Spool
 from mainspring.log.records import Record, Scored, ScoredRows, Status, vectors_of
@@ -103,7 +103,8 @@ def spool_scored(spool: Spool, part: Part, ran: Ran) -> int:
         meter.took.add(ran.latency_us)
     for fault in ran.faults.values():
         meter.failed(_status(fault), 1)
-    return spool.append_later(_Scores(part, ran).records, about_bytes(len(part.places)))
+    size = size_scored(part)
+    return spool.append_later(_Scores(part, ran).records, size.logged, held_bytes=size.held)
 
 
 def _status(fault: str) -> Status:

@@ -11,8 +11,11 @@ from mainspring.edges.gateway.protocols.codec import Given
 from mainspring.edges.gateway.snapshot import Arm, Model
 from mainspring.log.ports import Spool
 from mainspring.log.records import Role
-from mainspring.serving.looked import Looked
+from mainspring.serving.looked import Looked, LookedRows
 from mainspring.serving.ports import Row
+
+_LOGGED_NUMBER_BYTES = 9
+_HELD_NUMBER_BYTES = 32  # an object, and where it stands
 
 
 class Asked(msgspec.Struct, gc=False):
@@ -67,15 +70,34 @@ class Answers:
         return [one for one in self.given if one is not None]
 
 
-def about_bytes(rows: int) -> int:
-    """Return about how much the log holds of one version and some rows of a request, beside the body.
+class Size(msgspec.Struct, frozen=True):
+    """How many bytes something takes: about so many in the log, and held in memory until it is there."""
 
-    Rows of a list share what they have in common.
+    logged: int
+    held: int
 
-    >>> about_bytes(1), about_bytes(100)
-    (700, 10600)
-    """
-    return 600 + 100 * rows
+
+def size_asked(asked: Asked, body_bytes: int) -> Size:
+    """Return about how much a request and its draw take; its rows are held as they came and as values, twice."""
+    rows, columns = len(asked.rows), len(asked.model.route.columns)
+    return Size(600 + body_bytes + 100 * rows, 1_200 + 2 * body_bytes + rows * (130 + 50 * columns))
+
+
+def size_scored(part: Part) -> Size:
+    """Return about how much a version's answers for some rows take: a number or several a row, and what it saw."""
+    rows, classes, looked = len(part.places), len(part.arm.parts), part.asked.looked
+    if isinstance(looked, LookedRows):
+        held = sum(8 * len(view.which) + sum(map(_row_bytes, view.distinct)) for view in looked.views)
+    else:
+        held = sum(_row_bytes(one) for row in looked for one in row)
+    return Size(
+        600 + rows * (100 + _LOGGED_NUMBER_BYTES * classes) + held // 2,
+        900 + rows * (100 + _HELD_NUMBER_BYTES * classes) + held,
+    )
+
+
+def _row_bytes(row: Looked) -> int:
+    return 110 + 48 * len(row.values)
 
 
 def since_us(began_ns: int) -> int:
