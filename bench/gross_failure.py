@@ -245,7 +245,7 @@ class Bench:
         until_s = broke_s + 20.0
         await callers.until(lambda: time.monotonic() > until_s or (looking.done() and self._quiet(back)))
         await looking
-        release = None if case.alone else await asyncio.to_thread(self._ended, case)
+        release = None if case.alone else await asyncio.to_thread(self._ended, case, until_s)
         return Seen(case, callers, broke_s, back, release)
 
     @staticmethod
@@ -274,9 +274,13 @@ class Bench:
                 back.all_s = time.monotonic()
             await asyncio.sleep(LOOK_EVERY_S)
 
-    def _ended(self, case: Case) -> dict[str, Any]:
-        found: dict[str, Any] = self.verb("release show", release=self._releases[case.name])
-        return found
+    def _ended(self, case: Case, until_s: float) -> dict[str, Any]:
+        """Return the release once control has ended it, where it is to be ended."""
+        while True:
+            found: dict[str, Any] = self.verb("release show", release=self._releases[case.name])
+            if found["stage"] == "over" or case.policy != "CANARY" or time.monotonic() > until_s:
+                return found
+            time.sleep(0.2)
 
     def _pass(self, model: str, version: str) -> None:
         for result in self.verb("check", model=model, version=version):
@@ -315,12 +319,12 @@ def _past(number: int) -> str:
 def told(one: Seen) -> bool:
     """Print what was seen of a case, and return whether it is as promised."""
     answers = one.callers.answers
-    failed = sum(answer.status != 200 for answer in answers)
+    failed = [answer.status for answer in answers if answer.status != 200]
     slowest_s = max(answer.took_s for answer in answers)
     last_s = max((answer.at_s for answer in answers if answer.version != 1), default=one.broke_s)
     decision = one.release["decision"] if one.release and one.release["decision"] else None
     print(
-        f"{one.case.name:13} {len(answers)} asked, {failed} failed, slowest {slowest_s:.2f} s; "
+        f"{one.case.name:13} {len(answers)} asked, {len(failed)} failed {failed or ''}, slowest {slowest_s:.2f} s; "
         f"first gateway {one.back.first_s - one.broke_s:5.2f} s, all {one.back.all_s - one.broke_s:5.2f} s; "
         f"a challenger answered last at {last_s - one.broke_s:.2f} s"
         + (f"; {decision['sentence']}" if decision else "")

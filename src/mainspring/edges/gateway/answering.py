@@ -14,8 +14,8 @@ from mainspring.edges.gateway.limits import (
     TooMany,
 )
 from mainspring.edges.gateway.running import AWAY, BUSY, LATE, fault_of_all, run, spool_scored
-from mainspring.edges.gateway.snapshot import Arm, Local, Remote
-from mainspring.edges.gateway.work import Answers, Asked, Part, Ran
+from mainspring.edges.gateway.snapshot import Arm, Local, Model, Remote
+from mainspring.edges.gateway.work import Answers, Asked, Part, Ran, since_us
 from mainspring.kernel.errors import Unavailable
 from mainspring.log.records import Role
 from mainspring.serving.draw import Drawn
@@ -23,7 +23,8 @@ from mainspring.serving.draw import Drawn
 if TYPE_CHECKING:
     from mainspring.edges.gateway.app import Gateway
 
-_MOST_SLACK_S = 0.05
+_MOST_SLACK_S = 0.2
+_SLACK_SHARE = 0.2  # of the deadline, left for the loop itself, which may come late on a busy machine
 
 
 def stable_here(asked: Asked, drawn: Sequence[Drawn]) -> Arm | None:
@@ -82,20 +83,25 @@ async def _challenge(gateway: Gateway, asked: Asked, answers: Answers, version: 
     arm, release = asked.model.challengers[version], asked.model.release
     if release is None:
         return
-    slack_s = min(_MOST_SLACK_S, 0.1 * asked.deadline_ms / 1e3)  # the loop itself may come late
-    budget_s = asked.remaining_s() - asked.model.champion.engine.latency.p99_us / 1e6 - slack_s
-    if _is_silent(arm, asked.model.route.deadline_ms / 1e3):
+    own_s = _own_s(asked.model, asked.deadline_ms)
+    if _is_silent(arm, _own_s(asked.model, asked.model.route.deadline_ms)):
         ran = fault_of_all(LATE, len(places), 0)  # nobody waits for what does not come back: the stable one answers now
     else:
-        ran = await run(arm, asked, places, budget_s)
+        ran = await run(arm, asked, places, own_s - since_us(asked.began_ns) / 1e6)
     asked.sets.append(spool_scored(asked.spool, Part(asked, arm, "served", places, release.id), ran))
     gateway.tripwires.challenger_answered(release, version, bool(ran.faults), next(iter(ran.faults.values()), ""))
     _take(answers, arm, places, ran)
 
 
-def _is_silent(arm: Arm, deadline_s: float) -> bool:
+def _own_s(model: Model, deadline_ms: int) -> float:
+    """Return what a challenger may take of a deadline: what is left lets the stable version answer in its place."""
+    deadline_s = deadline_ms / 1e3
+    return deadline_s - model.champion.engine.latency.p99_us / 1e6 - min(_MOST_SLACK_S, _SLACK_SHARE * deadline_s)
+
+
+def _is_silent(arm: Arm, patience_s: float) -> bool:
     """Tell whether a version's process has let all that it was asked wait for longer than any answer may take."""
-    return isinstance(arm.engine, Remote) and arm.engine.process.silent_s > deadline_s
+    return isinstance(arm.engine, Remote) and arm.engine.process.silent_s > patience_s
 
 
 async def _stable(gateway: Gateway, asked: Asked, answers: Answers, places: Sequence[int], role: Role) -> None:
