@@ -10,7 +10,6 @@ from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 from mainspring.checks.credit import credit
 from mainspring.kernel.schema import Task
@@ -153,6 +152,8 @@ def day_block_interval(
     days, mean = rows.size, float(difference.mean())
     if days < 2:
         return None
+    from scipy.special import stdtrit  # a third of a second, which what starts without it does not wait for
+
     residual = sums - mean * rows
     error = sqrt(float((residual**2).sum()) * days / (days - 1)) / float(rows.sum())
     reach = float(stdtrit(days - 1, 0.5 + level / 2)) * error

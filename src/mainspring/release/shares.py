@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import log_ndtr
 
 from mainspring.kernel.ids import digest_of
 from mainspring.release.evidence.earned import Earned
@@ -63,6 +62,8 @@ def _nearest(earned: Sequence[Earned], leader: int) -> Floats:
 
     Where nearly no draw is lost by the leader, too few are left to tell who wins them.
     """
+    from scipy.special import log_ndtr
+
     shapes = np.array([one.beta() for one in earned])
     worth = shapes.sum(axis=1)
     mean = shapes[:, 0] / worth

@@ -7,7 +7,6 @@ from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import polars as pl
 
 from mainspring.kernel.schema import Signature
@@ -21,6 +20,8 @@ class OnnxScorer:
     """A graph with one input a column, run with one thread; it gives ``width`` numbers a row."""
 
     def __init__(self, model: bytes | str, width: int = 1) -> None:
+        import onnxruntime
+
         self._width = width
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1

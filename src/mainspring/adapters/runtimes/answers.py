@@ -11,7 +11,6 @@ import msgspec
 
 from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
-from mainspring.adapters.runtimes.asking import asking
 from mainspring.adapters.runtimes.package import load
 from mainspring.kernel.values import plain
 from mainspring.serving.ports import Row
@@ -43,6 +42,8 @@ def run(spec: dict[str, Any], staging: Path) -> dict[str, Any]:
 def _running(order: AnswerJob, staging: Path) -> Iterator[Run]:
     """Run the version here, as this is a worker, or in an environment of its own where it has one."""
     if order.version.lock:
+        from mainspring.adapters.runtimes.asking import asking  # brings what training needs, and control orders alone
+
         with asking(order.version, order.folders) as run:
             yield run
         return

@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from mainspring.kernel.duration import DAY_US
 from mainspring.release.evidence.eprocess import Floats
@@ -39,6 +38,8 @@ def by_days(days: Mapping[int, Day], alpha: float) -> tuple[float, float, int] |
     """
     if len(days) < FEWEST_DAYS:
         return None
+    from scipy.special import stdtrit
+
     w, x = (np.array(one) for one in zip(*days.values(), strict=True))
     mean = float(x.sum() / w.sum())
     residual = x - mean * w

@@ -94,3 +94,14 @@ def test_nothing_heavy_is_imported_for_help() -> None:
         "sys.exit(any(name in sys.modules for name in ('polars', 'sqlalchemy', 'numpy', 'rich', 'starlette')))"
     )
     assert subprocess.run([sys.executable, "-c", script], stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def test_no_library_that_only_models_and_evidence_need_is_imported_to_open_a_home() -> None:
+    import subprocess
+
+    script = (
+        "import sys, mainspring.platform, mainspring.edges.control, mainspring.edges.api.server; "
+        "print(*sorted({'scipy', 'onnx', 'onnxruntime', 'sklearn', 'pandas', 'pyarrow'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert told.split() == []
