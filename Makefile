@@ -20,7 +20,9 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/mainspring demo $(DEMO)
 
+# Compiled once, also where the environment forbids Python to keep what it compiles: hundreds of processes start.
 test: lint
+	$(BIN)/python -m compileall -q src
 	$(BIN)/python -m pytest $(TESTS)
 
 unit: $(VENV)/.test
