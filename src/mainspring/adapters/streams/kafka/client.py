@@ -21,7 +21,7 @@ class Trouble:
 
         self.fatal = self.fatal or error.fatal()
         if error.code() != KafkaError._ALL_BROKERS_DOWN or not self.said:
-            self.said = str(error)
+            self.said = error.str()
 
 
 def open_client(kind: Any, place: Place, trouble: Trouble | None = None, **properties: Any) -> Any:

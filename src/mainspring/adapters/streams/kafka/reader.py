@@ -10,7 +10,7 @@ import msgspec
 
 from mainspring.adapters.streams.kafka.client import open_client
 from mainspring.adapters.streams.kafka.place import Place
-from mainspring.adapters.streams.kafka.topic import ASKED_S, admin, kept_until, make_topic, partitions, setup
+from mainspring.adapters.streams.kafka.topic import ASKED_S, LISTED_S, admin, kept_until, make_topic, partitions, setup
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Damaged, Unavailable
 from mainspring.log.frame import read_groups
@@ -131,9 +131,9 @@ class KafkaReader:
 
         make_topic(self._place)
         try:
-            found = partitions(self._consumer, self._place, 10)
+            found = partitions(self._consumer, self._place, LISTED_S)
         except KafkaException as error:
-            raise Unavailable("the broker cannot be reached", field="spool", value=str(error)) from error
+            raise Unavailable(f"the broker cannot be reached: {error.args[0].str()}", field="spool") from error
         self._looked_s = monotonic()
         return found
 

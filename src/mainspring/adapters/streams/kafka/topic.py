@@ -13,6 +13,7 @@ from mainspring.kernel.errors import Unavailable
 PARTITIONS = 4
 MOST_MESSAGE_BYTES = 80 * 1_024 * 1_024  # brokers take 1 MiB unless told otherwise: less than a body may have
 ASKED_S = 3.0
+LISTED_S = 5.0
 _ENVELOPE_BYTES = 1_024  # what a message has around its group
 
 
@@ -24,12 +25,12 @@ def make_topic(place: Place) -> None:
     trouble = Trouble()
     asking = admin(place, trouble)
     try:
-        if place.topic in asking.list_topics(timeout=10).topics:
+        if place.topic in asking.list_topics(timeout=LISTED_S).topics:
             return
     except KafkaException as error:
         asking.poll(0)
-        said = trouble.said or str(error)
-        raise Unavailable("the broker cannot be reached", field="spool", value=said, remedy="look at it") from error
+        said = trouble.said or error.args[0].str()
+        raise Unavailable(f"the broker cannot be reached: {said}", field="spool", remedy="look at it") from error
     config = {"max.message.bytes": str(MOST_MESSAGE_BYTES)}
     for made in asking.create_topics([NewTopic(place.topic, num_partitions=PARTITIONS, config=config)]).values():
         with suppress(KafkaException):  # another process made it just now

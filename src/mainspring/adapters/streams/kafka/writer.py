@@ -31,7 +31,7 @@ class KafkaSpool(Writer):
     def __init__(
         self, place: Place, boot: str, acknowledgement: Acknowledgement = "batched", *, batch_ms: int = 5
     ) -> None:
-        messages = _Messages(place, boot, Policy(acknowledgement, batch_ms))
+        messages = Messages(place, boot, Policy(acknowledgement, batch_ms))
         super().__init__(messages, boot, acknowledgement, batch_ms=batch_ms)
 
 
@@ -47,7 +47,7 @@ class _Flight:
         self.over, self.error = True, error
 
 
-class _Messages:
+class Messages:
     """The messages of one boot, one under way at a time: so they are in order, and each number is there once.
 
     A message that was refused is sent again under its number, if need be by a new producer: whether an earlier try was
@@ -128,8 +128,8 @@ class _Messages:
         try:
             found = partitions(self._producer, self._place, STALLED_S)
         except KafkaException as error:
-            self._trouble.said = self._trouble.said or str(error)
-            raise self._away() from error
+            self._producer.poll(0)  # it may know why
+            raise self._away(error.args[0].str()) from error
         if not found:
             raise Unavailable("there is no such topic", field="spool", value=self._place.topic, remedy="make it")
         if self._partition not in found:
@@ -137,9 +137,10 @@ class _Messages:
         self._looked = True
         return self._partition
 
-    def _away(self) -> Unavailable:
-        said = self._trouble.said or None
-        return Unavailable("the broker does not take records", field="spool", value=said, remedy="look at the broker")
+    def _away(self, else_said: str | None = None) -> Unavailable:
+        said = self._trouble.said or else_said
+        what = f"the broker does not take records{f': {said}' if said else ''}"
+        return Unavailable(what, field="spool", remedy="look at the broker")
 
     def _opened(self) -> tuple[Any, Trouble]:
         from confluent_kafka import Producer
