@@ -87,19 +87,8 @@ class PublishLog(msgspec.Struct, frozen=True, tag=True):
 
 RETAIN_EVERY_US = DAY_US
 
-Action = (
-    Retain
-    | PublishLog
-    | ReadSources
-    | EvaluateMonitors
-    | ProposeRetraining
-    | Backtest
-    | Train
-    | Check
-    | StartRelease
-    | Finish
-    | StepRelease
-)
+Renewing = ProposeRetraining | Backtest | Train | Check | StartRelease | Finish
+Action = Retain | PublishLog | ReadSources | EvaluateMonitors | StepRelease | Renewing
 
 
 def due(last_us: int | None, now_us: int, every_us: int) -> bool:

@@ -1,4 +1,4 @@
-"""Reading the facts that the plan looks at."""
+"""What stands now, as the plan looks at it, and when each thing was last seen to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mainspring.release.service import ReleaseService
 from mainspring.training.spec import Retrain
 
 
-class FactsReader:
+class Survey:
     """Reads every model's facts from the services."""
 
     def __init__(
