@@ -1,19 +1,29 @@
 """The tables that migrations make are the tables that the code declares."""
 
 import importlib
+import json
 from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import String, text
+from sqlalchemy import String, insert, text
 
+from mainspring.adapters.stores import migrate as migrations
 from mainspring.adapters.stores.migrate import migrate
 from mainspring.adapters.stores.postgres import PostgresStore
 from mainspring.adapters.stores.sqlite import SqliteStore
 from mainspring.kernel.clock import SimulatedClock
 from mainspring.kernel.errors import Refused
 from mainspring.kernel.metadata import metadata
+from mainspring.ledger.tables import ledger_entries
+from mainspring.registry.tables import models, projects
+from mainspring.release.agreed import agreed
+from mainspring.release.tables import releases
 
 FOLDERS = (
     *("ledger", "registry", "features", "log", "release"),
@@ -22,15 +32,20 @@ FOLDERS = (
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store(tmp_path, request):
+def empty_store(tmp_path, request):
     clock = SimulatedClock.create(tmp_path / "clock", datetime(2013, 3, 1, tzinfo=UTC))
     if request.param == "postgresql":
         store = PostgresStore(request.getfixturevalue("postgres_url"), clock)
     else:
         store = SqliteStore(tmp_path / "meta.db", clock)
-    migrate(store)
     yield store
     store.close()
+
+
+@pytest.fixture
+def store(empty_store):
+    migrate(empty_store)
+    return empty_store
 
 
 def _differs(context, inspected, declared, inspected_type, declared_type):
@@ -60,3 +75,49 @@ def test_a_home_made_by_a_newer_version_is_refused(store):
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(Refused, match="made by a newer version"):
         migrate(store)
+
+
+OLD = '{"type":"canary","hold":"1d","margin":1.5,"metric":"error","steps":[0.1]}'  # as canonical JSON once was
+NEW = OLD.replace('"hold":"1d"', '"hold":"2d"')
+
+
+def test_policies_of_releases_before_they_were_kept_are_taken_from_the_ledger(empty_store):
+    store = empty_store
+    with store.bookkeeping() as connection:
+        upgrade(connection, "0009")
+        connection.execute(insert(projects).values(id="prj", name="demo", created_us=0))
+        connection.execute(insert(models).values(id="mod", project="prj", name="late", created_us=0))
+        for name in ("rel_1", "rel_2"):
+            values = {"id": name, "model": "mod", "project": "prj", "status": "running", "started_us": 3, "body": "{}"}
+            connection.execute(insert(releases).values(**values, changes=0))
+        told = [
+            ("release.started", "rel_1", "go", {"policy": OLD, "policy_digest": sha(OLD)}),
+            ("release.changed", "rel_1", "changed_by_hand: fair", {"policy": NEW, "policy_digest": sha(NEW)}),
+            ("release.started", "rel_2", "go", {"policy": OLD, "policy_digest": sha(OLD)}),
+            ("release.changed", "rel_2", "changed_by_hand: forged", {"policy": OLD, "policy_digest": sha(NEW)}),
+            ("release.started", "rel_gone", "go", {"policy": OLD, "policy_digest": sha(OLD)}),
+        ]
+        for seq, (kind, subject, reason, numbers) in enumerate(told, 1):
+            body = json.dumps({**numbers, "policy": json.loads(numbers["policy"])})
+            values = {"actor": "bob", "project": "prj", "numbers": body, "previous": "", "hash": str(seq)}
+            entry = {"seq": seq, "at_us": seq * 10, "kind": kind, "subject": subject, "reason": reason, **values}
+            connection.execute(insert(ledger_entries).values(**entry))
+    migrate(store)
+    with store.read() as connection:
+        first, second = agreed(connection, "rel_1")
+        assert (first.since_us, first.digest, first.by, first.reason) == (10, sha(OLD), "bob", "go")
+        assert (second.since_us, second.digest, second.reason) == (20, sha(NEW), "fair")
+        assert (first.policy.hold, second.policy.hold, second.policy.margin) == ("1d", "2d", 1.5)
+        assert [one.digest for one in agreed(connection, "rel_2")] == [sha(OLD)]
+        assert connection.scalar(text("SELECT count(*) FROM policies")) == 2
+
+
+def upgrade(connection, revision):
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def sha(text):
+    return sha256(text.encode()).hexdigest()

@@ -37,6 +37,16 @@ from mainspring.loop.erasing import Again, Order, read_again, read_order
 from mainspring.project.manifest import Revision
 from mainspring.registry.version import Environment
 from mainspring.release.gather import units_bytes, units_from
+from mainspring.release.policy import (
+    ABTest,
+    Bandit,
+    BlueGreen,
+    Canary,
+    ChampionChallenger,
+    Immediate,
+    Shadow,
+    decode_policy,
+)
 from mainspring.release.rehearsal.deck import unpacked
 from mainspring.serving.routing import (
     ArmRoute,
@@ -201,6 +211,17 @@ def test_a_deck_is_read_as_it_was_written_and_one_of_a_worker_of_before_is_refus
     assert deck.held.tolist() == [True]
     with pytest.raises(Damaged, match="unknown format"):
         unpacked((GOLDEN / "deck-1.npz").read_bytes())
+
+
+def test_a_policy_that_was_kept_is_read_under_the_digest_that_decisions_name() -> None:
+    kept = [line.partition(" ")[::2] for line in (GOLDEN / "policies-1.txt").read_text().splitlines()]
+    read = [decode_policy(body) for _, body in kept]
+    assert [type(one) for one in read] == [
+        Immediate, BlueGreen, Shadow, Canary, ABTest, Bandit, ChampionChallenger,
+    ]  # fmt: skip
+    assert [digest(body.encode()) for _, body in kept] == [name for name, _ in kept]
+    assert (read[1].keep, read[2].slices, read[3].metrics[0].high) == ("2d", ("dest",), 40.0)
+    assert (read[4].precision, read[5].half_life, read[6].on_deadline) == (0.1, "7d", "hold")
 
 
 def test_units_of_a_release_are_read_as_they_were_written() -> None:

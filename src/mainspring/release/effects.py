@@ -101,8 +101,7 @@ class Effects:
         numbers = {**who(record), **decision.numbers(), **policy}
         reason = f"{decision.reason}: {decision.sentence}"
         tx.record(KINDS["change"], record.id, reason, numbers, project=record.project)
-        self._records.save(tx.connection, record, changes)
-        self._records.keep_decision(tx.connection, record.id, decision)
+        self._records.change(tx.connection, record, decision, changes)
         reached("release.before_commit")
 
     def wait(self, record: Record, changes: int, books: Gathered, decision: Decision, *, counted: bool) -> None:

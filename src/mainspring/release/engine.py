@@ -10,7 +10,17 @@ from mainspring.kernel.errors import Conflict, Refused
 from mainspring.ledger.actor import same_person
 from mainspring.release.decision import Decision, Kind, Say, Verdict
 from mainspring.release.evidence.gathered import Evidence
-from mainspring.release.proof import STOPS, Missing, early, missing_approval, stop_of, unproven, unsound
+from mainspring.release.proof import (
+    STOPS,
+    Missing,
+    early,
+    missing_approval,
+    needs_proof,
+    precise,
+    stop_of,
+    unproven,
+    unsound,
+)
 from mainspring.release.several import bandit, bandit_at_horizon, contest, stopped
 from mainspring.release.state import OVER, Approved, Contender, Facts, Seen, Stage, State, Status, Waiver
 from mainspring.release.terms import QUALITY, Terms
@@ -231,7 +241,7 @@ def _missing(terms: Terms, state: State, evidence: Evidence | None, facts: Facts
     if facts.step_requests < terms.step_requests and state.stage == "canary":
         missing.append(("few_requests", "the challenger has answered too few requests at this share"))
     if state.step == len(terms.steps):
-        if terms.judged:
+        if needs_proof(terms, state):
             missing += _unready(terms, state, evidence, facts, now_us)
         missing += missing_approval(terms, state)
     return missing
@@ -239,7 +249,7 @@ def _missing(terms: Terms, state: State, evidence: Evidence | None, facts: Facts
 
 def _missing_in_shadow(terms: Terms, state: State, evidence: Evidence | None, facts: Facts, now_us: int) -> Missing:
     missing: Missing = []
-    if terms.judged and terms.shadow_requests is None and (terms.estimator == "paired" or not terms.steps):
+    if needs_proof(terms, state):
         if early(terms, state, now_us):
             missing.append(("early", "it has not been in shadow for the least time agreed"))
         missing += _unready(terms, state, evidence, facts, now_us)
@@ -259,10 +269,7 @@ def _unready(terms: Terms, state: State, evidence: Evidence | None, facts: Facts
 
 def _precise(say: Say, terms: Terms, state: State, evidence: Evidence | None) -> Decision | None:
     """End a test whose difference is known as closely as was asked; nothing is promoted by that."""
-    quality = evidence.of(QUALITY) if evidence is not None else None
-    if state.stage != "test" or terms.precision is None or quality is None or quality.matured < terms.minimum_units:
-        return None
-    if (quality.high - quality.low) / 2.0 > terms.precision:
+    if not precise(terms, state, evidence):
         return None
     sentence = f"the difference is known as closely as was asked: the champion stays{_difference(terms, evidence)}"
     return say("return", "inconclusive", "precise", sentence)

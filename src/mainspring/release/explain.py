@@ -9,6 +9,7 @@ from datetime import timedelta
 from mainspring.kernel.clock import from_us
 from mainspring.kernel.duration import DAY_US, show_duration
 from mainspring.ledger.chain import Entry
+from mainspring.release.agreed import differences
 from mainspring.release.engine import Decision
 from mainspring.release.evidence.earned import Earned
 from mainspring.release.evidence.stream import Measured
@@ -71,6 +72,22 @@ def _agreed(release: Release) -> Iterator[str]:
         yield f"Somebody{role} had to sign it off."
     if terms.strategy != "immediate":
         yield f"The time agreed was {_span(terms.deadline_us)}."
+    yield from _policies(release)
+
+
+def _policies(release: Release) -> Iterator[str]:
+    """Say which policy held when, where it was changed: what is agreed above is what held last."""
+    ran = release.policies
+    if len(ran) < 2:
+        return
+    yield f"Policy {ran[0].digest[:12]} held from the start until {_moment(ran[1].since_us)}."
+    changed = list(differences(ran))
+    for place, (one, fields) in enumerate(changed):
+        later = f"until {_moment(changed[place + 1][0].since_us)}" if place + 1 < len(changed) else "from then on"
+        yield (
+            f"On {_moment(one.since_us)} {one.by} changed it ({one.reason}): {', '.join(fields)}; "
+            f"policy {one.digest[:12]} held {later}."
+        )
 
 
 def _canary(terms: Terms) -> Iterator[str]:

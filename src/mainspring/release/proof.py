@@ -39,6 +39,15 @@ def early(terms: Terms, state: State, now_us: int) -> bool:
     return waits and now_us < state.stage_since_us + terms.shadow_least_us + terms.horizon_us
 
 
+def needs_proof(terms: Terms, state: State) -> bool:
+    """Tell whether the next step rests on proven quality: out of a shadow that judges it, and into the championship."""
+    if not terms.judged:
+        return False
+    if state.stage == "shadow":
+        return terms.shadow_requests is None and (terms.estimator == "paired" or not terms.steps)
+    return state.step == len(terms.steps)
+
+
 def stop_of(evidence: Evidence | None, *, young: bool) -> tuple[str, str] | None:
     """Return the reason and the sentence of the first comparison that stops, or None."""
     for one in evidence.measured if evidence is not None else ():
@@ -67,6 +76,14 @@ def unproven(terms: Terms, evidence: Evidence, uncounted: str = "", *, in_shadow
             needed = "not worse" if gate.promote_margin else "better"
             missing.append(("not_proven", f"not yet proven {needed} than {against}"))
     return missing
+
+
+def precise(terms: Terms, state: State, evidence: Evidence | None) -> bool:
+    """Tell whether a test has found the difference as closely as was asked."""
+    quality = evidence.of(QUALITY) if evidence is not None else None
+    if state.stage != "test" or terms.precision is None or quality is None or quality.matured < terms.minimum_units:
+        return False
+    return (quality.high - quality.low) / 2.0 <= terms.precision
 
 
 def unsound(terms: Terms, evidence: Evidence, now_us: int) -> Missing:

@@ -2,105 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
-import msgspec
 import polars as pl
 
+from mainspring.kernel.duration import show_duration
 from mainspring.registry.alias import CHAMPION
-from mainspring.release.decision import Decision
-from mainspring.release.evidence.gathered import Books, evidence
-from mainspring.release.evidence.stream import Measured
+from mainspring.release.evidence.gathered import Evidence, evidence
 from mainspring.release.gather import gather_until
-from mainspring.release.release import Record
-from mainspring.release.state import Contender, Stage, State
+from mainspring.release.history import History, Moment, Recomputed, first_difference
+from mainspring.release.proof import early, needs_proof, precise, stop_of, unproven
+from mainspring.release.recontest import contested
 
 if TYPE_CHECKING:
     from mainspring.log.queries import PredictionLog
     from mainspring.registry.service import Registry
 
-NEARLY = 1e-9  # sums over more rows at once round differently
-
-
-class Recomputed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One decision again. ``equal`` is None where it cannot be told; ``difference`` names the first one, or why not.
-
-    ``shares`` are those that a bandit would have set, by the number of the version.
-    """
-
-    at_us: int
-    kind: str
-    reason: str
-    equal: bool | None
-    difference: str = ""
-    measured: tuple[Measured, ...] = ()
-    shares: dict[str, float] = {}
-
-
-class Moment(msgspec.Struct, frozen=True):
-    """A release as it was just before a decision: compared with whom, on which terms, since when, who took part."""
-
-    record: Record
-    decision: Decision
-    begun_us: int
-    changed: bool = False  # its policy, by hand, after this decision
-
-    def books(self) -> Books:
-        """Return books in which nothing is counted yet."""
-        state = self.record.state
-        drawn_us = state.share_changes[0] if state.share_changes else self.begun_us
-        fresh = Books(rows_us=self.begun_us, pairs_us=self.begun_us, drawn_us=drawn_us, drawn_labels_us=drawn_us)
-        return msgspec.structs.replace(fresh, arms={one.version: fresh for one in state.contest})
-
-    def again(self, difference: str = "", *, known: bool = True, **more: Any) -> Recomputed:
-        """Return the decision as found equal, or with what differs, or with why that is not known."""
-        one = self.decision
-        return Recomputed(one.at_us, one.kind, one.reason, (not difference) if known else None, difference, **more)
-
-
-class History(msgspec.Struct, frozen=True):
-    """A stored release with its decisions; ``compared_at`` returns it as it was compared with an earlier champion."""
-
-    record: Record
-    decisions: Sequence[Decision]
-    compared_at: Callable[[Record, int], Record]
-
-    def moments(self) -> Iterator[Moment]:
-        """Yield the release as it was before each decision that was not merely waiting for a first row."""
-        rebases = [one.at_us for one in self.decisions if one.kind == "rebase"]
-        last_change = max((place for place, one in enumerate(self.decisions) if one.kind == "change"), default=-1)
-        contenders = tuple(Contender(one.version, one.number) for one in self.record.state.contenders)
-        stage: Stage = "shadow"
-        for place, one in enumerate(self.decisions):
-            if one.measured or one.kind != "wait":
-                begun_us = max((at for at in rebases if at < one.at_us), default=self.record.state.started_us)
-                yield Moment(self._then(one, begun_us, contenders, stage), one, begun_us, place < last_change)
-            contenders, stage = one.contenders or contenders, one.stage
-
-    def _then(self, one: Decision, begun_us: int, contenders: tuple[Contender, ...], stage: Stage) -> Record:
-        record = self.record
-        last_us = max((other.at_us for other in self.decisions if other.kind == "rebase"), default=None)
-        if last_us is not None and begun_us < last_us:
-            record = self.compared_at(record, begun_us)
-        earlier = [other for other in self.decisions if other.at_us < one.at_us]
-        approved = record.state.approved if any(other.kind == "approve" for other in earlier) else None
-        changes = tuple(at for at in record.state.share_changes if at < one.at_us)
-        state = State(
-            stage=stage,
-            started_us=record.state.started_us,
-            stage_since_us=max((at for at in (begun_us, *changes)), default=begun_us),
-            epoch=1 + sum(other.kind == "rebase" for other in earlier),
-            generation=one.generations[0],
-            stage_generation=one.generations[1],
-            acknowledged_us=begun_us,
-            share_changes=changes,
-            contenders=contenders,
-            approved=approved,
-            shares_us=changes[-1] if changes else 0,
-        )
-        return msgspec.structs.replace(record, state=state)
+_ON_PROOF = ("few_units", "not_proven")
 
 
 def recompute(log: PredictionLog, registry: Registry, history: History) -> list[Recomputed]:
@@ -109,8 +28,6 @@ def recompute(log: PredictionLog, registry: Registry, history: History) -> list[
 
 
 def _one(log: PredictionLog, registry: Registry, moment: Moment) -> Recomputed:
-    from mainspring.release.recontest import contested
-
     decision, record = moment.decision, moment.record
     if decision.by:
         return moment.again(f"{decision.by} decided it: the ledger says so, not the log", known=False)
@@ -120,10 +37,11 @@ def _one(log: PredictionLog, registry: Registry, moment: Moment) -> Recomputed:
         same = registry.alias(record.model, CHAMPION, decision.at_us)
         stands = same is not None and same.id == record.champion
         return moment.again("the champion was still the one that it was compared with" if stands else "")
-    if moment.changed:
-        return moment.again("its policy was changed by hand later: the ledger has the one it was taken by", known=False)
-    if _unapproved(moment):
-        return moment.again("nobody had approved it")
+    if not moment.known:
+        return moment.again("the policy that it was taken by is stored nowhere", known=False)
+    early = _unapproved(moment) or _too_soon(moment)
+    if early:
+        return moment.again(early)
     if decision.measured and len(decision.counted_us) != 4:
         return moment.again("it was stored without saying how far rows had been counted", known=False)
     if record.state.contest:
@@ -133,13 +51,53 @@ def _one(log: PredictionLog, registry: Registry, moment: Moment) -> Recomputed:
     books = gather_until(log, record, moment.books(), decision.counted_us)
     found = evidence(books, record.terms.gates, record.terms.alpha_ratio)
     measured = found.measured if found is not None else ()
-    return moment.again(first_difference(decision.measured, measured), measured=measured)
+    difference = first_difference(decision.measured, measured) or _otherwise(moment, found)
+    return moment.again(difference, measured=measured)
 
 
-def _unapproved(moment: Moment) -> bool:
+def _unapproved(moment: Moment) -> str:
     """Tell whether the challenger was shown to somebody, or promoted, before a person had signed it off."""
     shown = moment.decision.kind == "promote" or (moment.decision.kind == "advance" and moment.decision.step == 1)
-    return shown and moment.record.terms.approval is not None and moment.record.state.approved is None
+    missing = shown and moment.record.terms.approval is not None and moment.record.state.approved is None
+    return "nobody had approved it" if missing else ""
+
+
+def _too_soon(moment: Moment) -> str:
+    """Tell whether it came before its policy let it: a share not yet held, or a time agreed that was not over."""
+    decision, terms, state = moment.decision, moment.record.terms, moment.record.state
+    if decision.reason == "deadline" and decision.at_us < state.started_us + terms.deadline_us:
+        return "the time agreed was not over"
+    shadow_us = terms.shadow_us + terms.horizon_us
+    if decision.reason == "undecided_in_shadow" and decision.at_us < state.started_us + shadow_us:
+        return "its shadow was not over"
+    onward = decision.kind in ("advance", "promote") and state.draws and not state.contest
+    if onward and decision.at_us < state.stage_since_us + terms.hold_us:
+        held, agreed = (
+            show_duration(timedelta(microseconds=us)) for us in (decision.at_us - state.stage_since_us, terms.hold_us)
+        )
+        return f"its share had been held for {held} of {agreed}"
+    return ""
+
+
+def _otherwise(moment: Moment, found: Evidence | None) -> str:
+    """Return what the evidence says by the policy of that moment, where the decision says another thing."""
+    decision, terms, state = moment.decision, moment.record.terms, moment.record.state
+    said = f"it was to {decision.kind.replace('_', ' ')} ({decision.reason})"
+    stop = stop_of(found, young=early(terms, state, decision.at_us))
+    if decision.kind == "roll_back" or stop is not None:
+        wanted = stop[0] if stop is not None else "nothing that stops"
+        agrees = decision.kind == "roll_back" and wanted == decision.reason
+        return "" if agrees else f"{said}; the log gives {wanted}"
+    if decision.reason == "precise":
+        return "" if precise(terms, state, found) else f"{said}; the log does not give it so closely"
+    if not needs_proof(terms, state):
+        return ""
+    lacking = [] if found is None else unproven(terms, found, in_shadow=state.stage == "shadow")
+    if decision.kind in ("advance", "promote") and lacking:
+        return f"{said}; the log gives {lacking[0][0]}: {lacking[0][1]}"
+    if decision.kind == "wait" and decision.reason in _ON_PROOF and not lacking:
+        return f"{said}; the log gives proof enough"
+    return ""
 
 
 def _gateway_saw(log: PredictionLog, moment: Moment) -> str:
@@ -152,24 +110,3 @@ def _gateway_saw(log: PredictionLog, moment: Moment) -> str:
     rows = rows.filter(pl.col("release") == record.id)
     failed = rows.filter(pl.col("status") != "ok").height
     return f"a gateway took it out on its own count of requests; the log holds {failed} failures in {rows.height} rows"
-
-
-def first_difference(stored: Sequence[Measured], again: Sequence[Measured]) -> str:
-    """Return the first number that differs, in words; nothing where all agree."""
-    names = [one.name for one in stored], [one.name for one in again]
-    if names[0] != names[1]:
-        return f"it compared {', '.join(names[0]) or 'nothing'}; the log gives {', '.join(names[1]) or 'nothing'}"
-    for one, other in zip(stored, again, strict=True):
-        for field in one.__struct_fields__:
-            then, now = getattr(one, field), getattr(other, field)
-            if not _same(then, now):
-                return f"{one.name}: {field} was {then!r}, the log gives {now!r}"
-    return ""
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=NEARLY, abs_tol=1e-12)
-    if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
-        return all(_same(*both) for both in zip(one, other, strict=True))
-    return bool(one == other)

@@ -13,7 +13,7 @@ from mainspring.release.evidence.earned import Earned
 from mainspring.release.evidence.gathered import Books, Evidence, evidence
 from mainspring.release.evidence.stream import Measured
 from mainspring.release.gather import gather_several_until
-from mainspring.release.recompute import Moment, Recomputed, first_difference
+from mainspring.release.history import Moment, Recomputed, first_difference
 from mainspring.release.several import bandit, bandit_at_horizon, contest, leading, stopped
 from mainspring.release.shares import DRAWS, allocate, chances, seed_of
 from mainspring.release.state import Facts, Seen

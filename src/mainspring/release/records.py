@@ -9,11 +9,11 @@ from sqlalchemy import Connection, insert, select, update
 
 from mainspring.kernel.errors import Conflict, NotFound
 from mainspring.ledger.ports import Store
+from mainspring.release.agreed import Agreed, agreed, keep
 from mainspring.release.engine import Decision
 from mainspring.release.evidence.gathered import Books
 from mainspring.release.gather import Gathered, no_units, units_bytes, units_from
-from mainspring.release.policy.checked import as_agreed
-from mainspring.release.release import Record
+from mainspring.release.release import Record, record_of
 from mainspring.release.tables import release_books, release_decisions, releases
 
 
@@ -29,7 +29,7 @@ class Records:
             row = connection.execute(select(releases).where(releases.c.id == release_id)).first()
         if row is None:
             raise NotFound("there is no such release", field="release", value=release_id)
-        return _record(row.body), int(row.changes)
+        return record_of(row.body), int(row.changes)
 
     def history(self, release_id: str) -> tuple[Decision, ...]:
         """Return the decisions of a release, oldest first."""
@@ -40,6 +40,11 @@ class Records:
         )
         with self._store.read() as connection:
             return tuple(msgspec.json.decode(row.body, type=Decision) for row in connection.execute(query))
+
+    def agreed(self, release_id: str) -> tuple[Agreed, ...]:
+        """Return the policies that a release ran by, oldest first."""
+        with self._store.read() as connection:
+            return agreed(connection, release_id)
 
     def books(self, release_id: str) -> Gathered:
         """Return what a release has counted."""
@@ -68,7 +73,7 @@ class Records:
             active = releases.c.status.in_(["running", "held"])
             query = query.where(active if running else ~active)
         with self._store.read() as connection:
-            records = [_record(row.body) for row in connection.execute(query)]
+            records = [record_of(row.body) for row in connection.execute(query)]
         # Of two that started at one moment, ids would say at random which steps first: version numbers do not.
         return sorted(records, key=lambda record: (record.state.started_us, record.challenger_number))
 
@@ -86,6 +91,7 @@ class Records:
             )
         )
         connection.execute(insert(release_books).values(release=record.id, body=_json(books), units=b""))
+        keep(connection, record.id, record.policy, record.state.started_us, record.by, record.reason)
 
     def save(self, connection: Connection, record: Record, changes: int | None) -> None:
         """Store a changed release; refused if somebody changed it since it was read."""
@@ -102,6 +108,12 @@ class Records:
         )
         if saved.rowcount != 1:
             raise Conflict("somebody else changed the release at the same time", field="release", value=record.id)
+
+    def change(self, connection: Connection, record: Record, decision: Decision, changes: int) -> None:
+        """Store a release that goes on by another policy."""
+        self.save(connection, record, changes)
+        self.keep_decision(connection, record.id, decision)
+        keep(connection, record.id, record.policy, decision.at_us, decision.by, decision.sentence)
 
     def save_books(self, connection: Connection, release_id: str, books: Gathered) -> None:
         """Store what was counted."""
@@ -122,8 +134,3 @@ class Records:
 
 def _json(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _record(body: bytes) -> Record:
-    with as_agreed():
-        return msgspec.json.decode(body, type=Record)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from mainspring.kernel.ids import digest_of
+from mainspring.release.agreed import Agreed
 from mainspring.release.comparison import Slice
 from mainspring.release.engine import Approved, Contender, Decision, Stage, State, Status
 from mainspring.release.evidence.forecast import Forecast
 from mainspring.release.evidence.stream import Measured
 from mainspring.release.policy import Policy
+from mainspring.release.policy.checked import as_agreed
 from mainspring.release.terms import Terms
 
 
@@ -43,10 +45,17 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return digest_of([self.salt_base, self.state.epoch])[:16]
 
 
+def record_of(body: bytes | str) -> Record:
+    """Read a stored release on the terms that were agreed, whatever the rules of today."""
+    with as_agreed():
+        return msgspec.json.decode(body, type=Record)
+
+
 class Release(msgspec.Struct, frozen=True):
     """One release. ``evidence`` are its comparisons so far, ``history`` its decisions, oldest first.
 
-    ``disagreement`` is where the two versions differed in shadow, once that is over.
+    ``policies`` are those that it ran by, the last of them still. ``disagreement`` is where the two versions differed
+    in shadow, once that is over.
     """
 
     id: str
@@ -84,6 +93,7 @@ class Release(msgspec.Struct, frozen=True):
     approved: Approved | None = None
     policy_digest: str = ""
     disagreement: tuple[Slice, ...] = ()
+    policies: tuple[Agreed, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -109,7 +119,7 @@ class Release(msgspec.Struct, frozen=True):
         return drawn or ((self.challenger, self.share),)
 
 
-def shown(record: Record, history: tuple[Decision, ...] = ()) -> Release:
+def shown(record: Record, history: tuple[Decision, ...] = (), policies: tuple[Agreed, ...] = ()) -> Release:
     """Return the public form of a stored release."""
     state = record.state
     return Release(
@@ -148,4 +158,5 @@ def shown(record: Record, history: tuple[Decision, ...] = ()) -> Release:
         approved=state.approved,
         policy_digest=record.terms.policy_digest,
         disagreement=record.disagreement,
+        policies=policies,
     )

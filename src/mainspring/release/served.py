@@ -11,7 +11,7 @@ from mainspring.ledger.tables import ledger_entries
 from mainspring.registry.alias import CHAMPION
 from mainspring.registry.tables import aliases, models, projects, versions
 from mainspring.release.engine import Decision
-from mainspring.release.release import Record
+from mainspring.release.release import record_of
 from mainspring.release.tables import release_decisions, releases
 
 
@@ -82,7 +82,7 @@ def _running(model: str, at_us: int) -> Any:
 
 
 def _then(connection: Connection, row: Any, at_us: int) -> ReleaseThen:
-    record = msgspec.json.decode(row.body, type=Record)
+    record = record_of(row.body)
     query = (
         select(release_decisions.c.body)
         .where(release_decisions.c.release == row.id, release_decisions.c.at_us <= at_us)

@@ -23,11 +23,12 @@ from mainspring.release.evidence.forecast import Forecast
 from mainspring.release.evidence.gathered import Books, Evidence
 from mainspring.release.facts import FactsReader, shows
 from mainspring.release.gather import gather
+from mainspring.release.history import History, Recomputed
 from mainspring.release.outlook import amended, check_judges_outcome, loss_of
-from mainspring.release.policy import Immediate, Policy, decode_policy, policy_digest
+from mainspring.release.policy import Immediate, Policy, check_policy, decode_policy, policy_digest
 from mainspring.release.policy.change import change
 from mainspring.release.policy.outline import outline
-from mainspring.release.recompute import History, Recomputed, recompute
+from mainspring.release.recompute import recompute
 from mainspring.release.records import Records
 from mainspring.release.release import Record, Release, shown
 from mainspring.release.reports import ReleaseReports
@@ -82,6 +83,7 @@ class ReleaseService:
         """
         model = self._registry.model(None, model_id)
         policy = decode_policy(model.release) if policy is None else policy
+        check_policy(policy)
         self.check_approval(model, policy, by)
         versions = [self._registry.version(id) for id in dict.fromkeys((version_id, *others))]
         champion = self.agreements.champion_to_beat(model, versions, self._registry.alias(model_id, CHAMPION))
@@ -106,6 +108,7 @@ class ReleaseService:
     def check_all(self, model_id: str, version_ids: Sequence[str], policy: Policy, *, by: str) -> None:
         """Refuse versions of which each is to have a release of its own, if any of these could not start."""
         model = self._registry.model(None, model_id)
+        check_policy(policy)
         self.check_approval(model, policy, by)
         versions = [self._registry.version(id) for id in version_ids]
         champion = self.agreements.champion_to_beat(model, versions, self._registry.alias(model_id, CHAMPION))
@@ -224,7 +227,7 @@ class ReleaseService:
     def get(self, release_id: str) -> Release:
         """Return a release with its evidence and the history of its decisions."""
         record, _ = self._records.load(release_id)
-        return shown(record, self._records.history(release_id))
+        return shown(record, self._records.history(release_id), self._records.agreed(release_id))
 
     def list(
         self,
@@ -243,7 +246,9 @@ class ReleaseService:
     def recompute(self, release_id: str) -> builtins.list[Recomputed]:
         """Work each stored decision out again from the log, and compare; say why where that cannot be."""
         record = self._records.load(release_id)[0]
-        past = History(record, self._records.history(release_id), self.agreements.rebased)
+        past = History(
+            record, self._records.history(release_id), self._records.agreed(release_id), self.agreements.rebased
+        )
         return recompute(self._log, self._registry, past)
 
     def running(self, model_id: str) -> builtins.list[Release]:
@@ -255,6 +260,7 @@ class ReleaseService:
         model = self._registry.model(None, model_id)
         if policy is None or isinstance(policy, str):
             policy = decode_policy(policy or model.release)
+        check_policy(policy)
         champion = self._registry.alias(model_id, CHAMPION)
         return self.agreements.outlook(model, policy, champion, champion.lineage.recipe if champion else "")[1]
 

@@ -42,6 +42,24 @@ release_decisions = Table(
     Column("body", Text, nullable=False),  # release.engine.Decision
 )
 
+policies = Table(
+    "policies",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("body", Text, nullable=False),  # release.policy.Policy as canonical JSON: what the digest is taken over
+)
+
+release_policies = Table(
+    "release_policies",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("release", ForeignKey("releases.id"), nullable=False, index=True),
+    Column("since_us", BigInteger, nullable=False),
+    Column("digest", ForeignKey("policies.digest"), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
 rehearsals = Table(
     "rehearsals",
     metadata,

@@ -1,12 +1,29 @@
 """What was decided on, worked out again from the log."""
 
+from datetime import timedelta
+
 import msgspec
 import polars as pl
 import pytest
+from sqlalchemy import delete, select, update
 from tests.machine.release.test_rehearsal import QUICK, started
 
+from mainspring.kernel.errors import Damaged
 from mainspring.log.rows import SCHEMAS
-from mainspring.release.policy import ABTest, Approval, Bandit, BlueGreen, Canary, ChampionChallenger, metrics
+from mainspring.release.explain import explain
+from mainspring.release.history import History
+from mainspring.release.policy import (
+    ABTest,
+    Approval,
+    Bandit,
+    BlueGreen,
+    Canary,
+    ChampionChallenger,
+    Shadow,
+    metrics,
+    policy_digest,
+)
+from mainspring.release.tables import policies, release_decisions, release_policies
 
 
 @pytest.mark.parametrize("how", [{}, {"failing": 0.25}])
@@ -170,16 +187,105 @@ def test_rewards_that_were_changed_afterwards_show_in_the_shares(world, model) -
     assert any("share was" in one.difference or "n was" in one.difference for one in differing)
 
 
-def test_what_was_decided_before_its_policy_was_changed_is_not_judged_by_the_new_one(world, model) -> None:
-    release = started(world, model, QUICK)
-    before = []
-    while not any(one.kind == "advance" for one in before):
-        world.play(1)
-        before = world.releases.recompute(release.id)
-    policy = world.releases.get(release.id).policy
+# policies that were changed while the release ran
+
+CHANGES = {
+    "canary": (QUICK, (0.3,), {"minimum_units": 900, "hold": "1d", "steps": (0.2, 0.4)}, 6),
+    "champions": (CONTEST, (0.3, 0.5), {"shadow_at_least": "3d", "hold": "1d"}, 8),
+    "bandit": (DRAWS, (0.35, 0.35), {"confidence": 0.95, "minimum_units": 500}, 5),
+    "blue green": (BlueGreen(keep="1d", metric="log_loss"), (0.3,), {"keep": "2d"}, 4),
+    "a/b test": (
+        ABTest(share=0.5, horizon="9d", window="1d", minimum_units=300, precision=0.25), (0.35,),
+        {"precision": 0.2, "horizon": "10d"}, 6,
+    ),
+    "shadow": (
+        Shadow(shadow="4d", margin=0.05, minimum_units=300, slices=["x"]), (0.3,),
+        {"shadow": "5d", "minimum_units": 400, "slices": ()}, 7,
+    ),
+}  # fmt: skip
+
+
+def changed(world, release, fields) -> list[str]:
+    """Change a running policy once it has compared something, and return the digests of both."""
+    while not any(one.measured for one in world.releases.get(release.id).history):
+        world.play(1 / 12, turn=timedelta(hours=2))
+    before = world.releases.get(release.id)
     world.releases.change(
-        release.id, msgspec.structs.replace(policy, approval=Approval()), by="bob", reason="somebody should look"
+        release.id, msgspec.structs.replace(before.policy, **fields), by="bob (user)", reason="the week of the fair"
     )
-    after = world.releases.recompute(release.id)[: len(before)]
-    assert {one.equal for one in after} == {None}
-    assert all("its policy was changed by hand later" in one.difference for one in after)
+    return [before.policy_digest, world.releases.get(release.id).policy_digest]
+
+
+@pytest.mark.parametrize("strategy", CHANGES)
+def test_decisions_before_and_after_a_change_of_policy_are_each_found_again_by_the_one_that_held(
+    world, model, strategy
+) -> None:
+    policy, sds, fields, days = CHANGES[strategy]
+    release = played(world, model, policy, sds, days=0)
+    first, second = changed(world, release, fields)
+    world.play(days)
+    found = world.releases.recompute(release.id)
+    assert [one for one in found if one.equal is False] == []
+    assert not any("stored nowhere" in one.difference for one in found)
+    place = [one.kind for one in found].index("change")
+    assert {one.policy_digest for one in found[:place]} == {first}
+    assert {one.policy_digest for one in found[place:]} == {second}
+    assert any(one.equal for one in found[:place] if one.measured)
+    assert any(one.equal for one in found[place:] if one.measured)
+    record = world.releases._records.load(release.id)[0]
+    past = world.releases._records
+    history = History(record, past.history(release.id), past.agreed(release.id), world.releases.agreements.rebased)
+    for moment in history.moments():
+        assert moment.record.terms.digest() == moment.decision.terms_digest  # the terms of that moment, every one
+        assert policy_digest(moment.record.policy) == moment.decision.policy_digest
+
+
+def test_which_policy_held_when_is_told_as_a_person_would(world, model) -> None:
+    release = started(world, model, QUICK)
+    first, second = changed(world, release, {"hold": "3d", "approval": Approval()})
+    third = changed(world, release, {"steps": (0.2, 0.3)})[1]
+    ran = world.releases.get(release.id).policies
+    assert [one.digest for one in ran] == [first, second, third]
+    assert [one.policy.hold for one in ran] == [QUICK.hold, "3d", "3d"]
+    told = " ".join(explain(world.releases.get(release.id)))
+    assert f"Policy {first[:12]} held from the start until" in told
+    assert "bob (user) changed it (the week of the fair): hold 3d instead of 16h, approval " in told
+    assert f"policy {second[:12]} held until" in told
+    assert f"steps [0.2,0.3] instead of [0.2,0.5]; policy {third[:12]} held from then on." in told
+
+
+def test_a_decision_that_its_own_policy_forbade_is_named_though_the_changed_one_allows_it(world, model) -> None:
+    release = started(world, model, QUICK)
+    while world.releases.get(release.id).stage == "shadow":
+        world.play(1 / 3)
+    changed(world, release, {"minimum_units": 50_000})
+    assert {one.equal for one in world.releases.recompute(release.id) if one.measured} == {True}
+    with world.store.bookkeeping() as connection:  # as if the new policy had been the one from the start
+        held = world.releases._records.agreed(release.id)[1].digest
+        rows = connection.execute(select(release_decisions)).all()
+        for row in rows:
+            body = msgspec.json.decode(row.body) | {"policy_digest": held}
+            where = release_decisions.c.id == row.id
+            connection.execute(update(release_decisions).where(where).values(body=msgspec.json.encode(body).decode()))
+    advanced = next(one for one in world.releases.recompute(release.id) if one.kind == "advance")
+    assert advanced.equal is False
+    assert advanced.difference.startswith("it was to advance (shadow_passed); the log gives few_units")
+
+
+def test_a_policy_that_was_altered_where_it_is_kept_is_refused_by_its_digest(world, model) -> None:
+    release = started(world, model, QUICK)
+    with world.store.bookkeeping() as connection:
+        connection.execute(update(policies).values(body='{"type":"canary"}'))
+    with pytest.raises(Damaged, match="is not what its digest names"):
+        world.releases.recompute(release.id)
+
+
+def test_a_decision_whose_policy_is_stored_nowhere_says_so(world, model) -> None:
+    release = started(world, model, QUICK)
+    changed(world, release, {"hold": "3d"})
+    with world.store.bookkeeping() as connection:
+        connection.execute(delete(release_policies))
+    found = world.releases.recompute(release.id)
+    assert {(one.equal, one.difference) for one in found if one.kind != "change"} == {
+        (None, "the policy that it was taken by is stored nowhere")
+    }

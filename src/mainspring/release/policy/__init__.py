@@ -15,14 +15,14 @@ from mainspring.release.policy.bandit import Bandit
 from mainspring.release.policy.blue_green import BlueGreen
 from mainspring.release.policy.canary import Canary
 from mainspring.release.policy.champion_challenger import ChampionChallenger
-from mainspring.release.policy.checked import METRICS
+from mainspring.release.policy.checked import METRICS, as_agreed
 from mainspring.release.policy.immediate import Immediate
 from mainspring.release.policy.outline import outline
 from mainspring.release.policy.shadow import Shadow
 
 __all__ = [
     "METRICS", "ABTest", "Approval", "Bandit", "BlueGreen", "Canary", "ChampionChallenger", "Immediate", "Policy",
-    "Shadow", "deadline_of", "decode_policy", "policy_digest", "read_policy", "steps_of",
+    "Shadow", "check_policy", "deadline_of", "decode_policy", "policy_digest", "read_policy", "steps_of",
 ]  # fmt: skip
 
 Policy: TypeAlias = Immediate | BlueGreen | Shadow | Canary | ABTest | Bandit | ChampionChallenger
@@ -30,8 +30,23 @@ KINDS = (Immediate, BlueGreen, Shadow, Canary, ABTest, Bandit, ChampionChallenge
 
 
 def decode_policy(text: str | None) -> Policy:
-    """Read a stored policy; a model that declares none is released by the default canary."""
-    return Canary() if not text else msgspec.json.decode(text, type=Policy)
+    """Read a stored policy as it was agreed; a model that declares none is released by the default canary."""
+    if not text:
+        return Canary()
+    with as_agreed():
+        stored: Policy = msgspec.json.decode(text, type=Policy)
+    return stored
+
+
+def check_policy(policy: Policy) -> None:
+    """Refuse a policy that was agreed once and that nobody could agree on by the rules of today."""
+    try:
+        read_policy(msgspec.to_builtins(policy))
+    except InvalidInput as error:
+        remedy = f"{error.remedy}; " if error.remedy else ""
+        raise InvalidInput(
+            error.what, field=error.field, value=error.value, remedy=f"{remedy}see: mainspring policy set"
+        ) from None
 
 
 def read_policy(values: Any) -> Policy:

@@ -16,6 +16,7 @@ from mainspring.release.policy.checked import (
     check_count,
     check_margin,
     check_spans,
+    unless_agreed,
 )
 from mainspring.release.policy.judged import check_errors, check_judges
 from mainspring.release.policy.metrics import Judge
@@ -52,6 +53,7 @@ class ABTest(msgspec.Struct, frozen=True, tag="ab_test", forbid_unknown_fields=T
     approval: Approval | None = None
     holdout: float = 0.0
 
+    @unless_agreed
     def __post_init__(self) -> None:
         check_between("share", self.share, 0.0, 1.0)
         check_bounds(self.low, self.high)

@@ -16,6 +16,7 @@ from mainspring.release.policy.checked import (
     check_count,
     check_spans,
     check_word,
+    unless_agreed,
 )
 from mainspring.release.policy.judged import check_errors
 
@@ -56,6 +57,7 @@ class Bandit(msgspec.Struct, frozen=True, tag="bandit", forbid_unknown_fields=Tr
     approval: Approval | None = None
     holdout: float = 0.0
 
+    @unless_agreed
     def __post_init__(self) -> None:
         check_word("algorithm", self.algorithm, ("thompson", "top_two"))
         check_word("per", self.per, ("request", "episode"))

@@ -9,7 +9,14 @@ import msgspec
 from mainspring.kernel.duration import parse_duration
 from mainspring.release.evidence.losses import Metric
 from mainspring.release.policy.approval import Approval
-from mainspring.release.policy.checked import check_approval, check_between, check_length, check_metric, check_spans
+from mainspring.release.policy.checked import (
+    check_approval,
+    check_between,
+    check_length,
+    check_metric,
+    check_spans,
+    unless_agreed,
+)
 
 
 class BlueGreen(msgspec.Struct, frozen=True, tag="blue_green", forbid_unknown_fields=True):
@@ -35,6 +42,7 @@ class BlueGreen(msgspec.Struct, frozen=True, tag="blue_green", forbid_unknown_fi
     approval: Approval | None = None
     holdout: float = 0.0
 
+    @unless_agreed
     def __post_init__(self) -> None:
         check_spans(self, "keep", "deadline", positive=True)
         if self.metric is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mainspring.release.policy.checked import check_count, checked_steps
+from mainspring.release.policy.checked import check_count, checked_steps, unless_agreed
 from mainspring.release.policy.judged import Judged, check_holds, check_judged, check_judges
 from mainspring.release.policy.metrics import Judge
 
@@ -28,6 +28,7 @@ class Canary(Judged, frozen=True, tag="canary", forbid_unknown_fields=True):
     metrics: tuple[Judge, ...] = ()
     guards: tuple[Judge, ...] = ()
 
+    @unless_agreed
     def __post_init__(self) -> None:
         check_judged(self)
         msgspec.structs.force_setattr(self, "steps", checked_steps(self.steps))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mainspring.release.policy.checked import check_count, checked_steps
+from mainspring.release.policy.checked import check_count, checked_steps, unless_agreed
 from mainspring.release.policy.judged import Judged, check_holds, check_judged
 
 
@@ -23,6 +23,7 @@ class ChampionChallenger(Judged, frozen=True, tag="champion_challenger", forbid_
     steps: tuple[float, ...] = (0.05, 0.25, 0.5)
     step_requests: int = 20
 
+    @unless_agreed
     def __post_init__(self) -> None:
         check_judged(self)
         msgspec.structs.force_setattr(self, "steps", checked_steps(self.steps))

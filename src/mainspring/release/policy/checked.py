@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Any, Literal
+from functools import wraps
+from typing import Any, Literal, TypeVar
 
 from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import InvalidInput, nearest
 from mainspring.release.policy.approval import Approval
 
 METRICS: tuple[str, ...] = ("log_loss", "brier", "error", "absolute_error", "squared_error")
+Checked = TypeVar("Checked")
 OnDeadline = Literal["return", "hold"]
 LEAST, MOST = 1e-9, 1e100  # what squares and logarithms of can still be told apart
 MOST_COUNTED = 10**12
@@ -31,6 +33,17 @@ def as_agreed() -> Iterator[None]:
         yield
     finally:
         _agreed.reset(token)
+
+
+def unless_agreed(check: Callable[[Checked], None]) -> Callable[[Checked], None]:
+    """Check what is written now, and not what was agreed once and is only read."""
+
+    @wraps(check)
+    def checked(policy: Checked) -> None:
+        if not _agreed.get():
+            check(policy)
+
+    return checked
 
 
 def check_metric(metric: Any) -> None:
@@ -73,7 +86,7 @@ def check_count(field: str, value: Any) -> None:
 
 def check_margin(margin: float, bound: float) -> None:
     """Refuse a margin that nothing can exceed: every challenger would be good enough without evidence."""
-    if margin >= bound and not _agreed.get():
+    if margin >= bound:
         raise InvalidInput(
             f"is beyond what two versions can differ by, which is {bound:g}: anything would pass", field="margin",
             value=margin, remedy=f"state a margin below {bound:g}",
@@ -82,7 +95,7 @@ def check_margin(margin: float, bound: float) -> None:
 
 def check_length(spans: timedelta) -> None:
     """Refuse a release whose spans together end beyond what a date can tell."""
-    if spans > LONGEST and not _agreed.get():
+    if spans > LONGEST:
         raise InvalidInput(
             f"would take {spans.days} days at most, all steps together", field="deadline",
             remedy=f"shorten its spans, or state a deadline of at most {LONGEST.days}d",
@@ -112,7 +125,7 @@ def checked_list(field: str, given: Any, kinds: Any, words: str) -> tuple[Any, .
     """Return a list of the ``kinds`` that ``words`` tell of."""
     if not isinstance(given, list | tuple) or not all(isinstance(one, kinds) for one in given):
         raise InvalidInput(f"must be a list of {words}", field=field, value=given)
-    if len(given) > MOST_LISTED and not _agreed.get():
+    if len(given) > MOST_LISTED:
         remedy = f"name at most {MOST_LISTED}"
         raise InvalidInput("are too many", field=field, value=len(given), remedy=remedy)
     return tuple(given)

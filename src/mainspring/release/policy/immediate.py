@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from mainspring.release.policy.approval import Approval
-from mainspring.release.policy.checked import check_approval, check_between, check_spans
+from mainspring.release.policy.checked import check_approval, check_between, check_spans, unless_agreed
 
 
 class Immediate(msgspec.Struct, frozen=True, tag="immediate", forbid_unknown_fields=True):
@@ -21,6 +21,7 @@ class Immediate(msgspec.Struct, frozen=True, tag="immediate", forbid_unknown_fie
     deadline: str = "14d"
     holdout: float = 0.0
 
+    @unless_agreed
     def __post_init__(self) -> None:
         check_spans(self, "deadline", positive=True)
         check_between("holdout", self.holdout, 0.0, 0.5, closed=True)

@@ -21,6 +21,7 @@ from mainspring.release.policy.checked import (
     check_metric,
     check_spans,
     checked_list,
+    unless_agreed,
 )
 from mainspring.release.policy.checked import check_word as _check_word
 from mainspring.release.policy.metrics import Failures, Reward, Slower
@@ -47,6 +48,7 @@ class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     approval: Approval | None = None
     holdout: float = 0.0
 
+    @unless_agreed
     def __post_init__(self) -> None:
         check_judged(self)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import InvalidInput
-from mainspring.release.policy.checked import check_between, check_bounds, check_margin
+from mainspring.release.policy.checked import check_between, check_bounds, check_margin, unless_agreed
 
 
 class Reward(msgspec.Struct, frozen=True, tag="reward", forbid_unknown_fields=True):
@@ -22,6 +22,7 @@ class Reward(msgspec.Struct, frozen=True, tag="reward", forbid_unknown_fields=Tr
     low: float = 0.0
     high: float = 1.0
 
+    @unless_agreed
     def __post_init__(self) -> None:
         check_bounds(self.low, self.high)
         check_between("margin", self.margin, 0.0, math.inf)
@@ -42,6 +43,7 @@ class Slower(msgspec.Struct, frozen=True, tag="slower_than", forbid_unknown_fiel
     limit: str
     margin: float = 0.01
 
+    @unless_agreed
     def __post_init__(self) -> None:
         if not parse_duration(self.limit, field="limit"):
             raise InvalidInput("must be longer than nothing", field="limit", value=self.limit)
@@ -65,6 +67,7 @@ class Failures(msgspec.Struct, frozen=True, tag="failures", forbid_unknown_field
 
     margin: float = 0.01
 
+    @unless_agreed
     def __post_init__(self) -> None:
         check_between("margin", self.margin, 0.0, 1.0)
 

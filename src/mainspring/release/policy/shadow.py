@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mainspring.release.policy.checked import check_between, check_name, checked_list
+from mainspring.release.policy.checked import check_between, check_name, checked_list, unless_agreed
 from mainspring.release.policy.judged import Judged, check_judged
 
 
@@ -24,6 +24,7 @@ class Shadow(Judged, frozen=True, tag="shadow", forbid_unknown_fields=True):
     sample: float = 1.0
     slices: tuple[str, ...] = ()
 
+    @unless_agreed
     def __post_init__(self) -> None:
         check_judged(self)
         check_between("sample", self.sample, 0.0, 1.0 + 1e-12)

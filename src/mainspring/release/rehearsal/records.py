@@ -9,6 +9,7 @@ from sqlalchemy import insert, select
 
 from mainspring.kernel.errors import NotFound
 from mainspring.ledger.ports import Store
+from mainspring.release.policy.checked import as_agreed
 from mainspring.release.rehearsal.report import Rehearsal
 from mainspring.release.tables import rehearsals
 
@@ -28,7 +29,7 @@ class Rehearsals:
                 "there is no such rehearsal", field="rehearsal", value=rehearsal_id,
                 remedy="see: mainspring rehearsal list",
             )  # fmt: skip
-        return msgspec.json.decode(body, type=Rehearsal)
+        return _rehearsal(body)
 
     def list(self, model_id: str | None = None, *, newest: int = 100) -> builtins.list[Rehearsal]:
         """Return the newest rehearsals, the newest first: of one model, if asked."""
@@ -36,7 +37,7 @@ class Rehearsals:
         if model_id is not None:
             query = query.where(rehearsals.c.model == model_id)
         with self._store.read() as connection:
-            return [msgspec.json.decode(row.body, type=Rehearsal) for row in connection.execute(query)]
+            return [_rehearsal(row.body) for row in connection.execute(query)]
 
     def keep(self, model_id: str, found: Rehearsal) -> None:
         """Store a rehearsal together with its entry in the ledger."""
@@ -53,6 +54,11 @@ class Rehearsals:
                     id=found.id, model=model_id, project=found.project, at_us=found.at_us, body=_json(found)
                 )
             )
+
+
+def _rehearsal(body: str) -> Rehearsal:
+    with as_agreed():
+        return msgspec.json.decode(body, type=Rehearsal)
 
 
 def _json(found: Rehearsal) -> str:

@@ -23,7 +23,7 @@ from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
 from mainspring.release.agreement import check_asked_alike, check_number
 from mainspring.release.gather import pace_us
-from mainspring.release.policy import Policy, decode_policy, policy_digest
+from mainspring.release.policy import Policy, check_policy, decode_policy, policy_digest
 from mainspring.release.rehearsal.assumed import assumed
 from mainspring.release.rehearsal.classes import credited_rows, credits_of, labels_of
 from mainspring.release.rehearsal.deck import NEVER_US, Bools, Deck, Said, answered_rows, deck, logged, recomputed
@@ -103,6 +103,7 @@ class RehearsalService:
         model = self._registry.model(None, model_id)
         challengers = [self._registry.version(id) for id in dict.fromkeys(version_ids)]
         policy = decode_policy(model.release) if asked.policy is None else asked.policy
+        check_policy(policy)
         champion = self._registry.alias(model_id, CHAMPION)
         asked = msgspec.structs.replace(asked, policy=policy, until_us=min(asked.until_us, self._clock.now_us()))
         if champion is None:
