@@ -133,6 +133,13 @@ def restore(
     return BackedUp(str(home), len(manifest.files), size, hashlib.sha256(body).hexdigest())
 
 
+def written_by_both(home: Path) -> dict[str, str]:
+    """Return the settings of a restored home that name places which the home of the backup may still write to."""
+    settings = read_settings(home, {})[0]
+    named = {name: getattr(settings, name) for name in ("publish", "ledger_heads", "spool", "mlflow")}
+    return {name: place for name, place in named.items() if place not in ("", "delta://")}
+
+
 def _erased_since(staged: Path, erased: Path | None) -> dict[str, int]:
     """Return who was erased by digest, as the list says that is given or that the settings name; nobody without one."""
     named = read_settings(staged)[0].erased_subjects

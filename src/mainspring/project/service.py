@@ -105,7 +105,7 @@ class ProjectService:
         ``path`` is the project's folder or its declaring file; ``name`` is the folder's unless given. Raises
         ``InvalidProject`` with every fault at once; then nothing was changed.
         """
-        root, file = _located(path)
+        root, file = located(path)
         project = _project_name(name or root.name)
         result = self._jobs.run(
             Job("apply", {"root": str(root), "file": file, "project": project}, timeout_s=timeout_s)
@@ -247,7 +247,8 @@ class ProjectService:
             reached("project.before_commit")
 
 
-def _located(path: Path) -> tuple[Path, str]:
+def located(path: Path) -> tuple[Path, str]:
+    """Return a project's folder and its declaring file, or say that there is none."""
     path = path.resolve()
     if path.is_dir() and (path / DECLARING_FILE).is_file():
         return path, DECLARING_FILE

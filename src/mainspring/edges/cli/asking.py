@@ -51,7 +51,7 @@ def ask(verb: Verb, values: dict[str, Any], *, home: Path, by: str | None) -> An
         raise Unavailable("a key is checked by control, and none runs", field="MAINSPRING_KEY", remedy=remedy)
     from mainspring.edges.cli.opening import opened
 
-    with opened(home, verb) as platform:
+    with opened(home, verb, asked) as platform:
         return msgspec.json.decode(encode(verb.call(platform, asked, local_actor(by))))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mainspring.adapters.home import Home, HomeLock, create_home
 from mainspring.edges.verbs.verb import Verb
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(folder: Path, verb: Verb) -> Iterator[Platform]:
+def opened(folder: Path, verb: Verb, asked: Any) -> Iterator[Platform]:
     """Open the platform for one verb. ``apply`` makes the home if there is none; every other verb needs one."""
-    home = create_home(folder) if verb.name == "apply" else Home(folder)
+    home = _made(folder, Path(asked.path)) if verb.name == "apply" else Home(folder)
     from mainspring.loop.erasing import AGAIN
     from mainspring.platform import open_platform
 
@@ -27,6 +27,14 @@ def opened(folder: Path, verb: Verb) -> Iterator[Platform]:
         if (home.erasing / AGAIN).exists():  # of a restore that was killed: nobody is shown who was erased
             platform.loop.erase_again()
         yield platform
+
+
+def _made(folder: Path, project: Path) -> Home:
+    """Return the home, made if there is a project to apply to it: else nothing is left behind."""
+    from mainspring.project.service import located
+
+    located(project)
+    return create_home(folder)
 
 
 def erased_again(folder: Path) -> list[Erased] | None:

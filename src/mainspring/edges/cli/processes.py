@@ -157,6 +157,7 @@ def restore(
     where --erased does. Where it is missing nothing is restored, unless --without-erased-list says that this is known.
     """
     from mainspring.adapters.backup import restore as run
+    from mainspring.adapters.backup import written_by_both
     from mainspring.adapters.erased import knows_subjects
     from mainspring.adapters.home import Home
     from mainspring.edges.cli.opening import erased_again
@@ -166,6 +167,8 @@ def restore(
     folder = _home_of(context, home)
     made = run(backup.absolute(), folder, erased=erased, without_erased_list=without_erased_list)
     click.echo(f"restored {made.path}: {made.files} files, {made.bytes} bytes, verified")
+    for name, place in written_by_both(folder).items():
+        click.echo(f"{name} = {place} is where the home of the backup writes, too: change it in settings.toml first")
     again = erased_again(folder)
     if again is not None:
         click.echo(f"erased again: {len(again)} subjects, {sum(one.gone for one in again)} of them gone")

@@ -42,7 +42,7 @@ class OneRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def train(platform: Platform, asked: Train, by: str) -> Any:
     model = find_model(platform, asked.model)
-    return platform.training.train(model.id, recipe=asked.recipe, by=by, reason=asked.reason)
+    return _named(platform, platform.training.train(model.id, recipe=asked.recipe, by=by, reason=asked.reason))
 
 
 def backtest(platform: Platform, asked: Backtest, by: str) -> Any:
@@ -67,7 +67,18 @@ def runs(platform: Platform, asked: OneModel, by: str) -> Any:
 
 
 def run(platform: Platform, asked: OneRun, by: str) -> Any:
-    return platform.training.run(asked.run)
+    return _named(platform, platform.training.run(asked.run))
+
+
+def _named(platform: Platform, run: Any) -> dict[str, Any]:
+    """Return a run with its model's name: ids tell a person nothing."""
+    return {**msgspec.structs.asdict(run), "model_name": platform.registry.model(None, run.model).name}
+
+
+_RUN = (
+    "model_name", "number", "recipe", "status", "reused", "started_us", "finished_us", "reason", "numbers", "id",
+    "version", "model",
+)  # fmt: skip
 
 
 VERBS = (
@@ -80,6 +91,7 @@ VERBS = (
         permission="operate",
         positional=("model",),
         long_running=True,
+        columns=_RUN,
     ),
     Verb(
         name="backtest",
@@ -125,5 +137,6 @@ VERBS = (
         arguments=OneRun,
         call=run,
         positional=("run",),
+        columns=_RUN,
     ),
 )
