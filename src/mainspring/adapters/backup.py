@@ -135,8 +135,8 @@ def restore(
 
 def written_by_both(home: Path) -> dict[str, str]:
     """Return the settings of a restored home that name places which the home of the backup may still write to."""
-    settings = read_settings(home, {})[0]
-    named = {name: getattr(settings, name) for name in ("publish", "ledger_heads", "spool", "mlflow")}
+    told = {one.name: str(one.value) for one in read_settings(home, {})[1]}
+    named = {name: told[name] for name in ("publish", "ledger_heads", "spool", "mlflow")}
     return {name: place for name, place in named.items() if place not in ("", "delta://")}
 
 

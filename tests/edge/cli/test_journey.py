@@ -45,6 +45,10 @@ def fail(place: Path, capsys: pytest.CaptureFixture[str]) -> Say:
 
 
 def test_a_project_is_made_applied_and_read_in(place: Path, say: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "empty").mkdir()
+    assert run(["apply", str(place / "empty"), "--home", str(place / "home")]) == 1
+    assert "there is no declaring file here" in capsys.readouterr().err
+    assert not (place / "home").exists()
     assert run(["init", str(place / "parcels")]) == 0
     assert "next: mainspring apply" in capsys.readouterr().out
     tried = say("apply", str(place / "parcels"), "--dry-run")
@@ -72,10 +76,16 @@ def test_a_broken_project_is_told_every_fault_and_changes_nothing(place: Path, s
     assert say("ledger", "head") == before
 
 
-def test_a_version_is_trained_checked_and_becomes_the_first_champion(say: Say, fail: Say) -> None:
+def test_a_version_is_trained_checked_and_becomes_the_first_champion(
+    place: Path, say: Say, fail: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert "has no champion" in fail("champion", "parcels")
     made = say("train", "parcels", "--by", "ana", "--reason", "a first one")
     assert made["number"] == 1
+    assert run(["run", made["id"], "--home", str(place / "home")]) == 0
+    names = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert names[:3] == ["model name", "number", "recipe"]
+    assert names.index("id") > names.index("reason")
     assert say("runs", "parcels")[0]["id"] == say("run", made["id"])["id"] == made["id"]
     unchecked = fail("release", "start", "parcels", "1", "--reason", "early")
     assert "has not passed its checks" in unchecked

@@ -84,9 +84,11 @@ def test_a_home_is_backed_up_and_restored(
 ) -> None:
     assert run(["register", "late", str(graph), "--new", "--home", str(home)]) == 0
     capsys.readouterr()
+    heads = tmp_path / "heads"
+    (home / "settings.toml").write_text(f'ledger_heads = "{heads}"\n')
     said(capsys, "backup", str(tmp_path / "copy"), "--home", str(home))
     assert run(["restore", str(tmp_path / "copy"), "--home", str(tmp_path / "again")]) == 0
-    capsys.readouterr()
+    assert f"ledger_heads = {heads} is where the home of the backup writes, too" in capsys.readouterr().out
     for words in (("ledger", "verify"), ("versions", "late")):
         assert said(capsys, *words, "--home", str(tmp_path / "again")) == said(capsys, *words, "--home", str(home))
     assert run(["restore", str(tmp_path / "copy"), "--home", str(home)]) == 1
