@@ -17,7 +17,7 @@ from mainspring.log.parts import list_parts, listed, span_of
 from mainspring.log.personal import Personal
 from mainspring.log.ports import PartRef, SourceShapes, Tables
 from mainspring.log.pushed import KNOWN, plain_types
-from mainspring.log.repeats import COLUMNS, ROW, WINDOW_US, repeated
+from mainspring.log.repeats import BACKDATED_US, COLUMNS, ROW, WINDOW_US, may_have_begun_before, nameless, repeated
 from mainspring.log.rows import SCHEMAS, TIMES
 from mainspring.log.tables import boots
 from mainspring.log.tally import BOOT_OF, Tally, read_tallies
@@ -54,7 +54,7 @@ class PredictionLog:
         self._tables = tables
         self._personal = personal
         self._shapes = shapes
-        self._keyed: dict[str, bool] = {}  # whether a part, which never changes, has idempotency keys
+        self._keyed: dict[str, tuple[bool, bool]] = {}  # of a part, which never changes: has it keys, and of no entity
 
     def requests(self, model: str, since_us: int | None = None, until_us: int | None = None) -> pl.DataFrame:
         """Return the rows that were asked, by decision time; ``body`` is the row's exact JSON object."""
@@ -300,20 +300,36 @@ class PredictionLog:
         return rows.select(columns).collect()
 
     def _repeats(self, model: str | None, since_us: int | None, until_us: int | None) -> pl.DataFrame | None:
-        """Return rows that were asked again under their idempotency key; None where there are none."""
-        from_us = None if since_us is None else since_us - WINDOW_US
+        """Return rows that were asked again under their idempotency key; None where there are none.
+
+        Looks as far back as attempts of one call follow one another: whatever the span, the same attempt is the first.
+        """
+        after_us = None if until_us is None else until_us + BACKDATED_US
+        whole_from_us = None if since_us is None else since_us - WINDOW_US
+        while True:
+            asked = self._keyed_rows(model, None if whole_from_us is None else whole_from_us - BACKDATED_US, after_us)
+            if asked is None:
+                return None
+            if since_us is None or whole_from_us is None or not may_have_begun_before(asked, whole_from_us, since_us):
+                found = repeated(asked)
+                return found if found.height else None
+            whole_from_us -= WINDOW_US
+
+    def _keyed_rows(self, model: str | None, from_us: int | None, until_us: int | None) -> pl.DataFrame | None:
         with self._store.read() as connection:
             parts = listed(connection, "requests", model=model, since_us=from_us, until_us=until_us)
-        keyed = [part for part in parts if self._has_keys(part)]
+        keyed = [part for part in parts if self._keys_of(part)[0]]
         if not keyed:
             return None
-        found = repeated(self._tables.scan(keyed, list(COLUMNS)).collect())
-        return found if found.height else None
+        columns = [*COLUMNS, "body"] if any(self._keys_of(part)[1] for part in keyed) else list(COLUMNS)
+        return self._tables.scan(keyed, columns).filter(pl.col("idempotency_key") != "").collect()
 
-    def _has_keys(self, part: PartRef) -> bool:
+    def _keys_of(self, part: PartRef) -> tuple[bool, bool]:
+        """Return whether a part has rows with a key, and whether some of those are of a model without an entity."""
         if part.id not in self._keyed:
             keys = self._tables.scan([part], ["idempotency_key"]).collect()["idempotency_key"]
-            self._keyed[part.id] = bool((keys != "").any())
+            has = bool((keys != "").any())
+            self._keyed[part.id] = has, has and nameless(self._tables.scan([part], list(COLUMNS)).collect())
         return self._keyed[part.id]
 
 
