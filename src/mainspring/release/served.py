@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, and_, or_, select
 
+from mainspring.kernel.clock import from_us, show_time
 from mainspring.ledger.tables import ledger_entries
 from mainspring.registry.alias import CHAMPION
 from mainspring.registry.tables import aliases, models, projects, versions
@@ -14,9 +15,11 @@ from mainspring.release.engine import Decision
 from mainspring.release.release import record_of
 from mainspring.release.tables import release_decisions, releases
 
+_MOVES = release_decisions.c.kind.in_(("advance", "reweigh", "drop", "rebase"))  # what leads to another stage or share
+
 
 class ReleaseThen(msgspec.Struct, frozen=True):
-    """A release that ran at that moment, as its newest decision by then left it."""
+    """A release that ran at that moment, as its newest decision by then left it; since when with that share."""
 
     id: str
     challenger: int
@@ -26,9 +29,19 @@ class ReleaseThen(msgspec.Struct, frozen=True):
     reason: str
     shares: dict[str, float] = {}  # of each challenger, where there were several
 
+    def words(self) -> str:
+        """Return what it did then, as a person would say it."""
+        told = ", ".join(f"{version} {share:.3g}" for version, share in self.shares.items())
+        who = told or f"v{self.challenger}"
+        where = "in shadow" if self.stage == "shadow" else f"at {100 * self.share:.3g} % ({self.stage})"
+        return f"{who} {where} since {show_time(from_us(self.since_us))}: {self.reason} ({self.id})"
+
 
 class Served(msgspec.Struct, frozen=True):
-    """What answered requests to one model at a moment. ``ledger`` is the entry that says why."""
+    """What answered requests to one model at a moment. ``ledger`` is the entry that says why.
+
+    ``beside`` tells the ``releases`` that ran in words.
+    """
 
     project: str
     model: str
@@ -39,6 +52,7 @@ class Served(msgspec.Struct, frozen=True):
     reason: str
     ledger: int | None
     releases: tuple[ReleaseThen, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def served_at(connection: Connection, at_us: int) -> list[Served]:
@@ -63,11 +77,14 @@ def _served(connection: Connection, model: Any, at_us: int) -> Served:
     )
     move = connection.execute(query).first()
     running = tuple(_then(connection, row, at_us) for row in connection.execute(_running(model.id, at_us)).all())
+    beside = tuple(one.words() for one in running)
     if move is None:
-        return Served(model.project_name, model.name, None, None, None, "", "nothing answered yet", None, running)
+        return Served(
+            model.project_name, model.name, None, None, None, "", "nothing answered yet", None, running, beside
+        )
     return Served(
         model.project_name, model.name, move.number, move.version, move.since_us, move.actor or "", move.reason or "",
-        move.ledger_seq, running,
+        move.ledger_seq, running, beside,
     )  # fmt: skip
 
 
@@ -90,10 +107,12 @@ def _then(connection: Connection, row: Any, at_us: int) -> ReleaseThen:
         .limit(1)
     )
     body = connection.scalar(query)
+    moved = connection.scalar(query.with_only_columns(release_decisions.c.at_us).where(_MOVES))
+    since_us = record.state.started_us if moved is None else moved
     if body is None:
-        return ReleaseThen(row.id, record.challenger_number, "shadow", 0.0, record.state.started_us, record.reason)
+        return ReleaseThen(row.id, record.challenger_number, "shadow", 0.0, since_us, record.reason)
     decision = msgspec.json.decode(body, type=Decision)
     shares = {f"v{one.number}": one.share for one in decision.contenders if one.status == "running"}
     return ReleaseThen(
-        row.id, record.challenger_number, decision.stage, decision.share, decision.at_us, decision.sentence, shares
+        row.id, record.challenger_number, decision.stage, decision.share, since_us, decision.sentence, shares
     )

@@ -76,6 +76,7 @@ def test_a_change_needs_an_actor(ask: Any, actor: str | None) -> None:
         ("/api/ledger/list?limit=3&limit=4", "query"),
         ("/api/ledger/at?time=yesterday", "time"),
         ("/api/ledger/at?time=2013-05-03T12:00", "time"),
+        ("/api/ledger/at?time=9998-05-03T12:00Z", "time"),
         ("/api/versions", "model"),
     ],
 )
@@ -97,6 +98,7 @@ def test_a_fault_of_ours_shows_an_id_and_nothing_else(ask: Any, platform: Any) -
 
 def test_reads_and_checks_of_the_chain_agree(ask: Any, platform: Any) -> None:
     verdict = ask("GET", "/api/ledger/verify")[1]
+    assert (verdict["heads"], verdict["tail"][:33]) == (0, "whether entries are missing from ")
     assert verdict["verified"] is True
     assert ask("GET", "/api/ledger/head")[1] == {"entries": entries(platform), "head": verdict["head"]}
     assert ask("GET", f"/api/ledger/verify?head=1:{'0' * 63}1")[1]["code"] == "damaged"

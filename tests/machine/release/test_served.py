@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from mainspring.kernel.clock import to_us
+from mainspring.kernel.clock import from_us, show_time, to_us
 from mainspring.ledger.queries import entries
 from mainspring.release.explain import explain
 from mainspring.release.policy import ABTest, Approval, Bandit, BlueGreen, Canary, ChampionChallenger, Shadow
@@ -51,6 +51,21 @@ def test_a_release_that_ran_then_is_told_as_it_stood_then(world, model) -> None:
     with world.store.read() as connection:
         (first,) = served_at(connection, release.started_us)[0].releases
     assert (first.stage, first.share) == ("shadow", 0.0)
+
+
+def test_it_is_told_since_when_a_share_was_drawn_and_not_when_it_was_last_looked_at(world, model) -> None:
+    release = promoted(world, model)
+    advanced, waited = (
+        next(one for one in release.history if one.kind == kind and one.share == 0.1) for kind in ("advance", "wait")
+    )
+    assert waited.at_us > advanced.at_us
+    with world.store.read() as connection:
+        found = served_at(connection, waited.at_us)[0]
+    (then,) = found.releases
+    assert then.since_us == advanced.at_us
+    assert found.beside == (
+        f"v2 at 10 % (canary) since {show_time(from_us(advanced.at_us))}: {waited.sentence} ({release.id})",
+    )
 
 
 def test_before_there_was_a_champion_nothing_answered(world, model) -> None:

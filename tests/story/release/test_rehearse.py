@@ -28,7 +28,8 @@ def test_a_better_version_is_promoted_and_the_callers_that_would_have_met_it_are
     assert 1 < found["days"]["mean"] < 8
     assert 0 < found["exposed_rows"]["mean"] < 500
     assert found["exposed_rows"]["standard_error"] > 0
-    assert found["sentence"].startswith("given these 3360 rows: promotion in 100.0%")
+    assert found["sentence"].startswith("given these 3360 rows: promotion in 100.0% (94.0% to 100.0%)")
+    assert found["told"][0] == "plays end by: not worse 60"
 
 
 def test_a_worse_one_never_leaves_its_shadow(challengers) -> None:
@@ -36,6 +37,7 @@ def test_a_worse_one_never_leaves_its_shadow(challengers) -> None:
     assert found["rollback"]["share"] == 1.0
     assert found["reasons"] == {"quality_worse": 60}
     assert found["exposed_rows"]["most"] == 0
+    assert "rows that meet a challenger's answers: 0 in every play" in found["told"]
 
 
 @pytest.mark.parametrize(

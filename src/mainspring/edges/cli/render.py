@@ -59,9 +59,11 @@ def _table(columns: Sequence[str], rows: list[Any], title: str | None) -> Any:
     table = Table(
         box=None, pad_edge=False, title=title, title_justify="left", header_style="bold", padding=(0, 2, 0, 0)
     )
+    met = [_heading(name) for name in names]
     for name in names:
         numeric = all(isinstance(_at(row, name), int | float) and not name.endswith("_us") for row in rows)
-        table.add_column(_heading(name), justify="right" if numeric else "left", overflow="fold")
+        heading = _heading(name) if met.count(_heading(name)) == 1 else _whole(name)
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(text_of(name, _at(row, name))) for name in names))
     return table

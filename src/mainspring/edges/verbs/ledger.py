@@ -52,10 +52,14 @@ def list_entries(platform: Platform, asked: ListEntries, by: str) -> Any:
 
 
 def served_at(platform: Platform, asked: At, by: str) -> Any:
-    from mainspring.kernel.clock import parse_time, to_us
+    from mainspring.kernel.clock import parse_time, show_time, to_us
+    from mainspring.kernel.errors import InvalidInput
     from mainspring.release.served import served_at as find
 
     at_us = to_us(parse_time(asked.time))
+    now = platform.clock.now()
+    if at_us > to_us(now):
+        raise InvalidInput("lies ahead", field="time", value=asked.time, remedy=f"it is {show_time(now)}")
     with platform.store.read() as connection:
         return find(connection, at_us)
 
@@ -74,7 +78,11 @@ def verify(platform: Platform, asked: Known, by: str) -> Any:
             field="ledger",
             remedy="restore a backup, and compare with a head that was kept elsewhere",
         )
-    return verdict
+    return {**msgspec.to_builtins(verdict), "heads": len(heads), "tail": _SHOWN if heads else _UNSEEN}
+
+
+_SHOWN = "no entry is missing up to the newest head that is known"
+_UNSEEN = "whether entries are missing from the end shows only beside a head that was kept: --head, or ledger_heads"
 
 
 def head(platform: Platform, asked: Nothing, by: str) -> Any:
@@ -103,7 +111,7 @@ VERBS = (
         arguments=At,
         call=served_at,
         positional=("time",),
-        columns=("project", "model", "champion", "since_us", "by", "reason", "ledger", "releases"),
+        columns=("project", "model", "champion", "since_us", "by", "reason", "ledger", "beside"),
     ),
     Verb(
         name="ledger verify",
@@ -111,6 +119,7 @@ VERBS = (
         summary="Check that no entry was altered, dropped or added",
         arguments=Known,
         call=verify,
+        columns=("entries", "verified", "head", "tail"),
     ),
     Verb(
         name="ledger head",

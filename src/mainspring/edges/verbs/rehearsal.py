@@ -47,7 +47,14 @@ def rehearse(platform: Platform, asked: Rehearse, by: str) -> Any:
     from_us, until_us = span(platform, model.id, asked.since, asked.until)
     faults = parse_faults([one.strip() for one in asked.inject.split(",") if one.strip()])
     order = Asked(from_us, until_us, policy_of(asked.policy), asked.plays, faults, asked.seed)
-    return platform.rehearsals.rehearse(model.id, versions, order, by=by, reason=asked.reason)
+    return _whole(platform.rehearsals.rehearse(model.id, versions, order, by=by, reason=asked.reason))
+
+
+def _whole(report: Any) -> dict[str, Any]:
+    """Return a rehearsal with what it says in sentences."""
+    from mainspring.release.rehearsal.report import told
+
+    return {**msgspec.to_builtins(report), "told": told(report)}
 
 
 class ListRehearsals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,10 +79,10 @@ def show_rehearsal(platform: Platform, asked: OneRehearsal, by: str) -> Any:
     from mainspring.kernel.errors import NotFound
 
     if asked.rehearsal.startswith("reh_"):
-        return platform.rehearsals.kept.get(asked.rehearsal)
+        return _whole(platform.rehearsals.kept.get(asked.rehearsal))
     model = find_model(platform, asked.rehearsal)
     for found in platform.rehearsals.kept.list(model.id, newest=1):
-        return found
+        return _whole(found)
     raise NotFound(
         "was never rehearsed", field="rehearsal", value=model.name, remedy=f"try: mainspring rehearse {model.name}"
     )
@@ -156,8 +163,7 @@ def span(platform: Platform, model: str, since: str | None, until: str | None) -
 
 
 _ONE = (
-    "id", "at_us", "model", "challengers", "champion", "policy", "sentence", "injected", "promotion", "rollback",
-    "inconclusive", "winners", "reasons", "days", "decided_days", "shadow_days", "exposed_rows", "exposed_units",
+    "id", "at_us", "model", "challengers", "champion", "policy", "sentence", "told", "injected",
     "rows", "left_out_rows", "plays", "seed", "from_us", "until_us", "assumed", "policy_digest",
 )  # fmt: skip
 

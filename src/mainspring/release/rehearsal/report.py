@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -181,11 +181,49 @@ def _point(ordered: Floats, share: float) -> Point:
 
 def sentence(found: Counted, rows: int, injected: Sequence[str]) -> str:
     """Return the result in one sentence, as a person would say it."""
-    say: Callable[[Chance], str] = lambda one: f"{one.share:.1%} (± {Z95 * one.standard_error:.1%})"  # noqa: E731
     fault = f", with {', '.join(injected)}" if injected else ""
     ends = (
-        f"promotion in {say(found.promotion)}, rollback in {say(found.rollback)}, "
-        f"no decision in {say(found.inconclusive)} of plays"
+        f"promotion in {_percent(found.promotion)}, rollback in {_percent(found.rollback)}, "
+        f"no decision in {_percent(found.inconclusive)} of plays"
     )
     took = f"; the median play ends after {found.days.median.value:.1f} days" if found.days else ""
     return f"given these {rows} rows{fault}: {ends}{took}"
+
+
+def told(report: Rehearsal) -> list[str]:
+    """Return what plays took, and whom they met, in sentences; what one cannot see from ``sentence``."""
+    said = []
+    if len(report.challengers) > 1:
+        chances = [f"v{number} in {_percent(one)}" for number, one in report.winners.items()]
+        said.append(f"promoted is {', '.join(chances) or 'none of them'} of plays")
+    reasons = sorted(report.reasons.items(), key=lambda one: -one[1])
+    ends = ", ".join(f"{reason.replace('_', ' ')} {plays}" for reason, plays in reasons)
+    said.append(f"plays end by: {ends or 'nothing: the log ends first'}")
+    for name, spread in (
+        ("in shadow", report.shadow_days), ("until the end", report.days), ("until a verdict", report.decided_days)
+    ):  # fmt: skip
+        if spread is not None:
+            said.append(f"days {name}: {_spread_words(spread)}")
+    said.append(f"rows that meet a challenger's answers: {_spread_words(report.exposed_rows)}")
+    said.append(f"units that do: {_spread_words(report.exposed_units)}")
+    return said
+
+
+def _percent(one: Chance) -> str:
+    return f"{one.share:.1%} ({one.low:.1%} to {one.high:.1%})"
+
+
+def _spread_words(one: Spread) -> str:
+    """Return a spread in words.
+
+    >>> _spread_words(Spread(9.96, 0.1, 9.7, 10.2, Point(8, 8, 8), Point(10, 9, 10), Point(11.5, 11, 12), 14))
+    '10 at the median (80 % of plays from 8 to 11.5, 14 at most), 9.96 in the mean (9.7 to 10.2)'
+    >>> _spread_words(Spread(7.5, 0, 7.5, 7.5, *[Point(7.5, 7.5, 7.5)] * 3, 7.5))
+    '7.5 in every play'
+    """
+    if one.p10.value == one.most == one.mean:
+        return f"{one.most:.4g} in every play"
+    middle = f"80 % of plays from {one.p10.value:.4g} to {one.p90.value:.4g}, {one.most:.4g} at most"
+    return (
+        f"{one.median.value:.4g} at the median ({middle}), {one.mean:.4g} in the mean ({one.low:.4g} to {one.high:.4g})"
+    )

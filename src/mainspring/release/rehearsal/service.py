@@ -13,7 +13,7 @@ from mainspring.checks.credit import as_credits
 from mainspring.features.join import BoundView
 from mainspring.features.service import FeatureService
 from mainspring.kernel.classes import class_texts
-from mainspring.kernel.clock import Clock
+from mainspring.kernel.clock import Clock, from_us, show_time
 from mainspring.kernel.errors import Conflict, InvalidInput, Refused
 from mainspring.kernel.ids import new_id
 from mainspring.ledger.ports import Store
@@ -236,7 +236,10 @@ def _check(model: ModelRow, challengers: Sequence[Version], champion: Version, a
             raise Conflict("is the champion already", field="challenger", value=challenger.number)
         check_asked_alike(challenger, champion)
     if asked.from_us >= asked.until_us:
-        raise InvalidInput("is not before the end", field="from", remedy="give a span of the past")
+        remedy = f"it ends {show_time(from_us(asked.until_us))}; give a span of the past"
+        raise InvalidInput(
+            "is not before the end", field="from", value=show_time(from_us(asked.from_us)), remedy=remedy
+        )
     if not 1 <= asked.plays <= MOST_PLAYS:
         raise InvalidInput("must be between 1 and 100000", field="plays", value=asked.plays)
 

@@ -35,6 +35,12 @@ def test_a_list_is_a_table_of_the_verbs_columns(capsys: pytest.CaptureFixture[st
     assert line == ["1", "2013-05-03T12:00:00Z", "ana", "a.b", "x", "[why]"]
 
 
+def test_two_columns_never_have_the_same_name(capsys: pytest.CaptureFixture[str]) -> None:
+    found = [{"id": "reh_1", "promotion": {"share": 0.9}, "rollback": {"share": 0.1}, "plays": 100}]
+    show(find("rehearsal list"), found, as_json=False)
+    assert capsys.readouterr().out.split("\n")[0].split() == ["id", "promotion", "share", "rollback", "share", "plays"]
+
+
 def test_two_lines_never_have_the_same_name(capsys: pytest.CaptureFixture[str]) -> None:
     release = {"id": "rel_1", "forecast": {"reason": "500 units a day"}, "reason": "shadow_passed"}
     show(find("release show"), release, as_json=False)
