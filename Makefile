@@ -4,13 +4,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   ?=
-TESTS  ?= tests
+TESTS  ?=
 
 .PHONY: help demo test unit statistics crash lint bench requirements clean
 
 help:
 	@echo "make demo        play a year's first half of real flights: data to champion, on a simulated clock"
-	@echo "make test        lint, types, layers and every test"
+	@echo "make test        lint, types, layers and every test; TESTS=tests/unit: only those"
 	@echo "make unit        the fast tests alone"
 	@echo "make statistics  the statistical promises, simulated at length"
 	@echo "make crash       kill processes at hundreds of random moments, and look what is lost (hours)"
@@ -23,7 +23,7 @@ demo: $(VENV)/.demo
 # Compiled once, also where the environment forbids Python to keep what it compiles: hundreds of processes start.
 test: lint
 	$(BIN)/python -m compileall -q src
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python $(if $(TESTS),-m pytest $(TESTS),tests/lanes.py)
 
 unit: $(VENV)/.test
 	$(BIN)/python -m pytest tests/unit tests/shape
