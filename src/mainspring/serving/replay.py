@@ -41,14 +41,18 @@ def inputs(
     logged: Sequence[Logged], signature: Signature, columns: Sequence[Column], views: Sequence[ViewSpec]
 ) -> list[Row]:
     """Return the rows that the version saw, rebuilt from the log alone."""
-    decoder = RowDecoder(columns, [column.name for column in columns if column.nullable])  # Arrow leaves them out whole
     assembly = Assembly(signature, columns, views)
     rows = []
-    for one in logged:
-        asked, _ = decoder.decode(one.body)
+    for one, asked in zip(logged, decoded(logged, columns), strict=True):
         seen: dict[str, Any] = msgspec.json.decode(one.features) if one.features else {}
-        rows.append(assembly.row(asked[0], read_features(seen, views)))
+        rows.append(assembly.row(asked, read_features(seen, views)))
     return rows
+
+
+def decoded(logged: Sequence[Logged], columns: Sequence[Column]) -> list[Row]:
+    """Return the rows that were asked, as the gateway read them."""
+    decoder = RowDecoder(columns, [column.name for column in columns if column.nullable])  # Arrow leaves them out whole
+    return [decoder.decode(one.body)[0][0] for one in logged]
 
 
 def replay(

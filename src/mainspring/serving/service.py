@@ -11,14 +11,16 @@ import polars as pl
 from mainspring.features.join import BoundView, as_of_join
 from mainspring.features.service import FeatureService, FedView
 from mainspring.kernel.errors import NotFound
+from mainspring.kernel.schema import Column
 from mainspring.kernel.values import Vector
 from mainspring.log.queries import PredictionLog
 from mainspring.registry.service import Registry
 from mainspring.registry.version import Version
 from mainspring.serving.ports import Row
-from mainspring.serving.replay import Logged, Replay, replay
+from mainspring.serving.replay import Logged, Replay, decoded, replay
 from mainspring.serving.routing import VersionRoute, version_route
 
+_AT = "decided at, in microseconds"  # no column of a request has this name: it has a comma in it
 ANSWERED = ("served", "fallback", "pinned", "batch")
 Recompute = Callable[[VersionRoute, Sequence[Row]], Sequence[float]]
 
@@ -57,28 +59,38 @@ class ReplayService:
         scored = [row for row in found["scored"] if row["role"] in ANSWERED and row["status"] == "ok"]
         if not scored:
             raise NotFound("no version answered this prediction", field="prediction", value=prediction_id)
-        version = self._registry.version(scored[0]["version"])
-        answers = [row for row in scored if row["version"] == version.id]
-        views = self._features.views(version.views)
-        differences = [
-            difference
-            for row in answers
-            if (difference := self._feature_difference(asked[row["row"]], row, views, version.model))
-        ]
-        logged = [_logged(asked[row["row"]], row) for row in answers]
-        columns, specs = version.signature.requested, [view.spec for view in views]
-        replays = replay(logged, version.id, version.signature, columns, specs, self._runner(version))
+        answers: dict[str, list[dict[str, Any]]] = {}
+        for row in scored:  # a challenger answers some rows, the champion the others
+            answers.setdefault(row["version"], []).append(row)
+        differences: list[str] = []
+        replays: list[Replay] = []
+        for id, rows in answers.items():
+            found_here = self._again(self._registry.version(id), asked, rows)
+            differences += found_here[0]
+            replays += found_here[1]
         differences += [f"row {one.row}: said {one.then!r}, now {one.again!r}" for one in replays if not one.equal]
+        version = self._registry.version(scored[0]["version"])
         return Replayed(
             id=prediction_id,
             model=self._registry.model(None, version.model).name,
             version=version.number,
-            role=answers[0]["role"],
-            rows=tuple(replays),
+            role=scored[0]["role"],
+            rows=tuple(sorted(replays, key=lambda one: one.row)),
             features_equal=not any(difference.startswith("feature") for difference in differences),
             equal=not differences,
             difference=differences[0] if differences else "",
         )
+
+    def _again(
+        self, version: Version, asked: dict[int, dict[str, Any]], rows: Sequence[dict[str, Any]]
+    ) -> tuple[list[str], list[Replay]]:
+        """Return what of the features is not as it was, and each row's answer then and now, of one version."""
+        views = self._features.views(version.views)
+        columns, specs = version.signature.requested, [view.spec for view in views]
+        logged = [_logged(asked[row["row"]], row) for row in rows]
+        moments = [row["decision_us"] for row in rows]
+        differences = self._feature_differences(logged, moments, columns, views, version.model)
+        return differences, replay(logged, version.id, version.signature, columns, specs, self._runner(version))
 
     def _erased(self, prediction_id: str, found: dict[str, Any]) -> Replayed:
         model = self._registry.model(None, found["requests"][0]["model"])
@@ -99,28 +111,43 @@ class ReplayService:
         route = version_route(version, self._registry.environments.lock_of(version) or "")
         return lambda rows: self._recompute(route, rows)
 
-    def _feature_difference(
-        self, asked: dict[str, Any], scored: dict[str, Any], views: Sequence[FedView], model: str
-    ) -> str:
-        """Return the first feature that the sources, as known then, give otherwise than it was logged."""
+    def _feature_differences(
+        self,
+        logged: Sequence[Logged],
+        moments: Sequence[int],
+        columns: Sequence[Column],
+        views: Sequence[FedView],
+        model: str,
+    ) -> list[str]:
+        """Return the features that the sources, as known then, give otherwise than they were logged."""
         if not views:
-            return ""
-        then = msgspec.json.decode(scored["features"])
-        project = self._registry.model(None, model).project
-        sources = dict(self._features.sources(project))
-        at_us = scored["decision_us"]
-        row = pl.DataFrame([{**msgspec.json.decode(asked["body"]), "at_us": at_us}], infer_schema_length=None)
+            return []
+        sources = dict(self._features.sources(self._registry.model(None, model).project))
         bound = [
-            BoundView(view.spec, sources[view.source], self._log.source(view.source, known_until_us=at_us))
+            BoundView(view.spec, sources[view.source], self._log.source(view.source, known_until_us=max(moments)))
             for view in views
         ]
-        again = as_of_join(row, "at_us", bound).row(0, named=True)
-        for view in views:
-            for feature, value in zip(view.spec.features, then[view.spec.name][0], strict=True):
-                name = f"{view.spec.name}.{feature.name}"
-                if again[name] != value:
-                    return f"feature {name}: was {value!r}, the sources as known then give {again[name]!r}"
-        return ""
+        asked = zip(*decoded(logged, columns), strict=True)
+        frame = pl.DataFrame({column.name: pl.Series(values) for column, values in zip(columns, asked, strict=True)})
+        again = as_of_join(frame.with_columns(pl.Series(_AT, moments, pl.Int64)), _AT, bound)
+        differences = []
+        for one, now in zip(logged, again.iter_rows(named=True), strict=True):
+            then = msgspec.json.decode(one.features) if one.features else {}
+            differences += _differing(one.row, views, then, now)
+        return differences
+
+
+def _differing(row: int, views: Sequence[FedView], then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    found = []
+    for view in views:
+        values = then[view.spec.name][0] if view.spec.name in then else [None] * len(view.spec.features)
+        for feature, value in zip(view.spec.features, values, strict=True):
+            name = f"{view.spec.name}.{feature.name}"
+            if now[name] != value:
+                found.append(
+                    f"feature {name} of row {row}: was {value!r}, the sources as known then give {now[name]!r}"
+                )
+    return found
 
 
 def _logged(asked: dict[str, Any], scored: dict[str, Any]) -> Logged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from msgspec import Meta
 
 from mainspring.edges.verbs.naming import find_model, find_version
 from mainspring.edges.verbs.verb import Verb, machine_path
+from mainspring.kernel.errors import NotFound
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
@@ -88,11 +90,21 @@ def score(platform: Platform, asked: Score, by: str) -> Any:
 
 
 def prediction(platform: Platform, asked: OnePrediction, by: str) -> Any:
-    return platform.log.prediction(asked.id)
+    return _found(platform, platform.log.prediction, asked.id)
 
 
 def replay(platform: Platform, asked: OnePrediction, by: str) -> Any:
-    return platform.replay.replay(asked.id)
+    return _found(platform, platform.replay.replay, asked.id)
+
+
+def _found(platform: Platform, look: Callable[[str], Any], id: str) -> Any:
+    """Look for a prediction in the log; where it is not, a gateway may have answered it a moment ago."""
+    try:
+        return look(id)
+    except NotFound as missing:
+        if missing.field != "prediction" or not platform.loop.ingest():
+            raise
+        return look(id)
 
 
 VERBS = (
