@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from tests.statistics.power import MARGIN, PAIRED_SD, fixed, paired
-from tests.statistics.simulate import either, ever, most
+from tests.statistics.power import DRAWN, LOSS_SD, MARGIN, PAIRED_SD, drawn, fixed, paired
+from tests.statistics.simulate import LONG, either, ever, most
 
 from mainspring.release.evidence.losses import loss, rewarding
 
@@ -43,6 +43,17 @@ def test_amounts_with_very_heavy_tails_are_judged_exactly_once_they_are_cut() ->
 
 @pytest.mark.parametrize(("effect", "rows"), [(0.0, 5_121), (-0.005, 2_891), (-0.01, 1_966)])
 def test_the_rows_that_four_promotions_in_five_take_are_those_of_the_table(effect: float, rows: int) -> None:
-    found = paired(effect, runs=200, most=7_000)
+    found = paired(effect, runs=1_000 if LONG else 200, most=7_000)
     assert found == pytest.approx(rows, rel=0.1)
     assert found > fixed(PAIRED_SD**2, MARGIN - effect)  # looking whenever one likes is never free
+
+
+@pytest.mark.parametrize(("case", "units"), zip(DRAWN, (145_600, 75_200, 42_000, 860_000), strict=True))
+def test_the_drawn_units_that_four_promotions_in_five_take_are_those_of_the_table(
+    case: tuple[float, float, int], units: int
+) -> None:
+    effect, share, _ = case
+    found = drawn(*case, runs=1_000 if LONG else 100 if share == 0.5 else 40, seed=3)
+    print(f"drawn at {share:.0%}, {effect:+.3f}: {found:,} units")
+    assert found == pytest.approx(units, rel=0.1)
+    assert found > fixed(LOSS_SD**2 * (1.0 / share + 1.0 / (1.0 - share)), MARGIN - effect)

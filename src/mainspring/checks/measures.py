@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mainspring.checks.credit import credit
+from mainspring.checks.days import interval_by_days
 from mainspring.kernel.schema import Task
 
 Floats = npt.NDArray[np.float64]
@@ -142,22 +143,16 @@ def day_block_interval(
 ) -> tuple[float, float, float, int] | None:
     """Return (mean, low, high, days) of a mean over rows whose days, not rows, are independent; None below 2 days.
 
-    A ratio estimate with Student's t over days: one look, not to be watched repeatedly.
+    For one look, not to be watched repeatedly.
     """
     if difference.size == 0 or not np.isfinite(difference).all():
         return None
     _, index = np.unique(day, return_inverse=True)
     rows = np.bincount(index).astype(np.float64)
-    sums = np.bincount(index, weights=difference)
-    days, mean = rows.size, float(difference.mean())
-    if days < 2:
+    if rows.size < 2:
         return None
-    from scipy.special import stdtrit  # a third of a second, which what starts without it does not wait for
-
-    residual = sums - mean * rows
-    error = sqrt(float((residual**2).sum()) * days / (days - 1)) / float(rows.sum())
-    reach = float(stdtrit(days - 1, 0.5 + level / 2)) * error
-    return mean, mean - reach, mean + reach, days
+    mean, low, high = interval_by_days(rows, np.bincount(index, weights=difference), 1.0 - level)
+    return mean, low, high, rows.size
 
 
 def _credited(metric: str, label: Floats, score: Floats) -> tuple[Floats, Floats]:

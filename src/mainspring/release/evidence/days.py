@@ -1,17 +1,19 @@
 """What is claimed of *days like these*, which is another claim than that of the rows seen: days, not rows, are drawn.
 
-Shown beside a gate, for one look, from 14 days on; it decides nothing.
+Shown beside a gate, for one look, from 14 days on; it decides nothing. It holds where days are independent of one
+another and vary evenly to both sides, whatever their sizes; where they hang together it is too narrow
+(docs/explain/what-is-promised.md says by how much).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mainspring.checks.days import interval_by_days
 from mainspring.kernel.duration import DAY_US
 from mainspring.release.evidence.eprocess import Floats
 
@@ -31,18 +33,13 @@ def days_of(before: Mapping[int, Day], at_us: NDArray[np.int64], w: Floats, x: F
 
 
 def by_days(days: Mapping[int, Day], alpha: float) -> tuple[float, float, int] | None:
-    """Return (low, high, days) of ΣX/Σw by day blocks (Student's t), two-sided at ``alpha``; None below 14 days.
+    """Return (low, high, days) of ΣX/Σw by day blocks, two-sided at ``alpha``; None below 14 days.
 
     >>> by_days({day: (100.0, 1.0 + day % 2) for day in range(14)}, 0.05)
     (0.0120..., 0.0179..., 14)
     """
     if len(days) < FEWEST_DAYS:
         return None
-    from scipy.special import stdtrit
-
     w, x = (np.array(one) for one in zip(*days.values(), strict=True))
-    mean = float(x.sum() / w.sum())
-    residual = x - mean * w
-    error = math.sqrt(float((residual**2).sum()) * len(w) / (len(w) - 1)) / float(w.sum())
-    reach = float(stdtrit(len(w) - 1, 1.0 - alpha / 2.0)) * error
-    return mean - reach, mean + reach, len(w)
+    _, low, high = interval_by_days(w, x, alpha)
+    return low, high, len(w)
