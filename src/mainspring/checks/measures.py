@@ -151,7 +151,8 @@ def day_block_interval(
     rows = np.bincount(index).astype(np.float64)
     if rows.size < 2:
         return None
-    mean, low, high = interval_by_days(rows, np.bincount(index, weights=difference), 1.0 - level)
+    sums = np.bincount(index, weights=difference).astype(np.float64)
+    mean, low, high = interval_by_days(rows, sums, 1.0 - level)
     return mean, low, high, rows.size
 
 

@@ -16,6 +16,7 @@ from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
 from mainspring.release.engine import Contender, State
 from mainspring.release.evidence.forecast import Forecast
+from mainspring.release.family import divisor
 from mainspring.release.outlook import Past, Setting, check_judges_outcome, forecast, look_back, terms_of, window_of
 from mainspring.release.policy import Bandit, ChampionChallenger, Policy
 from mainspring.release.records import Records
@@ -110,28 +111,40 @@ class Agreements:
         self, model: ModelRow, versions: Sequence[Version], champion: Version, policy: Policy, anchor: str | None
     ) -> tuple[Terms, Forecast]:
         check_judges_outcome(policy, model.spec)
-        challengers = self._running(model) + len(versions)
-        past, expected = self.outlook(model, policy, champion, versions[0].lineage.recipe, challengers)
+        shared = divisor(self._running(model)) * len(versions)
+        recipe, count = versions[0].lineage.recipe, len(versions)
+        past, expected = self.outlook(model, policy, champion, recipe, shared, contenders=count)
         _check_decidable(expected)
-        setting = Setting(_kind(versions, champion), anchor is not None, challengers, len(versions))
+        setting = Setting(_kind(versions, champion), anchor is not None, shared, count)
         return terms_of(policy, model.spec, past, setting), expected
 
     def check_decidable(
         self, model: ModelRow, version: Version, champion: Version, policy: Policy, *, beside: int
     ) -> None:
         """Refuse a release that could not decide by its deadline ``beside`` so many more than those that run."""
-        challengers = self._running(model) + 1 + beside
-        _check_decidable(self.outlook(model, policy, champion, version.lineage.recipe, challengers)[1])
+        running = self._running(model)
+        for _ in range(beside):
+            running.append(divisor(running))
+        _check_decidable(self.outlook(model, policy, champion, version.lineage.recipe, divisor(running))[1])
 
-    def _running(self, model: ModelRow) -> int:
-        return sum(len(challengers_of(record)) for record in self._records.list(model.id, True))
+    def _running(self, model: ModelRow) -> list[int]:
+        """Return by what each running release that needs evidence divides the error, its contenders aside."""
+        judged = [record for record in self._records.list(model.id, True) if record.terms.judged]
+        return [record.terms.challengers // max(len(record.state.contenders), 1) for record in judged]
+
+    def check_place(self, model: ModelRow, record: Record) -> None:
+        """Refuse a release beside which another has taken its place since its terms were fixed."""
+        if record.terms.challengers != divisor(self._running(model)) * max(len(record.state.contenders), 1):
+            raise Conflict("another release began or ended meanwhile", field="release", remedy="start it again")
 
     def agreed(
         self, model: ModelRow, challengers: Sequence[Version], champion: Version, policy: Policy, at_us: int
     ) -> tuple[Terms, Forecast, str | None]:
         """Return the terms on which a release alone would have started at a moment, its forecast, and its anchor."""
         anchor, count = self._anchor(model.id, champion, challengers), len(challengers)
-        past, expected = self.outlook(model, policy, champion, challengers[0].lineage.recipe, count, at_us=at_us)
+        past, expected = self.outlook(
+            model, policy, champion, challengers[0].lineage.recipe, count, contenders=count, at_us=at_us
+        )
         setting = Setting(_kind(challengers, champion), anchor is not None, count, count)
         return terms_of(policy, model.spec, past, setting), expected, anchor
 
@@ -143,9 +156,13 @@ class Agreements:
         recipe: str,
         challengers: int = 1,
         *,
+        contenders: int = 1,
         at_us: int | None = None,
     ) -> tuple[Past, Forecast]:
-        """Return what the log knows, and when a release by the policy would be decided."""
+        """Return what the log knows, and when a release by the policy would be decided.
+
+        ``challengers`` divide the error of a promotion, of which this release compares ``contenders``.
+        """
         now_us = self._clock.now_us() if at_us is None else at_us
         past = look_back(self._log, model.id, model.spec, policy, champion.id if champion else None, now_us)
         known = self._known_variance(model.id, past.loss.bound, recipe, now_us)
@@ -153,7 +170,9 @@ class Agreements:
             past = msgspec.structs.replace(past, difference_variance=known)
         affected = model.spec.outcome.affected_by_answer if model.spec is not None else True
         window_us = window_of(policy, model.spec)
-        found = forecast(policy, past, affected=affected, window_us=window_us, challengers=challengers)
+        found = forecast(
+            policy, past, affected=affected, window_us=window_us, challengers=challengers, contenders=contenders
+        )
         return past, found
 
     def _known_variance(self, model_id: str, bound: float, recipe: str, at_us: int) -> float | None:

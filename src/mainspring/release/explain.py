@@ -66,7 +66,10 @@ def _versions(release: Release) -> str:
 
 def _agreed(release: Release) -> Iterator[str]:
     terms = release.terms
-    yield from _STRATEGIES.get(terms.strategy, _canary)(terms)
+    if terms.strategy in _SEVERAL:
+        yield from _SEVERAL[terms.strategy](terms, len(release.contenders))
+    else:
+        yield from _STRATEGIES.get(terms.strategy, _canary)(terms)
     if terms.approval is not None:
         role = f" with the role {terms.approval.role}" if terms.approval.role else ""
         yield f"Somebody{role} had to sign it off."
@@ -118,21 +121,21 @@ def _ab_test(terms: Terms) -> Iterator[str]:
         yield f"It ends once the difference is known to {terms.precision:g} on each side."
 
 
-def _bandit(terms: Terms) -> Iterator[str]:
+def _bandit(terms: Terms, contenders: int) -> Iterator[str]:
     how = terms.allocation
     if how is not None:
         shares = f"{how.algorithm.replace('_', ' ')}, set anew every {_span(how.update_us)}, none below {how.floor:g}"
-        who = "One challenger" if terms.challengers == 1 else f"{terms.challengers} challengers"
+        who = "One challenger" if contenders == 1 else f"{contenders} challengers"
         yield f"{who} and the champion share the units by what their answers earn ({shares})."
     yield from _needed(terms)
     yield from _guarded(terms)
 
 
-def _champion_challenger(terms: Terms) -> Iterator[str]:
-    if terms.challengers == 1:
+def _champion_challenger(terms: Terms, contenders: int) -> Iterator[str]:
+    if contenders == 1:
         yield "One challenger is compared with the champion on the same rows."
     else:
-        yield f"{terms.challengers} challengers are compared with the champion on the same rows; the best one goes on."
+        yield f"{contenders} challengers are compared with the champion on the same rows; the best one goes on."
     yield from _canary(terms)
 
 
@@ -140,6 +143,8 @@ _STRATEGIES: dict[str, Callable[[Terms], Iterator[str]]] = {
     "immediate": _immediate,
     "blue_green": _blue_green,
     "ab_test": _ab_test,
+}
+_SEVERAL: dict[str, Callable[[Terms, int], Iterator[str]]] = {
     "bandit": _bandit,
     "champion_challenger": _champion_challenger,
 }

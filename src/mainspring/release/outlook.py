@@ -62,7 +62,7 @@ class Setting(msgspec.Struct, frozen=True):
 
     kind: Literal["refresh", "new_recipe"]
     anchored: bool
-    challengers: int
+    challengers: int  # by what the error of a promotion is divided
     contenders: int = 1  # of this release alone
 
 
@@ -249,10 +249,13 @@ def window_of(policy: Policy, spec: ModelSpec | None) -> int:
     return outline(policy).window_us if returns else 0
 
 
-def forecast(policy: Policy, past: Past, *, affected: bool, window_us: int = 0, challengers: int = 1) -> Forecast:
+def forecast(
+    policy: Policy, past: Past, *, affected: bool, window_us: int = 0, challengers: int = 1, contenders: int = 1
+) -> Forecast:
     """Return when a decision is expected, and whether that is before the deadline.
 
-    A challenger that is as good (a refresh) or better by the margin (a new recipe) is assumed.
+    A challenger that is as good (a refresh) or better by the margin (a new recipe) is assumed. The error of a promotion
+    is divided by ``challengers``; ``contenders`` are those of this release.
     """
     plan = outline(policy)
     limit = plan.limit_us(window_us) / DAY_US
@@ -260,7 +263,7 @@ def forecast(policy: Policy, past: Past, *, affected: bool, window_us: int = 0, 
         sound = not affected or plan.metric is None
         return Forecast(0, 0.0, 0.0, limit, sound, NO_EVIDENCE[plan.strategy] if sound else NO_PAIRS)
     if plan.rewards is not None:
-        return _of_rewards(plan, past, limit, challengers)
+        return _of_rewards(plan, past, limit, challengers, contenders)
     if affected and (not plan.steps or plan.strategy == "champion_challenger"):
         return Forecast(None, None, None, limit, False, NEVER_IN_SHADOW)
     if past.rows_per_day is None or past.difference_variance is None or past.loss_variance is None:
@@ -310,11 +313,11 @@ def _silence_tells(spec: ModelSpec | None) -> bool:
     return spec is not None and spec.outcome.if_absent == "negative"
 
 
-def _of_rewards(plan: Outline, past: Past, limit: float, challengers: int) -> Forecast:
+def _of_rewards(plan: Outline, past: Past, limit: float, challengers: int, contenders: int) -> Forecast:
     """Say how narrow the interval of a reward's difference can be by the horizon: the effect itself nobody knows."""
     if past.rows_per_day is None or past.loss_variance is None:
         return Forecast(None, None, None, limit, None, "no rewards yet to judge by")
-    share = plan.steps[-1] if plan.steps else 1.0 / (challengers + 1)
+    share = plan.steps[-1] if plan.steps else 1.0 / (contenders + 1)
     per_day = past.rows_per_day * (past.labelled_share or 1.0)
     matured = per_day * max(0.0, limit - past.horizon_us / DAY_US)
     smaller = matured * min(share, 1.0 - share)

@@ -96,6 +96,7 @@ class ReleaseService:
         with self._store.begin(by) as tx:
             present = self.agreements.champion_to_beat(model, versions, self._registry.alias(model_id, CHAMPION))
             _check_unchanged(present, champion.id)
+            self.agreements.check_place(model, record)
             self._effects.insert(tx, record)
             if waits:
                 self._registry.point(tx, model_id, CHALLENGER, version_id, reason)

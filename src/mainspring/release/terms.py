@@ -39,7 +39,8 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcomes into high and low; with ``absent_is_negative`` no outcome by then is the outcome 0. ``shadow_least_us`` is
     how long rows are gathered in shadow before quality is judged, ``shadow_requests`` how many rows must have been
     scored there where it is not judged in shadow. ``deadline_us`` counts from the start. ``judged``: promotion needs
-    evidence of quality. ``challengers`` is how many share the error; ``sample`` the share of rows that a shadow scores.
+    evidence of quality. ``challengers`` divides the error of a promotion; ``sample`` is the share of rows that a shadow
+    scores.
     """
 
     kind: Literal["refresh", "new_recipe"]

@@ -8,6 +8,7 @@ import pytest
 from mainspring.kernel.errors import Conflict, InvalidInput, Refused
 from mainspring.ledger.queries import entries
 from mainspring.release.approvers import Approvers
+from mainspring.release.explain import explain
 from mainspring.release.policy import (
     ABTest,
     Approval,
@@ -171,16 +172,24 @@ def test_a_release_that_asks_for_no_approval_cannot_be_given_one(world, model) -
 # shadow
 
 
-def test_several_shadows_run_at_once_and_share_the_error(world, model) -> None:
+def test_shadows_that_start_beside_others_share_one_error_and_an_end_makes_room(world, model) -> None:
     world.champion(model(0.35))
     world.play(1)
     policy = Shadow(slices=["x"], **QUICK)
-    ids = [
-        world.releases.start(world.model, world.version(model(sd)).id, policy, by="ann", reason="go").id
-        for sd in (0.3, 0.5)
-    ]
-    gates = [world.releases.get(id).terms.gate("quality").alpha_promote for id in ids]
-    assert gates == [0.05, 0.025]
+
+    def begun(*sds: float, policy=policy) -> str:
+        first, *others = (world.version(model(sd)).id for sd in sds)
+        return world.releases.start(world.model, first, policy, by="ann", reason="go", others=others).id
+
+    def errors(*ids: str) -> list[float]:
+        return [world.releases.get(id).terms.gate("quality").alpha_promote for id in ids]
+
+    ids = [begun(sd) for sd in (0.3, 0.5, 0.6)]
+    contest = begun(0.7, 0.8, policy=ChampionChallenger(shadow="20d", margin=0.05))
+    assert errors(*ids, contest) == pytest.approx([0.05, 0.05 / 2, 0.05 / 6, 0.05 / 12 / 2])
+    assert "2 challengers are compared" in "\n".join(explain(world.releases.get(contest)))
+    world.releases.abort(ids[1], by="ann", reason="enough")
+    assert errors(begun(0.4)) == [0.05 / 2]
     world.play(6)
     assert "promoted" in [world.releases.get(id).status for id in ids]
 
@@ -422,8 +431,6 @@ def test_a_running_policy_is_changed_for_the_slower_and_the_ledger_says_so(world
 
 
 def test_a_release_of_every_strategy_is_told_as_a_person_would(world, model) -> None:
-    from mainspring.release.explain import explain
-
     said = []
     _, first = started(world, BlueGreen(approval=Approval(role="")), model(0.35), model(0.3))
     world.releases.approve(first.id, by="bob (user)", reason="seen")
