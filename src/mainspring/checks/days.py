@@ -15,9 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
-LEAST_FACTOR = (
-    1e-9  # of a day that is nearly all there is: its residual says nothing, and there are no degrees of freedom
-)
+LEAST_FACTOR = 1e-9  # of a day that is nearly all there is: its residual says nothing
 
 
 def interval_by_days(w: Floats, x: Floats, alpha: float) -> tuple[float, float, float]:

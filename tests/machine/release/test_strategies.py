@@ -445,7 +445,7 @@ def test_a_release_of_every_strategy_is_told_as_a_person_would(world, model) -> 
     assert "had to be proven better in reward" in said[1]
     assert "It answers a share of 0.5 of units" in said[1]
     assert "top two, set anew every 1h, none below 0.05" in said[2]
-    assert "challengers are compared with the champion on the same rows" in said[3]
+    assert "One challenger is compared with the champion on the same rows" in said[3]
 
 
 # further metrics and guards
