@@ -17,6 +17,10 @@ from mainspring.release.release import Record, record_of
 from mainspring.release.tables import release_books, release_decisions, releases
 
 
+class ChangedMeanwhile(Conflict):
+    """Somebody else changed the release between reading and saving it."""
+
+
 class Records:
     """Reads and writes the rows of releases; what is written belongs to the caller's transaction."""
 
@@ -28,7 +32,9 @@ class Records:
         with self._store.read() as connection:
             row = connection.execute(select(releases).where(releases.c.id == release_id)).first()
         if row is None:
-            raise NotFound("there is no such release", field="release", value=release_id)
+            raise NotFound(
+                "there is no such release", field="release", value=release_id, remedy="see: mainspring release list"
+            )
         return record_of(row.body), int(row.changes)
 
     def history(self, release_id: str) -> tuple[Decision, ...]:
@@ -107,7 +113,10 @@ class Records:
             )
         )
         if saved.rowcount != 1:
-            raise Conflict("somebody else changed the release at the same time", field="release", value=record.id)
+            raise ChangedMeanwhile(
+                "somebody else changed the release at the same time", field="release", value=record.id,
+                remedy=f"look at it with: mainspring release show {record.id}, and ask again",
+            )  # fmt: skip
 
     def change(self, connection: Connection, record: Record, decision: Decision, changes: int) -> None:
         """Store a release that goes on by another policy."""

@@ -29,13 +29,15 @@ from mainspring.release.policy import Immediate, Policy, check_policy, decode_po
 from mainspring.release.policy.change import change
 from mainspring.release.policy.outline import outline
 from mainspring.release.recompute import recompute
-from mainspring.release.records import Records
+from mainspring.release.records import ChangedMeanwhile, Records
 from mainspring.release.release import Record, Release, shown
 from mainspring.release.reports import ReleaseReports
 from mainspring.release.uptake import acknowledge
 from mainspring.serving.routing import Routing
 
 LOOP = "loop"
+_STOPPING: tuple[Command, ...] = ("abort", "roll_back", "hold")
+_TRIES = 20
 
 
 class ReleaseService:
@@ -292,7 +294,19 @@ class ReleaseService:
             self.approvers.check_past(asked, by, remedy="ask for the same approval in this policy")
 
     def _command(self, release_id: str, order: Command, by: str, reason: str) -> Release:
+        """Carry an order out; one that stops must not lose against another of the same moment: it tries again."""
         _check_reason(reason)
+        tries = _TRIES if order in _STOPPING else 1
+        for left in reversed(range(tries)):
+            try:
+                self._order(release_id, order, by, reason)
+                break
+            except ChangedMeanwhile:
+                if not left:
+                    raise
+        return self.get(release_id)
+
+    def _order(self, release_id: str, order: Command, by: str, reason: str) -> None:
         record, changes = self._records.load(release_id)
         now_us = self._clock.now_us()
         decision = command(record.terms, record.state, order, by, reason, now_us, started_by=record.by)
@@ -301,7 +315,6 @@ class ReleaseService:
                 self._check_still_champion(record)
             with self._store.begin(by) as tx:
                 self._effects.act(tx, record, decision, Waiver(by, reason), changes)
-        return self.get(release_id)
 
     def _check_still_champion(self, record: Record) -> None:
         champion = self._registry.alias(record.model, CHAMPION)

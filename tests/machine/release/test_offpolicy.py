@@ -29,6 +29,7 @@ def test_the_log_of_a_canary_tells_what_each_version_and_a_mixture_would_have_be
     assert 0.95 < challenger.labelled_share < 0.99
     assert challenger.units == challenger.value.units > 1_500
     assert "doubtful" not in challenger.sentence
+    assert "worth the same" not in challenger.sentence
     loss = valued(affecting, {release.challenger: 1.0}, since, reward="log_loss")
     assert loss.value.low < loss.value.estimate < loss.value.high
 
@@ -41,6 +42,7 @@ def test_units_that_come_back_count_once_and_not_at_all_where_their_draw_changed
     found = valued(returning, {release.champion: 1.0}, since)
     assert 300 < found.units <= 400
     assert found.left_out_units <= 400 - found.units
+    assert found.sentence.endswith("every version is worth the same: how good answers were, --reward brier tells")
 
 
 def test_what_was_never_drawn_has_no_value(affecting, model) -> None:

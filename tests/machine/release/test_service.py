@@ -1,5 +1,8 @@
 """Releases with a real store, registry and log: whole lives of challengers."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import msgspec
 import pytest
 from sqlalchemy import insert
@@ -360,3 +363,31 @@ def test_outcomes_that_come_after_the_horizon_are_said_where_units_are_too_few(w
     stands = world.releases.get(release.id)
     assert stands.stage == "shadow"
     assert "outcomes came too late" in stands.decision.sentence
+
+
+def test_an_order_to_stop_never_loses_against_another_order_of_the_same_moment(world, model) -> None:
+    _, release = started(world, model)
+    together = Barrier(8)
+
+    def order(number: int) -> str:
+        together.wait(timeout=60)
+        stop = world.releases.abort if number else world.releases.hold
+        try:
+            return stop(release.id, by=f"person {number}", reason="stop it").status
+        except Conflict as conflict:
+            return conflict.sentence()
+
+    with ThreadPoolExecutor(8) as people:
+        said = list(people.map(order, range(8)))
+    assert said[1:] == ["aborted"] * 7
+    assert said[0] in ("held", "aborted", "release: the release is over: aborted; start another one")
+    assert len(world.told("release.aborted")) == 1
+
+
+def test_an_order_on_a_release_that_was_changed_meanwhile_says_where_to_look(world, model) -> None:
+    _, release = started(world, model)
+    record, changes = world.releases._records.load(release.id)
+    world.releases.hold(release.id, by="ann", reason="wait")
+    with pytest.raises(Conflict) as conflict, world.store.begin("bob") as tx:
+        world.releases._records.save(tx.connection, record, changes)
+    assert conflict.value.remedy == f"look at it with: mainspring release show {release.id}, and ask again"

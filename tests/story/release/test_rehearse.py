@@ -158,3 +158,7 @@ def test_without_a_draw_there_is_no_off_policy_value_and_what_is_asked_must_be_c
         shop.ask("value", model="late")
     with pytest.raises(InvalidInput, match=r"3=0\.5,champion=0\.5"):
         shop.ask("value", model="late", shares="1=half")
+    with pytest.raises(InvalidInput, match="names one version twice"):
+        shop.ask("value", model="late", shares="1=0.5,champion=0.5")
+    with pytest.raises(InvalidInput, match="must be shares that add up to 1"):
+        shop.ask("value", model="late", shares="1=nan")

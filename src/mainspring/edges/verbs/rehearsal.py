@@ -143,8 +143,13 @@ def _shares(platform: Platform, model: Any, asked: ValueOf) -> dict[str, float]:
     shares: dict[str, float] = {}
     for part in (asked.shares or "").split(","):
         name, _, share = part.strip().partition("=")
+        version = find_version(platform, model, name)
+        if version.id in shares:
+            raise InvalidInput(
+                "names one version twice", field="shares", value=asked.shares, remedy="give each one share"
+            )
         try:
-            shares[find_version(platform, model, name).id] = float(share)
+            shares[version.id] = float(share)
         except ValueError:
             raise InvalidInput(
                 "cannot be read", field="shares", value=asked.shares, remedy="write it like 3=0.5,champion=0.5"

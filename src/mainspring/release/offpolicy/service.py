@@ -113,7 +113,7 @@ class OffPolicyService:
             left_out_units=found.left_out_units,
             from_us=asked.from_us,
             until_us=min(asked.until_us, self._mature_us(model)),
-            sentence=_sentence(asked, told, wanted, done),
+            sentence=_sentence(asked, told, wanted, done) + _same_for_all(model, asked),
             policy="" if asked.policy is None else str(asked.policy.__struct_config__.tag),
             policy_digest="" if asked.policy is None else policy_digest(asked.policy),
         )
@@ -250,8 +250,17 @@ def _threshold(model: ModelRow) -> float:
     return model.spec.threshold if model.spec is not None and model.spec.threshold is not None else 0.5
 
 
+def _same_for_all(model: ModelRow, asked: Asked) -> str:
+    """Say that an outcome which answers do not change is worth the same under every version."""
+    if asked.reward != "outcome" or model.spec is None or model.spec.outcome.affected_by_answer:
+        return ""
+    loss = "squared_error" if model.spec.outcome.kind == "float" else "brier"
+    same = "the outcome is declared not to depend on answers, so by that every version is worth the same"
+    return f"; {same}: how good answers were, --reward {loss} tells"
+
+
 def _check_shares(shares: Mapping[str, float]) -> None:
-    if abs(sum(shares.values()) - 1.0) > 1e-9 or min(shares.values(), default=-1.0) < 0.0:
+    if not abs(sum(shares.values()) - 1.0) <= 1e-9 or min(shares.values(), default=-1.0) < 0.0:
         raise InvalidInput("must be shares that add up to 1", field="shares", value=dict(shares))
 
 
