@@ -11,6 +11,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +23,13 @@ from sqlalchemy import insert, select
 from mainspring.adapters.home import create_home
 from mainspring.edges.verbs import find
 from mainspring.edges.verbs.verb import encode
+from mainspring.edges.web.gather import read_loop, read_model_page
+from mainspring.edges.web.releases import read_release
 from mainspring.kernel.ids import new_id
 from mainspring.platform import Platform, open_platform
+from mainspring.registry.alias import CHAMPION
 from mainspring.registry.tables import aliases, versions
-from mainspring.release.tables import release_books, releases
+from mainspring.release.tables import release_books, release_decisions, release_policies, releases
 from mainspring.testing.models import linear_onnx
 
 FEW, MANY = 10, 10_000
@@ -74,6 +78,7 @@ def _measured(folder: Path, name: str, count: int, store: str) -> dict[str, floa
     home = create_home(folder / name)
     with closing(open_platform(home)) as platform:
         chosen = _fill(platform, folder / f"{name}-project", count)
+        model = platform.registry.model(None, "late")
         asked: dict[str, dict[str, Any]] = {
             "status": {},
             "ledger list": {},
@@ -87,16 +92,25 @@ def _measured(folder: Path, name: str, count: int, store: str) -> dict[str, floa
             "models": {},
             "loop step": {},
         }
-        return {said: _median_s(platform, said, values) for said, values in asked.items()}
+        past = datetime.fromtimestamp(time.time() - 5.5 * 3_600, UTC).isoformat()
+        found = {said: _median_s(platform, said, values) for said, values in asked.items()}
+        found["ledger at, in the past"] = _median_s(platform, "ledger at", {"time": past})
+        found["page of the loop"] = _median_of(lambda: read_loop(platform))
+        found["page of a model"] = _median_of(lambda: read_model_page(platform, model.project_name, model.name))
+        return found | {"page of a release": _median_of(lambda: read_release(platform, chosen))}
 
 
 def _median_s(platform: Platform, said: str, values: dict[str, Any]) -> float:
     words = {"ledger list release": "ledger list", "release list running": "release list"}
     verb = find(words.get(said, said))
+    return _median_of(lambda: encode(verb.call(platform, verb.read(values), "ann")))
+
+
+def _median_of(call: Callable[[], object]) -> float:
     spent = []
     for _ in range(RUNS):
         began = time.perf_counter()
-        encode(verb.call(platform, verb.read(values), "ann"))
+        call()
         spent.append(time.perf_counter() - began)
     return statistics.median(spent)
 
@@ -119,7 +133,10 @@ def _fill(platform: Platform, project: Path, count: int) -> str:
     platform.releases.first_champion(model.id, made[0].id, by="ann", reason="a bench")
     platform.releases.start(model.id, made[1].id, by="ann", reason="a bench")
     running = platform.releases.list(model.id, running=True)[0]
+    platform.loop.step()  # the first decision, which every release of the past has, too
     _copy(platform, running.id, made[-1].id, count)
+    with platform.store.begin("bench") as tx:
+        platform.registry.point(tx, model.id, CHAMPION, made[0].id, "a bench")
     platform.loop.step()
     with platform.store.read() as connection:
         return str(connection.scalar(select(releases.c.id).where(releases.c.status == "promoted").limit(1)))
@@ -130,6 +147,10 @@ def _copy(platform: Platform, release: str, version: str, count: int) -> None:
         row = connection.execute(select(releases).where(releases.c.id == release)).one()
         books = connection.execute(select(release_books).where(release_books.c.release == release)).one()
         challenger = connection.execute(select(versions).where(versions.c.id == version)).one()
+        decision = connection.execute(select(release_decisions).where(release_decisions.c.release == release)).first()
+        policy = connection.execute(select(release_policies).where(release_policies.c.release == release)).one()
+    if decision is None:
+        raise SystemExit("the release decided nothing")
     body = msgspec.json.decode(row.body)
     now_us = platform.clock.now_us()
     for first in range(0, count, 500):
@@ -146,9 +167,12 @@ def _copy(platform: Platform, release: str, version: str, count: int) -> None:
                 tx.connection.execute(insert(versions).values(values_of_version))
                 tx.connection.execute(insert(releases).values(values))
                 tx.connection.execute(insert(release_books).values({**books._mapping, "release": id}))
+                for table, kept in ((release_decisions, decision), (release_policies, policy)):
+                    row_of = {name: value for name, value in kept._mapping.items() if name != "id"}
+                    tx.connection.execute(insert(table).values({**row_of, "release": id}))
                 entry = tx.record("release.started", id, "a bench", {"number": number}, project=row.project)
                 tx.record("release.promoted", id, "a bench", {"number": number}, project=row.project)
-                moved = {"model": row.model, "alias": "bench", "version": other, "since_us": began_us}
+                moved = {"model": row.model, "alias": CHAMPION, "version": other, "since_us": began_us}
                 tx.connection.execute(insert(aliases).values(**moved, ledger_seq=entry.seq))
 
 

@@ -75,6 +75,10 @@ class World:
         self.taken_out: set[str] = set()
         self.latency_us: dict[str, int] = {}  # of a version's answers, where not a tenth of a millisecond
         self.sample = 1.0  # of the rows that shadows score
+        self.late: dict[str, float] = {}  # the share of a version's answers that come too late
+        self.lost: dict[str, float] = {}  # the share of the units drawn to a version that never reach the log
+        self.untold: dict[str, float] = {}  # the share of those to whom nothing happened and nobody tells it
+        self.tells = True  # any outcome at all
         self.customers = 0  # where set, units are so many customers who come back
         self.model = "mod_late"
         with self.store.bookkeeping() as connection:
@@ -148,12 +152,14 @@ class World:
             else:
                 keep = np.arange(n)
             failed = np.isnan(output)
+            late = self.share_of(n, self.late, np.full(n, version))
             scored.append(
                 pl.DataFrame(
                     {
                         "prediction_id": np.array(ids)[keep], "row": np.zeros(len(keep), dtype=int),
                         "model": self.model, "version": version, "role": np.where(served, "served", "shadow")[keep],
-                        "status": np.where(failed, "failed", "ok")[keep], "output": output[keep],
+                        "status": np.where(failed, "failed", np.where(late, "late", "ok"))[keep],
+                        "output": np.where(late, np.nan, output)[keep],
                         "decision_us": at[keep], "latency_us": self.latency_us.get(version, 100), "generation": 1,
                         "release": drawing.id if drawing else "", "reason": "",
                     }
@@ -164,17 +170,27 @@ class World:
             moved = np.where(arms == version, effect, moved)
         happened = self.random.random(n) < np.clip(chance + moved, 0.0, 1.0)
         known = at + (self.random.gamma(4.0, 1.2, n) * 3_600_000_000).astype(np.int64) + self.late_us
+        kept = pl.Series(~self.share_of(n, self.lost, arms))
         self.put("requests", pl.DataFrame({"prediction_id": ids, "row": 0, "model": self.model, "entity": entities,
-                 "unit": units, "decision_us": at, "receipt_us": at, "body": "{}"}))  # fmt: skip
+                 "unit": units, "decision_us": at, "receipt_us": at, "body": "{}"}).filter(kept))  # fmt: skip
         self.put("assignments", pl.DataFrame({"prediction_id": ids, "row": 0, "model": self.model,
                  "release": np.where(held, HELD_OUT, drawing.id if drawing else ""), "epoch": 1, "generation": 1,
                  "salt": "", "actions": msgspec.json.encode(several).decode() if several else "",
                  "draw": [one.draw for one in drawn], "arm": arms, "propensity": [one.propensity for one in drawn],
-                 "decision_us": at}))  # fmt: skip
-        self.put("scored", pl.concat(scored))
-        lands = (self.random.random(n) < 0.972) & (happened | self.tells_negatives)
+                 "decision_us": at}).filter(kept))  # fmt: skip
+        there = pl.Series(ids).filter(kept)
+        self.put("scored", pl.concat(scored).filter(pl.col("prediction_id").is_in(there.implode())))
+        lands = (self.random.random(n) < 0.972) & (happened | self.tells_negatives) & self.tells
+        lands &= happened | ~self.share_of(n, self.untold, arms)
         self.put("outcomes", pl.DataFrame({"model": self.model, "entity": entities, "value": happened * self.worth,
                  "event_us": known, "known_us": known}).filter(pl.Series(lands)))  # fmt: skip
+
+    def share_of(self, n: int, shares: dict[str, float], versions: np.ndarray) -> np.ndarray:
+        """Return which of n rows belong to the share that is stated for their version; nothing is drawn for none."""
+        if not shares:
+            return np.zeros(n, dtype=bool)
+        stated = np.array([shares.get(str(version), 0.0) for version in versions])
+        return np.asarray(self.random.random(n) < stated)
 
     def put(self, table: str, frame: pl.DataFrame) -> None:
         missing = [pl.lit(None, kind).alias(name) for name, kind in SCHEMAS[table].items() if name not in frame.columns]
