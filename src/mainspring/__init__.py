@@ -12,18 +12,10 @@ if TYPE_CHECKING:
     from mainspring.checks import spec as checks
     from mainspring.edges.notebook import register
     from mainspring.monitoring.spec import Drift, Health, Quality, Silence
-    from mainspring.project.declarations import (
-        FeatureView,
-        Model,
-        Outcome,
-        Source,
-        count,
-        last,
-        mean,
-        push,
-        share,
-        sql,
-    )
+    from mainspring.project.model import Model
+    from mainspring.project.outcome import Outcome
+    from mainspring.project.source import Source, push, sql
+    from mainspring.project.view import FeatureView, count, last, mean, share
     from mainspring.registry.model import Batching
     from mainspring.release.policy import (
         ABTest,

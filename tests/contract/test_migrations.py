@@ -77,7 +77,7 @@ def test_a_home_made_by_a_newer_version_is_refused(store):
         migrate(store)
 
 
-OLD = '{"type":"canary","hold":"1d","margin":1.5,"metric":"error","steps":[0.1]}'  # as canonical JSON once was
+OLD = '{"hold":"1d","margin":1.5,"metric":"error","steps":[0.1],"type":"canary"}'  # as digests are taken over it
 NEW = OLD.replace('"hold":"1d"', '"hold":"2d"')
 
 

@@ -93,6 +93,24 @@ def accuracy(label: Floats, score: Floats) -> float | None:
     return _mean(1.0 - mistakes(label, score))
 
 
+def f1(label: Floats, score: Floats) -> float | None:
+    """Return the harmonic mean of precision and recall of positive rows, a probability cut at one half.
+
+    Of several classes it is the mean over all that came true or were answered (macro F1). None where there is neither a
+    positive row nor a positive answer.
+
+    >>> f1(np.array([1.0, 1.0, 0.0]), np.array([0.9, 0.2, 0.6]))
+    0.5
+    """
+    if not np.isfinite(score).all():
+        return None
+    said = score.argmax(axis=1).astype(np.float64) if score.ndim == 2 else (score >= 0.5).astype(np.float64)
+    classes = np.union1d(label, said) if score.ndim == 2 else np.array([1.0])
+    met = [(float(((label == one) & (said == one)).sum()), float((label == one).sum()), float((said == one).sum()))
+           for one in classes]  # fmt: skip
+    return _mean(np.array([2.0 * both / (came + told) for both, came, told in met if came + told]))
+
+
 def mae(label: Floats, score: Floats) -> float | None:
     """Return the mean absolute error."""
     return _mean(absolute_errors(label, score))
@@ -118,6 +136,7 @@ METRICS: dict[str, Callable[[Floats, Floats], float | None]] = {
     "brier": brier,
     "error": error,
     "accuracy": accuracy,
+    "f1": f1,
     "mae": mae,
     "rmse": rmse,
     "r2": r2,
@@ -134,7 +153,7 @@ LOSSES: dict[str, Callable[[Floats, Floats], Floats]] = {
 _OF_ESTIMATES = ("mae", "rmse", "r2")
 _OF_TASK: dict[Task, tuple[str, ...]] = {
     "binary": ("roc_auc", "log_loss", "brier"),
-    "multiclass": ("roc_auc", "log_loss", "brier", "accuracy"),
+    "multiclass": ("roc_auc", "log_loss", "brier", "accuracy", "f1"),
 }
 
 

@@ -10,7 +10,7 @@ from mainspring.kernel.errors import InvalidInput, nearest
 
 Severity = Literal["block", "warn"]
 HIGHER_IS_BETTER = {
-    "roc_auc": True, "log_loss": False, "brier": False, "error": False, "accuracy": True,
+    "roc_auc": True, "log_loss": False, "brier": False, "error": False, "accuracy": True, "f1": True,
     "mae": False, "rmse": False, "r2": True,
 }  # fmt: skip
 PAIRED = ("log_loss", "brier", "error", "mae", "squared_error")

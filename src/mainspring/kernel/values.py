@@ -27,6 +27,9 @@ class Vector(float):
         made.numbers = tuple(numbers)
         return made
 
+    def __getnewargs__(self) -> tuple[float, tuple[float, ...]]:
+        return float(self), self.numbers
+
     def __repr__(self) -> str:
         return f"Vector{self.numbers!r}"
 
@@ -36,13 +39,9 @@ Plain = float | list[float] | None
 
 def plain(value: float | None) -> Plain:
     """Return an answer as JSON and MessagePack can carry it: a list of numbers for a vector."""
-    return (
-        list(value.numbers)
-        if isinstance(value, Vector) and isfinite(value)
-        else value
-        if value is None
-        else float(value)
-    )
+    if value is None:
+        return None
+    return list(value.numbers) if isinstance(value, Vector) and isfinite(value) else float(value)
 
 
 def from_plain(value: Any) -> float | None:

@@ -13,8 +13,11 @@ from mainspring.features.spec import SourceSpec, ViewSpec
 from mainspring.kernel.errors import nearest
 from mainspring.monitoring.spec import Monitor
 from mainspring.project.collection import Collection, Faulty, fault
-from mainspring.project.declarations import FeatureView, Model, RecipeDeclared, Source, checked_name, span_us
+from mainspring.project.given import checked_name, span_us
 from mainspring.project.manifest import ModelEntry, Revision
+from mainspring.project.model import Model, RecipeDeclared
+from mainspring.project.source import Source
+from mainspring.project.view import FeatureView
 from mainspring.registry.model import ModelSpec, OutcomeSpec, PredictAt, Recipe
 from mainspring.release.policy import Policy
 from mainspring.training.spec import Retrain

@@ -17,6 +17,11 @@ from mainspring.registry.model import ModelSpec
 
 FOR_PROBABILITIES = ("log_loss", "brier", "error")
 FOR_NUMBERS = ("absolute_error", "squared_error")
+_JUDGES_CLASSES = {
+    "release": FOR_PROBABILITIES,
+    "checks": (*FOR_PROBABILITIES, "roc_auc", "accuracy", "f1"),
+    "monitors": ("log_loss", "brier"),
+}
 _TYPES: dict[Kind, pl.DataType] = {
     "int": pl.Int64(),
     "float": pl.Float64(),
@@ -153,7 +158,7 @@ def _of_classes(entry: ModelEntry, named: Sequence[tuple[str, Mapping[str, Any]]
     place = f"Model({entry.spec.name!r})"
     checks = [(f"checks.{check.get('type', '')}", check) for check in entry.checks]
     for field, part in [*named, *checks]:
-        known = (*FOR_PROBABILITIES, "roc_auc", "accuracy") if field.startswith("checks.") else FOR_PROBABILITIES
+        known = _JUDGES_CLASSES[field.partition(".")[0]]
         metric = part.get("metric")
         if metric is not None and metric not in known:
             remedy = f"use {' or '.join(known)}"

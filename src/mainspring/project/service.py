@@ -18,11 +18,11 @@ from mainspring.kernel.errors import Damaged, InvalidInput, InvalidProject, Main
 from mainspring.ledger.ports import Store
 from mainspring.ledger.transaction import Transaction
 from mainspring.log.ports import Blobs
-from mainspring.project.declarations import checked_name
 from mainspring.project.difference import Change, difference
 from mainspring.project.evaluate import revision_of
 from mainspring.project.expectation import expectation
 from mainspring.project.fit import misfits, with_columns
+from mainspring.project.given import checked_name
 from mainspring.project.manifest import Evaluated, ModelEntry, Revision
 from mainspring.project.rows import undeclared_model, write_rows
 from mainspring.project.tables import revisions

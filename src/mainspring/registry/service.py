@@ -243,9 +243,9 @@ class Registry:
 
     def latest_alias_us(self, model_id: str, alias: str) -> int | None:
         """Return when the alias was last moved."""
-        query = select(func.max(aliases.c.since_us)).where(aliases.c.model == model_id, aliases.c.alias == alias)
+        moves = select(aliases.c.since_us).where(aliases.c.model == model_id, aliases.c.alias == alias)
         with self._store.read() as connection:
-            newest = connection.scalar(query)
+            newest = connection.scalar(moves.order_by(aliases.c.id.desc()).limit(1))
         return None if newest is None else int(newest)
 
     def demand_environment(self, version: Version) -> None:

@@ -66,9 +66,17 @@ class Records:
         *,
         status: str | None = None,
         newest: int | None = None,
+        before: Record | None = None,
     ) -> builtins.list[Record]:
-        """Return releases, oldest first: of one model, running or over, of one status, the newest few, if asked."""
+        """Return releases, oldest first: of one model, running or over, of one status, the newest few, if asked.
+
+        ``before`` leaves out a release and all that started after it.
+        """
         query = select(releases.c.body)
+        if before is not None:
+            started_us = before.state.started_us
+            same = (releases.c.started_us == started_us) & (releases.c.id > before.id)
+            query = query.where((releases.c.started_us < started_us) | same)
         if status is not None:
             query = query.where(releases.c.status == status)
         if newest is not None:
@@ -80,6 +88,8 @@ class Records:
             query = query.where(active if running else ~active)
         with self._store.read() as connection:
             records = [record_of(row.body) for row in connection.execute(query)]
+        if newest is not None:
+            return records[::-1]
         # Of two that started at one moment, ids would say at random which steps first: version numbers do not.
         return sorted(records, key=lambda record: (record.state.started_us, record.challenger_number))
 

@@ -239,12 +239,16 @@ class ReleaseService:
         *,
         status: str | None = None,
         newest: int | None = None,
+        before: str | None = None,
     ) -> builtins.list[Release]:
         """Return releases without their history, oldest first.
 
-        Of one model, running or over, of one status, or the newest few alone, if asked.
+        Of one model, running or over, of one status, or the newest few alone, if asked; ``before`` is the id of the
+        oldest one that is known already.
         """
-        return [shown(record) for record in self._records.list(model_id, running, status=status, newest=newest)]
+        known = self._records.load(before)[0] if before is not None else None
+        found = self._records.list(model_id, running, status=status, newest=newest, before=known)
+        return [shown(record) for record in found]
 
     def recompute(self, release_id: str) -> builtins.list[Recomputed]:
         """Work each stored decision out again from the log, and compare; say why where that cannot be."""

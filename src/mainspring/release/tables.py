@@ -21,7 +21,7 @@ releases = Table(
 
 Index("ix_releases_model_ended", releases.c.model, releases.c.ended_us)
 Index("ix_releases_status_model", releases.c.status, releases.c.model)
-Index("ix_releases_model_started", releases.c.model, releases.c.started_us)
+Index("ix_releases_model_started", releases.c.model, releases.c.started_us, releases.c.ended_us)
 Index("ix_releases_started", releases.c.started_us)
 
 release_books = Table(

@@ -148,3 +148,19 @@ def test_who_was_still_in_the_running_when_a_contest_was_ended_is_not_said_to_ru
     world.releases.abort(release.id, by="ann", reason="not now")
     told = explain(world.releases.get(release.id))
     assert "Version 3: neither proven nor out when it ended." in told
+
+
+def test_older_releases_are_listed_from_the_one_that_is_known_on(world, model) -> None:
+    world.champion(model(0.35))
+    made = []
+    for number in range(5):
+        made.append(world.releases.start(world.model, world.version(model(0.3)).id, Shadow(), by="ann", reason="go").id)
+        if number != 2:  # two of them start at one moment
+            world.clock.advance(world.clock.now() + timedelta(hours=1))
+    newest = [one.id for one in world.releases.list(world.model, newest=2)]
+    assert newest == made[3:]
+    seen = list(newest)
+    while older := world.releases.list(world.model, newest=2, before=seen[0]):
+        assert len(older) <= 2
+        seen = [*(one.id for one in older), *seen]
+    assert sorted(seen) == sorted(made)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from mainspring.features.spec import CsvReader, Feature, SourceSpec, ViewSpec
 from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.schema import Column
-from mainspring.project.declarations import predict_at_of
 from mainspring.project.difference import difference
 from mainspring.project.evaluate import revision_of
+from mainspring.project.given import predict_at_of
 from mainspring.project.manifest import Revision
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)

@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from mainspring.checks.credit import NO_CLASS, credit, credited, places
@@ -53,6 +53,7 @@ def test_metrics_of_classes_agree_with_scikit_learn():
     assert found["roc_auc"] == pytest.approx(roc_auc_score(came, vectors, multi_class="ovr"), abs=1e-12)
     assert found["log_loss"] == pytest.approx(sklearn_log_loss(came, np.clip(vectors, 1e-6, None)), abs=1e-4)
     assert found["accuracy"] == pytest.approx(accuracy_score(came, vectors.argmax(axis=1)))
+    assert found["f1"] == pytest.approx(f1_score(came, vectors.argmax(axis=1), average="macro"))
     assert found["commonest_share"] == pytest.approx(np.bincount(came).max() / 500)
 
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score, r2_score, roc_auc_score
 from sklearn.metrics import log_loss as sklearn_log_loss
-from sklearn.metrics import r2_score, roc_auc_score
 
-from mainspring.checks.measures import day_block_interval, log_loss, measure, r2, roc_auc
+from mainspring.checks.measures import day_block_interval, f1, log_loss, measure, r2, roc_auc
 
 
 def test_metrics_agree_with_scikit_learn_ties_included() -> None:
@@ -17,6 +17,7 @@ def test_metrics_agree_with_scikit_learn_ties_included() -> None:
     clipped = np.clip(score, 1e-6, 1 - 1e-6)
     assert log_loss(label, score) == pytest.approx(sklearn_log_loss(label, clipped), abs=1e-12)
     assert r2(label, score) == pytest.approx(r2_score(label, score), abs=1e-12)
+    assert f1(label, score) == pytest.approx(f1_score(label, score >= 0.5), abs=1e-12)
 
 
 def test_what_cannot_be_computed_is_none() -> None:
@@ -24,6 +25,8 @@ def test_what_cannot_be_computed_is_none() -> None:
 
     assert roc_auc(ones, np.array([0.1, 0.2, 0.3])) is None
     assert r2(ones, ones) is None
+    assert f1(np.zeros(3), np.zeros(3)) is None
+    assert f1(ones, np.zeros(3)) == 0.0
     assert log_loss(np.empty(0), np.empty(0)) is None
     assert measure("binary", np.empty(0), np.empty(0))["brier"] is None
 

@@ -45,7 +45,7 @@ def test_an_amount_is_no_class() -> None:
 
 
 def test_what_judges_class_vectors_is_let_through() -> None:
-    checks = [ms.checks.metric(name, at_least=0.1) for name in ("accuracy", "roc_auc", "brier")]
+    checks = [ms.checks.metric(name, at_least=0.1) for name in ("accuracy", "roc_auc", "brier", "f1")]
     for metric in ("log_loss", "brier", "error"):
         assert faults(checks=checks, release=ms.Canary(metric=metric), monitors=[ms.Quality("brier"), ms.Drift()]) == []
 
@@ -63,3 +63,10 @@ def test_what_judges_class_vectors_is_let_through() -> None:
 def test_what_judges_amounts_is_refused(judged: dict[str, Any], sentence: str) -> None:
     (fault,) = faults(**judged)
     assert fault.startswith(sentence)
+
+
+def test_what_a_monitor_of_amounts_is_told_to_use_is_what_a_monitor_takes() -> None:
+    (fault,) = faults(monitors=[ms.Quality("squared_error", bound=1.0)])
+    assert fault.endswith("use log_loss or brier")
+    for metric in ("log_loss", "brier"):
+        assert faults(monitors=[ms.Quality(metric)]) == []

@@ -78,6 +78,7 @@ class ListReleases(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: Annotated[str | None, Meta(description="a model, as name or project/name; all if not said")] = None
     running: Annotated[bool, Meta(description="only those that run")] = False
     limit: Annotated[int, Meta(description="how many, the newest ones", ge=1, le=10_000)] = 100
+    before: Annotated[str | None, Meta(description="id of a release; only those that started before it")] = None
 
 
 class OneRelease(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -179,7 +180,9 @@ def holdout(platform: Platform, asked: HeldOut, by: str) -> Any:
 
 def list_releases(platform: Platform, asked: ListReleases, by: str) -> Any:
     model = find_model(platform, asked.model).id if asked.model else None
-    return platform.releases.list(model, running=True if asked.running else None, newest=asked.limit)
+    return platform.releases.list(
+        model, running=True if asked.running else None, newest=asked.limit, before=asked.before
+    )
 
 
 def show(platform: Platform, asked: OneRelease, by: str) -> Any:

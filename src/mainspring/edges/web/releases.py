@@ -37,7 +37,8 @@ _MOST_DECISIONS = 200
 
 def read_release(platform: Platform, id: str) -> views.Release:
     """Return one release with all its evidence and decisions."""
-    return _release(platform, platform.releases.get(id), whole=True)
+    release = platform.releases.get(id)
+    return _release(platform, release, platform.registry.model(None, release.model), whole=True)
 
 
 def read_releases(platform: Platform, row: ModelRow, *, brief: bool) -> tuple[views.Release, ...]:
@@ -46,11 +47,10 @@ def read_releases(platform: Platform, row: ModelRow, *, brief: bool) -> tuple[vi
     most = _PAST_RELEASES if brief else _MOST_RELEASES
     over = list(reversed(platform.releases.list(row.id, False, newest=most)))
     detailed = [platform.releases.get(release.id) for release in running]
-    return tuple(_release(platform, release) for release in detailed + over)
+    return tuple(_release(platform, release, row) for release in detailed + over)
 
 
-def _release(platform: Platform, release: Release, *, whole: bool = False) -> views.Release:
-    row = platform.registry.model(None, release.model)
+def _release(platform: Platform, release: Release, row: ModelRow, *, whole: bool = False) -> views.Release:
     shown = [one for one in release.evidence if whole or one.role == "metric" or one.stops]
     decision = release.decision
     return views.Release(

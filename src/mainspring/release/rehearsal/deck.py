@@ -1,4 +1,4 @@
-"""The deck: logged rows as arrays, with what two versions said of each, and when what came true was known.
+"""The deck: logged rows as arrays, with what each version said of them, and when what came true was known.
 
 A rehearsal deals from it. Every draw meets the same rows, so what does not depend on the draw is worked out once.
 """
