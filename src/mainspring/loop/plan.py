@@ -113,7 +113,7 @@ def plan(facts: Facts, now_us: int) -> list[Action]:
         actions += [StepRelease(model.model, release) for release in model.running]
         if model.champion is None:
             continue
-        if model.evaluated_us is None or now_us - model.evaluated_us >= facts.evaluate_every_us:
+        if due(model.evaluated_us, now_us, facts.evaluate_every_us):
             actions.append(EvaluateMonitors(model.model))
         if not model.busy:
             actions += _retraining(model, now_us)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mainspring.ledger.queries import verify_chain
-from mainspring.release.policy import Bandit, BlueGreen, Canary, ChampionChallenger
+from mainspring.release.policy import ABTest, Bandit, BlueGreen, Canary, ChampionChallenger
 
 ACT = """
 import sys
@@ -36,6 +36,8 @@ found = service.get(release)
 match sys.argv[3]:
     case "change":
         service.change(release, msgspec.structs.replace(found.policy, hold="9d"), by="bob", reason="slower")
+    case "abort":
+        service.abort(release, by="bob", reason="enough")
     case "drop":
         service.step(release, disabled={found.contenders[0].version: "gross"})
     case "step":
@@ -126,6 +128,63 @@ def test_what_is_decided_is_whole_or_never_was(world, model, tmp_path: Path, ord
         )) == done  # fmt: skip
     with world.store.read() as connection:
         assert verify_chain(connection).verified
+
+
+def in_canary(world, model):
+    release = until_next(world, begun(world, Canary(margin=0.5, minimum_units=100, steps=[0.3]), model(0.3)))
+    world.releases.step(release.id)
+    return release
+
+
+def held(world, model):
+    release = in_canary(world, model)
+    world.releases.hold(release.id, by="bob", reason="wait")
+    return release
+
+
+def kept(world, model):
+    release = switching(world, model)
+    world.releases.step(release.id)
+    return release
+
+
+def in_test(world, model):
+    release = begun(world, ABTest(), model(0.3))
+    world.play(0.5)
+    return release
+
+
+ABORTED: dict[str, tuple[Callable, str, str]] = {
+    "shadow": (changing, "running", "shadow"),
+    "canary": (in_canary, "running", "canary"),
+    "held": (held, "held", "canary"),
+    "kept": (kept, "running", "kept"),
+    "test": (in_test, "running", "test"),
+    "bandit": (dropping, "running", "bandit"),
+}
+
+
+@pytest.mark.parametrize(("place", "moment"), list(zip(ABORTED, cycle(MOMENTS), strict=False)))
+def test_an_abort_in_any_state_is_whole_or_is_given_again_once_control_is_back(
+    world, model, tmp_path: Path, place: str, moment: tuple[str, bool]
+) -> None:
+    prepare, status, stage = ABORTED[place]
+    release = prepare(world, model)
+    before = world.releases.get(release.id)
+    assert (before.status, before.stage) == (status, stage)
+    where, done = moment
+    assert run(tmp_path, release.id, "abort", where) == -9
+    after = world.releases.get(release.id)
+    assert (after.status == "aborted") == done
+    assert after.share == (0.0 if done else before.share)
+    assert run(tmp_path, release.id, "abort", "") == 0
+    ended = world.releases.get(release.id)
+    assert (ended.status, ended.share, ended.shadows) == ("aborted", 0.0, ())
+    assert len(world.told("release.aborted")) == 1
+    assert world.registry.alias(world.model, "champion").id == release.champion
+    assert world.registry.alias(world.model, "challenger") is None
+    world.play(1 / 3)
+    assert world.releases.get(release.id).history[-1].kind == "abort"  # nothing is decided after it
 
 
 def contested(world, model, act):

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import threading
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +29,7 @@ BANDIT = {
     "type": "bandit", "per": "request", "update": "6h", "horizon": "20d", "minimum_units": 250,
     "approval": {"role": "risk", "not_starter": True},
 }  # fmt: skip
+CALLERS = 3
 EARNS = {1: 0.5, 2: 0.5, 3: 0.4, 4: 0.7}
 
 
@@ -32,6 +40,15 @@ class Shop(Story):
         super()._answered(index, status, body)
         for place, one in enumerate(json.loads(body)["predictions"]):
             self._asked[f"o{self.turn}_{index * 10 + place}"] = self._dice.random() < EARNS[one["version"]]
+
+    def ask_for(self, body: bytes) -> tuple[int, bytes]:
+        """Ask as a caller would who has nothing to do with the story's turns."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self._port}/predict/late", body)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
 
     def start(self, version: str, policy: dict[str, Any]) -> str:
         found = self.verb("release start", model="late", version=version, policy=policy, reason="a story")
@@ -80,6 +97,51 @@ def held_out(shop: Shop) -> int:
     return shop.answers[-1].get(1, 0)
 
 
+class Callers:
+    """Threads that ask for one row after the other; ``told`` is what each was answered: status and version."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._numbers = count()
+        self._ends = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(CALLERS)]
+        self.told: list[tuple[int, int]] = []
+
+    def until(self, answers: int) -> int:
+        """Wait for so many answers in all, and return how many there are."""
+        given_up_s = time.monotonic() + 120
+        while len(self.told) < answers and time.monotonic() < given_up_s:
+            time.sleep(0.01)
+        assert len(self.told) >= answers
+        return len(self.told)
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._ends.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _ask(self) -> None:
+        while not self._ends.is_set():
+            row = [{"order_id": f"load{next(self._numbers)}", "x": 0.25}]
+            status, body = self._shop.ask_for(json.dumps(row).encode())
+            said = json.loads(body)["predictions"][0]["version"] if status == 200 else 0
+            self.told.append((status, said))
+
+
+@contextmanager
+def asking(shop: Shop) -> Iterator[Callers]:
+    callers = Callers(shop)
+    callers.start()
+    try:
+        yield callers
+    finally:
+        callers.stop()
+
+
 def test_blue_green_switches_everything_and_back_by_command_and_by_gross_failure(shop: Shop) -> None:
     shop.verb("train", model="late", recipe="rule", reason="a rule")
     shop.let_pass("2")
@@ -88,7 +150,15 @@ def test_blue_green_switches_everything_and_back_by_command_and_by_gross_failure
     shop.play(1)
     assert set(shop.answers[-1]) == {1, 2}
     assert 0 < held_out(shop) < 60  # one in twenty is held out on the champion for good
-    shop.verb("release rollback", release=first, reason="customers complain")
+    with asking(shop) as callers:
+        callers.until(40)
+        assert 2 in {version for _, version in callers.told}
+        shop.verb("release rollback", release=first, reason="customers complain")
+        asyncio.run(shop._taken_up())
+        back = callers.until(len(callers.told) + CALLERS)  # what had been asked before is answered by now
+        callers.until(back + 60)
+    assert {status for status, _ in callers.told} == {200}  # nobody was harmed on the way there, nor back
+    assert {version for _, version in callers.told[back:]} == {1}
     shop.play(1)
     assert shop.answers[-1] == {1: ROWS}
 

@@ -16,13 +16,11 @@ from mainspring.loop.plan import (
 
 DAY = 86_400_000_000
 RULE = RetrainRule(every_us=30 * DAY, on=("quality",), cooldown_us=7 * DAY, backtest_origins=6)
-CALM = ModelFacts(
-    model="mdl", name="late", project="prj", champion="ver_1", champion_since_us=0, rule=RULE, evaluated_us=100 * DAY
-)
+CALM = ModelFacts(model="mdl", name="late", project="prj", champion="ver_1", champion_since_us=0, rule=RULE)
 
 
 def planned(now_us, **changes):
-    return plan(Facts((msgspec.structs.replace(CALM, **changes),)), now_us)
+    return plan(Facts((msgspec.structs.replace(CALM, **{"evaluated_us": now_us, **changes}),)), now_us)
 
 
 def going(state, **more):
@@ -101,6 +99,10 @@ def test_nothing_is_started_while_a_job_is_under_way_but_releases_are_still_step
 def test_monitors_are_looked_at_once_a_day():
     assert planned(10 * DAY, evaluated_us=9 * DAY) == [EvaluateMonitors("mdl")]
     assert planned(10 * DAY, evaluated_us=9 * DAY + 1) == []
+
+
+def test_monitors_are_looked_at_though_the_clock_was_set_back_past_the_last_time():
+    assert planned(10 * DAY, evaluated_us=13 * DAY) == [EvaluateMonitors("mdl")]
 
 
 def test_releases_come_first():
