@@ -27,7 +27,7 @@ class Vector(float):
         made.numbers = tuple(numbers)
         return made
 
-    def __getnewargs__(self) -> tuple[float, tuple[float, ...]]:
+    def __getnewargs__(self) -> tuple[float, tuple[float, ...]]:  # type: ignore[override]  # it takes one more
         return float(self), self.numbers
 
     def __repr__(self) -> str:
