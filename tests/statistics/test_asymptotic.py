@@ -23,8 +23,8 @@ def missed(seed: int, draw, mean: float, *, trusted: bool, moving: bool = False)
         reach = np.sqrt((v + eta) * np.log((v + eta) / (eta * ALPHA**2)))
         given = largest <= LARGEST_PART * v if trusted else np.ones(len(n), dtype=bool)
         wrong += bool(((np.abs(sums - n * mean) > reach) & given).any())
-    low, high = asymptotic_interval(float(n[-1]), 0.0, float(v[-1]), ALPHA, float(eta[-1] * 8.8))
-    assert (high - low) / 2.0 == pytest.approx(reach[-1] / n[-1])
+    low, high = asymptotic_interval(float(n[-1]), 0.0, float(v[-1]), ALPHA, float(eta[-1]))
+    assert 1.0 <= (high - low) / 2.0 / (reach[-1] / n[-1]) < 1.003  # what both one-sided tests leave standing
     return wrong
 
 

@@ -141,10 +141,10 @@ def _metrics(entry: ModelEntry) -> Iterator[InvalidInput]:
         metric = part.get("metric")
         place = f"Model({entry.spec.name!r}).{field}"
         if numbers and metric in FOR_PROBABILITIES:
-            remedy = "use absolute_error or squared_error, with a bound"
+            remedy = "use absolute_error or squared_error"
             what = "judges probabilities, not numbers"
             yield InvalidInput(what, field=f"{place}.metric", value=metric, remedy=remedy)
-        elif metric in FOR_NUMBERS and part.get("bound") is None:
+        elif metric in FOR_NUMBERS and part.get("bound") is None and field != "release":
             remedy = "say the greatest loss that one answer may count for, such as bound=100"
             yield InvalidInput(f"{metric} has no bound of its own", field=f"{place}.bound", remedy=remedy)
     if numbers and entry.release is None:

@@ -15,13 +15,15 @@ from mainspring.registry.alias import ANCHOR, CHAMPION
 from mainspring.registry.service import ModelRow, Registry
 from mainspring.registry.version import Version
 from mainspring.release.engine import Contender, State
+from mainspring.release.evidence.asymptotic import PLANNED_UNITS
 from mainspring.release.evidence.forecast import Forecast
+from mainspring.release.evidence.losses import Loss
 from mainspring.release.family import divisor
 from mainspring.release.outlook import Past, Setting, check_judges_outcome, forecast, look_back, terms_of, window_of
 from mainspring.release.policy import Bandit, ChampionChallenger, Policy
 from mainspring.release.records import Records
 from mainspring.release.release import Record
-from mainspring.release.terms import Terms
+from mainspring.release.terms import Terms, planned
 
 _SHADOWS = 200  # how many of the newest releases are asked what a recipe's shadow has shown
 MOST_CHALLENGERS = 100
@@ -165,7 +167,7 @@ class Agreements:
         """
         now_us = self._clock.now_us() if at_us is None else at_us
         past = look_back(self._log, model.id, model.spec, policy, champion.id if champion else None, now_us)
-        known = self._known_variance(model.id, past.loss.bound, recipe, now_us)
+        known = self._known_variance(model.id, past.loss, recipe, now_us)
         if known is not None and past.difference_variance is not None:
             past = msgspec.structs.replace(past, difference_variance=known)
         affected = model.spec.outcome.affected_by_answer if model.spec is not None else True
@@ -175,7 +177,7 @@ class Agreements:
         )
         return past, found
 
-    def _known_variance(self, model_id: str, bound: float, recipe: str, at_us: int) -> float | None:
+    def _known_variance(self, model_id: str, loss: Loss, recipe: str, at_us: int) -> float | None:
         """Return the variance that the last shadow of the same recipe had shown by then."""
         for record in reversed(
             [
@@ -186,7 +188,8 @@ class Agreements:
         ):
             gate = record.terms.gate("quality")
             stream = self._records.books(record.id).books.streams.get("quality")
-            usable = gate is not None and gate.estimator == "paired" and gate.bound == bound
+            alike = record.terms.loss.metric == loss.metric and record.terms.loss.bound == loss.bound
+            usable = gate is not None and gate.estimator == "paired" and alike
             if usable and stream is not None and stream.n >= record.terms.minimum_units:
                 return stream.v / stream.n
         return None
@@ -212,7 +215,8 @@ class Agreements:
         contenders = max(len(record.state.contenders), 1)
         setting = Setting(_kind(versions, champion), anchor is not None, record.terms.challengers, contenders)
         fresh = terms_of(record.policy, model.spec, past, setting)
-        terms = msgspec.structs.replace(record.terms, kind=fresh.kind, gates=fresh.gates)
+        units = next((gate.planned_units for gate in record.terms.gates if gate.bound is None), PLANNED_UNITS)
+        terms = msgspec.structs.replace(record.terms, kind=fresh.kind, gates=planned(fresh.gates, units))
         return msgspec.structs.replace(
             record, champion=champion.id, champion_number=champion.number, anchor=anchor, terms=terms
         )

@@ -278,9 +278,14 @@ def _precise(say: Say, terms: Terms, state: State, evidence: Evidence | None) ->
 def _difference(terms: Terms, evidence: Evidence | None) -> str:
     """Say how much more the challenger earned, where rewards are compared."""
     quality = evidence.of(QUALITY) if evidence is not None else None
-    if quality is None or terms.loss.metric != "reward":
+    if quality is None:
         return ""
-    return f" (mean reward {-quality.estimate:+.4g} [{-quality.high:+.4g}, {-quality.low:+.4g}] against the champion's)"
+    if terms.loss.metric != "reward":
+        return " (asymptotic)" if quality.asymptotic else ""
+    span = f"(no interval: {quality.withheld})"
+    if quality.low is not None and quality.high is not None:
+        span = f"[{-quality.high:+.4g}, {-quality.low:+.4g}]" + (", asymptotic," if quality.asymptotic else "")
+    return f" (mean reward {-quality.estimate:+.4g} {span} against the champion's)"
 
 
 def _onward(say: Say, terms: Terms, state: State, evidence: Evidence | None) -> Decision:

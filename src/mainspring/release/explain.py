@@ -11,6 +11,7 @@ from mainspring.kernel.duration import DAY_US, show_duration
 from mainspring.ledger.chain import Entry
 from mainspring.release.agreed import differences
 from mainspring.release.engine import Decision
+from mainspring.release.evidence.asymptotic import FEWEST_UNITS, LARGEST_PART
 from mainspring.release.evidence.earned import Earned
 from mainspring.release.evidence.stream import Measured
 from mainspring.release.release import Release
@@ -110,6 +111,7 @@ def _immediate(terms: Terms) -> Iterator[str]:
 
 def _blue_green(terms: Terms) -> Iterator[str]:
     yield f"It takes over in one switch, without evidence; the champion is kept warm for {_span(terms.hold_us)}."
+    yield from _unbounded(terms)
     yield from _guarded(terms)
 
 
@@ -159,15 +161,30 @@ def _needed(terms: Terms) -> Iterator[str]:
         else f"It had to be proven better in {metric}"
     )
     error = "" if gate is None else f", erring in at most {gate.alpha_promote:.3g} of cases however often one looks"
-    yield f"{needed}{error}; {_ESTIMATORS[terms.estimator]}."
+    limit = " (asymptotic)" if gate is not None and gate.bound is None else ""
+    yield f"{needed}{error}{limit}; {_ESTIMATORS[terms.estimator]}."
     if gate is not None:
         yield (
             "A difference above 0 is worse. The intervals in brackets miss the truth at any look in at most "
             f"{gate.alpha_promote:.3g} of cases, half on each side; a test looks to one side and keeps its highest e, "
             "so it may decide a little before its interval does."
         )
+    yield from _unbounded(terms)
     if terms.gate(ANCHOR) is not None:
         yield "The margin had to hold against the anchor, too, so that small losses cannot add up over refreshes."
+
+
+def _unbounded(terms: Terms) -> Iterator[str]:
+    """Say which metrics have no bounds, and on what the errors that are stated of them rest."""
+    without = [gate for gate in terms.gates if gate.bound is None]
+    if without:
+        metric = terms.loss.metric.replace("_", " ")
+        names = [metric if gate.name == QUALITY else NAMES.get(gate.name, gate.name) for gate in without]
+        yield (
+            f"Without bounds: {', '.join(names)}. There the stated errors are asymptotic: they hold in the limit of "
+            f"many units. So nothing is read before {FEWEST_UNITS} units an arm, nor while one unit brings more than "
+            f"{LARGEST_PART:.0%} of what is uncertain; it is sharpest at {without[0].planned_units} units, as planned."
+        )
 
 
 def _guarded(terms: Terms) -> Iterator[str]:
@@ -223,7 +240,7 @@ def _decided(decision: Decision) -> str:
 def _seen(decision: Decision) -> str:
     leads = len(decision.contenders) > 1 and decision.stage in ("shadow", "bandit") and not decision.winner
     whose = "The leading one against the champion" if leads and decision.kind != "drop" else "Against the champion"
-    told = [_measured(one, whose) for one in decision.measured if one.role == "metric" or one.stops]
+    told = [_measured(one, whose) for one in decision.measured if one.role == "metric" or one.stops or one.withheld]
     quality = next((one for one in decision.measured if one.name == QUALITY), None)
     young = decision.too_young(quality) if quality is not None else decision.immature
     waiting = (
@@ -237,7 +254,10 @@ def _measured(one: Measured, whose: str = "Against the champion") -> str:
     name = name[0].upper() + name[1:]
     if one.n == 0:
         return f"{name}: nothing was mature yet."
-    span = f"{one.estimate:+.4g} [{one.low:+.4g}, {one.high:+.4g}] on {one.n} matured"
+    if one.low is None or one.high is None:
+        return f"{name}: {one.estimate:+.4g} on {one.n} matured, with no interval yet: {one.withheld}."
+    label = ", asymptotic," if one.asymptotic else ""
+    span = f"{one.estimate:+.4g} [{one.low:+.4g}, {one.high:+.4g}]{label} on {one.n} matured"
     if one.by_days is not None:
         low, high, days = one.by_days
         span += f" (of days like these {days}: [{low:+.4g}, {high:+.4g}], which decides nothing)"

@@ -275,7 +275,7 @@ def _earned(record: Record, books: Books, drawn: _Drawn, versions: list[str]) ->
         known = met.filter(pl.col("reward").is_not_null())
         losses, _ = terms.loss.of(np.zeros(known.height), known["reward"].to_numpy().astype(np.float64))
         sums = books.earned.get(version, Earned()).add(
-            1.0 - losses / terms.loss.bound,
+            terms.loss.worth(losses),
             known["propensity"].to_numpy().astype(np.float64),
             known["first_us"].to_numpy().astype(np.int64),
             half_life_us,

@@ -13,16 +13,17 @@ from mainspring.checks.credit import credited
 from mainspring.kernel.duration import DAY_US, parse_duration, show_duration
 from mainspring.kernel.errors import Refused
 from mainspring.registry.model import ModelSpec
-from mainspring.release.evidence.eprocess import interval
-from mainspring.release.evidence.forecast import MOST_UNITS, Forecast, units_needed
+from mainspring.release.evidence.asymptotic import FEWEST_UNITS, PLANNED_UNITS
+from mainspring.release.evidence.forecast import MOST_UNITS, TINIEST, Forecast, fewest_units, units_needed
 from mainspring.release.evidence.frames import answers, by_horizon, silence_as_negative
 from mainspring.release.evidence.losses import CLASSIFYING, Loss, loss, rewarding
 from mainspring.release.evidence.maturity import horizon_us
+from mainspring.release.evidence.sequence import sequence
 from mainspring.release.evidence.stream import Gate
 from mainspring.release.policy import Bandit, Policy, policy_digest
 from mainspring.release.policy.metrics import Reward
 from mainspring.release.policy.outline import Outline, outline
-from mainspring.release.terms import Allocation, Terms, gates, kept_gates
+from mainspring.release.terms import Allocation, Terms, gates, kept_gates, planned
 
 if TYPE_CHECKING:
     from mainspring.log.queries import PredictionLog
@@ -211,10 +212,10 @@ def _estimator(plan: Outline, spec: ModelSpec | None) -> Literal["paired", "draw
 def _gates(
     plan: Outline, kind: Literal["refresh", "new_recipe"], spec: ModelSpec | None, past: Past, setting: Setting
 ) -> tuple[Gate, ...]:
-    stop = plan.alphas[1] / setting.contenders
+    stop, units = plan.alphas[1] / setting.contenders, planned_units(plan, past)
     if not plan.judged:
         loss = past.loss if plan.metric is not None else None
-        return kept_gates(loss=loss, alpha_stop=stop, margins=plan.margins)
+        return planned(kept_gates(loss=loss, alpha_stop=stop, margins=plan.margins), units)
     return gates(
         estimator=_estimator(plan, spec),
         kind=kind,
@@ -228,6 +229,7 @@ def _gates(
         shadows=not plan.drawn,
         metrics=plan.metrics,
         guards=plan.guards,
+        planned_units=units,
     )
 
 
@@ -240,6 +242,7 @@ def allocation_of(policy: Bandit, window_us: int) -> Allocation:
         floor=policy.floor,
         half_life_us=None if policy.half_life is None else _span_us(policy.half_life),
         confidence=policy.confidence,
+        bounded=policy.low is not None,
     )
 
 
@@ -273,10 +276,13 @@ def forecast(
     share = steps[-1] if drawn else 1.0
     weight = share * (1.0 - share) if drawn else 1.0
     variance = past.loss_variance * weight if drawn else past.difference_variance
-    units = units_needed(plan.margin, variance, past.loss.bound, plan.alphas[0] / challengers, weight=weight)
+    units = units_needed(
+        plan.margin, variance, past.loss.bound, plan.alphas[0] / challengers, weight=weight,
+        planned_units=planned_units(plan, past),
+    )  # fmt: skip
     if units >= MOST_UNITS:
         return Forecast(None, None, None, limit, False, _too_narrow(plan.margin, past.loss))
-    units = max(units, plan.minimum_units)
+    units = max(units, fewest_units(plan.minimum_units, past.loss.bound, share if drawn else None))
     labelled_per_day = past.rows_per_day * (past.labelled_share or 1.0) * (1.0 if drawn else plan.sample)
     judging = units / labelled_per_day if labelled_per_day else float("inf")
     if not drawn:
@@ -288,7 +294,7 @@ def forecast(
     in_time = days <= limit + waiting and (drawn or judging <= shadow_limit)
     reason = (
         f"{units} labelled units at {labelled_per_day:.0f} a day take {judging:.1f} days; "
-        f"a decision is expected after {days:.1f} days of {limit + waiting:.1f}"
+        f"a decision is expected after {days:.1f} days of {limit + waiting:.1f}{_asymptotic(past.loss)}"
     )
     if not drawn and judging > shadow_limit:
         reason += f", and its shadow ends after {shadow_limit:g}"
@@ -306,7 +312,12 @@ def forecast(
 
 
 def _too_narrow(margin: float, loss: Loss) -> str:
-    return f"a margin of {margin:g} is too narrow for a {loss.metric} of up to {loss.bound:g}: no traffic settles it"
+    reach = "without a bound" if loss.bound is None else f"of up to {loss.bound:g}"
+    return f"a margin of {margin:g} is too narrow for a {loss.metric} {reach}: no traffic settles it"
+
+
+def _asymptotic(loss: Loss) -> str:
+    return "; asymptotic: the metric has no bound" if loss.bound is None else ""
 
 
 def _silence_tells(spec: ModelSpec | None) -> bool:
@@ -315,20 +326,26 @@ def _silence_tells(spec: ModelSpec | None) -> bool:
 
 def _of_rewards(plan: Outline, past: Past, limit: float, challengers: int, contenders: int) -> Forecast:
     """Say how narrow the interval of a reward's difference can be by the horizon: the effect itself nobody knows."""
-    if past.rows_per_day is None or past.loss_variance is None:
-        return Forecast(None, None, None, limit, None, "no rewards yet to judge by")
     share = plan.steps[-1] if plan.steps else 1.0 / (contenders + 1)
-    per_day = past.rows_per_day * (past.labelled_share or 1.0)
-    matured = per_day * max(0.0, limit - past.horizon_us / DAY_US)
-    smaller = matured * min(share, 1.0 - share)
-    weight = share * (1.0 - share)
-    spent = matured * weight
-    low, high = interval(spent, 0.0, spent * past.loss_variance, past.loss.bound, plan.alphas[0] / challengers)
-    half = (high - low) / 2.0
+    matured = _matured(past, limit)
+    smaller = matured * min(share, 1.0 - share) if matured is not None else None
     horizon = show_duration(timedelta(days=limit))
+    if past.loss.bound is None and smaller is not None and smaller < FEWEST_UNITS:
+        reason = (
+            f"{smaller:.0f} matured units an arm by the horizon of {horizon} are fewer than the {FEWEST_UNITS} that a "
+            "reward without bounds needs"
+        )
+        return Forecast(None, None, None, limit, False, reason, past.rows_per_day, past.labelled_share)
+    if matured is None or smaller is None or past.loss_variance is None:
+        return Forecast(None, None, None, limit, None, f"no rewards yet to judge by{_asymptotic(past.loss)}")
+    spent = matured * share * (1.0 - share)
+    alpha, variance = plan.alphas[0] / challengers, max(past.loss_variance, TINIEST)
+    of = sequence(past.loss.bound, planned_units(plan, past) * variance * share * (1.0 - share), alpha)
+    low, high = of.interval(spent, 0.0, spent * variance, alpha)
+    half = (high - low) / 2.0
     reason = (
         f"{smaller:.0f} matured units an arm by the horizon of {horizon} leave an interval of ±{half:.3g}; "
-        f"it may decide earlier, if the difference is greater than that"
+        f"it may decide earlier, if the difference is greater than that{_asymptotic(past.loss)}"
     )
     return Forecast(
         units=round(matured),
@@ -341,6 +358,19 @@ def _of_rewards(plan: Outline, past: Past, limit: float, challengers: int, conte
         labelled_share=past.labelled_share,
         difference_sd=past.loss_variance**0.5,
     )
+
+
+def _matured(past: Past, days: float) -> float | None:
+    """Return how many units have an outcome at the end of so many days, None where the traffic is not known."""
+    if past.rows_per_day is None:
+        return None
+    return past.rows_per_day * (past.labelled_share or 1.0) * max(0.0, days - past.horizon_us / DAY_US)
+
+
+def planned_units(plan: Outline, past: Past) -> int:
+    """Return at how many units a metric without a bound is to be sharpest: all that can have matured at the end."""
+    units = _matured(past, plan.limit_us(0) / DAY_US)
+    return PLANNED_UNITS if units is None else min(max(round(units), 2 * FEWEST_UNITS), MOST_UNITS)
 
 
 def _planned(plan: Outline, past: Past) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mainspring.release.evidence.gathered import Evidence
+from mainspring.release.evidence.stream import Gate, Measured
 from mainspring.release.state import State
 from mainspring.release.terms import (
     ANCHOR,
@@ -59,18 +60,22 @@ def stop_of(evidence: Evidence | None, *, young: bool) -> tuple[str, str] | None
 def unproven(terms: Terms, evidence: Evidence, uncounted: str = "", *, in_shadow: bool = False) -> Missing:
     """Return which metrics are not proven, and why not; ``uncounted`` tells what came and could not count.
 
-    In shadow only those can be that need no draw.
+    In shadow only those can be that need no draw. Guards prove nothing, but one without a bound must be readable.
     """
     missing: Missing = []
     for gate in terms.gates:
-        if gate.role != "metric" or (in_shadow and gate.estimator == "drawn" and gate.name != QUALITY):
+        if in_shadow and gate.estimator == "drawn" and gate.name != QUALITY:
             continue
         one = evidence.of(gate.name)
         matured = one.matured if one is not None else 0
-        if one is None or matured < terms.minimum_units:
+        if gate.role != "metric":
+            missing += _unread(gate, one)
+        elif one is None or matured < terms.minimum_units:
             arm = " in its smaller arm" if gate.estimator == "drawn" else ""
             few = f"{gate.name} has {matured} matured units{arm} where {terms.minimum_units} are needed"
             missing.append(("few_units", f"{few}{uncounted}"))
+        elif one.withheld:
+            missing += _unread(gate, one)
         elif not one.good_enough:
             against = "the anchor" if gate.name == ANCHOR else "the champion"
             needed = "not worse" if gate.promote_margin else "better"
@@ -83,7 +88,16 @@ def precise(terms: Terms, state: State, evidence: Evidence | None) -> bool:
     quality = evidence.of(QUALITY) if evidence is not None else None
     if state.stage != "test" or terms.precision is None or quality is None or quality.matured < terms.minimum_units:
         return False
+    if quality.low is None or quality.high is None:
+        return False
     return (quality.high - quality.low) / 2.0 <= terms.precision
+
+
+def _unread(gate: Gate, one: Measured | None) -> Missing:
+    """Return why a comparison without a bound cannot be read; a guard that nobody can read lets nothing pass."""
+    if gate.bound is not None or (one is not None and not one.withheld):
+        return []
+    return [("withheld", f"{gate.name} has no asymptotic interval yet: {one.withheld if one else 'no unit is mature'}")]
 
 
 def unsound(terms: Terms, evidence: Evidence, now_us: int) -> Missing:

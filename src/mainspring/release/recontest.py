@@ -85,7 +85,8 @@ def _shares(moment: Moment, facts: Facts) -> list[float]:
     if rule is None or record.state.stage == "shadow":
         return []
     earned = [facts.earned or Earned(), *(facts.of(one.version).earned or Earned() for one in record.state.contest)]
-    found = allocate(chances(earned, seed_of(facts.salt, decision.at_us)), rule, earned)
+    chance = chances(earned, seed_of(facts.salt, decision.at_us), bounded=rule.bounded)
+    found = allocate(chance, rule, earned)
     return [round(float(share), 6) for share in found[1:]]
 
 

@@ -105,7 +105,7 @@ def bandit(say: Say, terms: Terms, state: State, facts: Facts, now_us: int) -> D
         missing = [("not_acknowledged", "the gateways have not taken it up yet")]
         return say("wait", "inconclusive", *missing[0], waiting=("not_acknowledged",), evidence=leading(state, facts))
     earned = _earnings(state, facts)
-    chance = chances(earned, seed_of(facts.salt, now_us))
+    chance = chances(earned, seed_of(facts.salt, now_us), bounded=rule.bounded)
     won = _winner(terms, state, facts, chance, now_us, least=rule.confidence)
     if won is not None and not missing_approval(terms, state):
         return _won(say, state, facts, won)
@@ -126,7 +126,9 @@ def bandit_at_horizon(say: Say, terms: Terms, state: State, facts: Facts, now_us
         return None
     if missing_approval(terms, state):
         return None
-    won = _winner(terms, state, facts, chances(_earnings(state, facts), seed_of(facts.salt, now_us)), now_us, least=0.0)
+    seed, bounded = seed_of(facts.salt, now_us), _rule(terms).bounded
+    chance = chances(_earnings(state, facts), seed, bounded=bounded)
+    won = _winner(terms, state, facts, chance, now_us, least=0.0)
     return None if won is None else _won(say, state, facts, won)
 
 
@@ -155,7 +157,7 @@ def _unwon(terms: Terms, state: State, facts: Facts, chance: Floats, now_us: int
         return "not_proven", "no version is yet proven to earn more than the champion"
     if lacking:
         code, sentence = lacking[0]
-        return code, f"v{one.number} leads, but {sentence}" if code == "few_units" else sentence
+        return code, f"v{one.number} leads, but {sentence}" if code in ("few_units", "withheld") else sentence
     if chance[leader] < least:
         best = f"v{one.number} is the best with a chance of {float(chance[leader]):.0%}"
         return "not_sure_of_best", f"{best}, of {least:.0%} asked"

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from mainspring.kernel.ids import digest_of
+from mainspring.release.evidence.asymptotic import PLANNED_UNITS
 from mainspring.release.evidence.losses import Loss
 from mainspring.release.evidence.stream import Gate
 from mainspring.release.policy.approval import Approval
@@ -21,7 +22,10 @@ DEFAULT_STOP = 0.01
 
 
 class Allocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a bandit sets its shares: every ``update_us``, none below ``floor``, rewards halving in ``half_life_us``."""
+    """How a bandit sets its shares: every ``update_us``, none below ``floor``, rewards halving in ``half_life_us``.
+
+    ``bounded`` rewards are parts of the most that can be earned, others are what they are.
+    """
 
     algorithm: Literal["thompson", "top_two"]
     per: Literal["request", "episode"]
@@ -29,6 +33,7 @@ class Allocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     floor: float
     half_life_us: int | None
     confidence: float
+    bounded: bool = True
 
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,12 +107,13 @@ def gates(
     shadows: bool = True,
     metrics: tuple[Judge, ...] = (),
     guards: tuple[Judge, ...] = (),
+    planned_units: int = PLANNED_UNITS,
 ) -> tuple[Gate, ...]:
     """Return the gates of a release. ``alphas`` are (promote, stop), ``margins`` (failures, late answers).
 
     Half of the stopping error goes to quality and all further ``metrics``, three tenths to the guards together; the
     sample ratio and the tripwire have a tenth each. Where the challenger is not shown in shadow first, only what is
-    drawn guards.
+    drawn guards. Gates without a bound have the same errors, and are sharpest at ``planned_units``.
     """
     promote, stop = alphas[0] / challengers, alphas[1]
     worse_by = margin if kind == "refresh" else 0.0
@@ -132,7 +138,14 @@ def gates(
         else:
             stops.append(Gate(LABELLED, "guard", "drawn", stop_margin=margins[0], two_sided=True))
     spent = stop * 0.3 / len(stops)
-    return (*judged, *(msgspec.structs.replace(guard, alpha_stop=spent) for guard in stops))
+    return planned((*judged, *(msgspec.structs.replace(guard, alpha_stop=spent) for guard in stops)), planned_units)
+
+
+def planned(gates: tuple[Gate, ...], planned_units: int) -> tuple[Gate, ...]:
+    """Return gates of which those without a bound are sharpest at so many units."""
+    return tuple(
+        msgspec.structs.replace(gate, planned_units=planned_units) if gate.bound is None else gate for gate in gates
+    )
 
 
 def kept_gates(*, loss: Loss | None, alpha_stop: float, margins: tuple[float, float]) -> tuple[Gate, ...]:
@@ -149,7 +162,12 @@ def kept_gates(*, loss: Loss | None, alpha_stop: float, margins: tuple[float, fl
 
 
 def _metric(
-    name: str, estimator: Literal["paired", "drawn"], bound: float, worse_by: float, promote: float, stop: float | None
+    name: str,
+    estimator: Literal["paired", "drawn"],
+    bound: float | None,
+    worse_by: float,
+    promote: float,
+    stop: float | None,
 ) -> Gate:
     return Gate(
         name,

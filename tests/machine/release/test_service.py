@@ -12,6 +12,7 @@ from mainspring.kernel.schema import Column
 from mainspring.ledger.queries import verify_chain
 from mainspring.log.tables import boots
 from mainspring.release.engine import decide
+from mainspring.release.explain import explain
 from mainspring.release.policy import BlueGreen, Canary, Immediate, Shadow
 from mainspring.serving.routing import ModelRoute, ReleaseRoute, Routing, ShadowRoute
 
@@ -308,12 +309,36 @@ def test_estimates_are_judged_by_a_bounded_error(amounts, model, bias, status, r
 
 
 @pytest.mark.parametrize(
+    ("bias", "status", "reason"), [(0.0, "promoted", "not_worse"), (2.0, "rolled_back", "quality_worse")]
+)
+def test_estimates_are_judged_by_an_error_without_a_bound_and_everything_that_tells_of_it_says_asymptotic(
+    amounts, model, bias, status, reason
+) -> None:
+    amounts.champion(estimates(amounts, model, sd=0.35))
+    amounts.play(2)
+    version = amounts.version(estimates(amounts, model, sd=0.3, bias=bias))
+    policy = msgspec.structs.replace(ERRORS, bound=None)
+    release = amounts.releases.start(amounts.model, version.id, policy, by="ann", reason="a newer one")
+    assert release.terms.loss.bound is None
+    assert release.forecast.reason.endswith("asymptotic: the metric has no bound")
+    amounts.play(7)
+    ended = amounts.releases.get(release.id)
+    assert (ended.status, ended.reason) == (status, reason)
+    measured = ended.decision.measured[0]
+    assert (measured.name, measured.asymptotic, measured.withheld) == ("quality", True, "")
+    told = "\n".join(explain(ended))
+    assert "(asymptotic); both versions score every row" in told
+    assert "Without bounds: squared error. There the stated errors are asymptotic" in told
+    assert "], asymptotic, on " in told
+    assert [one.difference for one in amounts.releases.recompute(release.id) if one.equal is False] == []
+
+
+@pytest.mark.parametrize(
     ("policy", "field"),
     [
         (Canary(margin=0.02), "metric"),
         (Shadow(metric="brier"), "metric"),
         (BlueGreen(metric="error"), "metric"),
-        (Canary(metric="squared_error"), "bound"),
     ],
 )
 def test_estimates_are_not_judged_as_chances_wherever_the_policy_comes_from(amounts, model, policy, field) -> None:

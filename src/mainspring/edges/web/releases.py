@@ -96,7 +96,7 @@ def _contenders(release: Release) -> tuple[views.Contender, ...]:
 
 
 def _contender(one: Contender) -> views.Contender:
-    scores = {score.name: {"mean": score.estimate, "low": score.low, "high": score.high} for score in one.scores}
+    scores = {score.name: _numbers(score) for score in one.scores}
     return views.Contender(f"v{one.number}", one.share, plain_words(one.status), plain_words(one.reason), scores)
 
 
@@ -204,7 +204,18 @@ def _deciding(release: Release) -> str:
     if one is None:
         return ""
     name = release.terms.loss.metric if one.name == QUALITY else NAMES.get(one.name, one.name)
-    return f" ({plain_words(name)} {signed(one.estimate)} [{signed(one.low)}, {signed(one.high)}], n = {number(one.n)})"
+    return f" ({plain_words(name)} {signed(one.estimate)}{_span(one)}, n = {number(one.n)})"
+
+
+def _span(one: Measured) -> str:
+    if one.low is None or one.high is None:
+        return f", no interval: {one.withheld}"
+    return f" [{signed(one.low)}, {signed(one.high)}]" + (", asymptotic" if one.asymptotic else "")
+
+
+def _numbers(one: Measured) -> dict[str, Any]:
+    label = {"asymptotic": one.withheld or "yes"} if one.asymptotic else {}
+    return {"mean": one.estimate, "low": one.low, "high": one.high, **label}
 
 
 def _evidence(one: Measured, release: Release) -> views.Evidence:
@@ -227,6 +238,10 @@ def _evidence(one: Measured, release: Release) -> views.Evidence:
 
 
 def _name(one: Measured, release: Release) -> str:
+    return _named(one, release) + (", asymptotic" if one.asymptotic else "")
+
+
+def _named(one: Measured, release: Release) -> str:
     metric = release.terms.loss.metric
     match one.name:
         case "quality" if release.contenders and not release.over and release.stage != "canary":
@@ -251,13 +266,15 @@ def _points(one: Measured, release: Release) -> tuple[views.Point, ...]:
     points = []
     for decision in release.history:
         then = next((known for known in decision.measured if known.name == one.name), None)
-        if then is None or decision.kind == "drop" or not (math.isfinite(then.low) and math.isfinite(then.high)):
+        if then is None or decision.kind == "drop" or then.low is None or then.high is None:
             continue
         points.append(views.Point(decision.at_us, then.low, then.high))
     return tuple(points)
 
 
 def _reading(one: Measured) -> tuple[str, Any]:
+    if one.withheld:
+        return f"cannot be read yet: {one.withheld}", "open"
     if one.stops:
         bar = f"e = {evidence_number(one.e_stop)}, stops at {evidence_number(one.stop_at)}"
         return f"proven worse: it stops ({bar})", "bad"
@@ -285,7 +302,7 @@ def _decision(decision: Decision, times: int, since_us: int) -> views.Decision:
         "coverage": decision.coverage,
         "labelled share": decision.labelled_share,
         "waits for": list(decision.waiting) or None,
-        **{one.name: {"mean": one.estimate, "low": one.low, "high": one.high, "n": one.n} for one in decision.measured},
+        **{one.name: {**_numbers(one), "n": one.n} for one in decision.measured},
     }
     return views.Decision(
         decision.at_us,

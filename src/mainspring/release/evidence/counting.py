@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from mainspring.release.evidence.drawn import drawn_terms, running_means
 from mainspring.release.evidence.eprocess import Floats
@@ -26,7 +27,7 @@ def count_pairs(books: Books, terms: Terms, name: str, counted: Pairs) -> Books:
             np.where(counted.answered, counted.challenger, counted.stable), counted.outcome
         )
         if counted.charge:
-            challenger = np.clip(challenger + counted.charge, 0.0, terms.loss.bound)
+            challenger = terms.loss.cut(challenger + counted.charge)
         stream = books.streams.get(name, Stream())
         books = books.with_stream(
             gate,
@@ -71,13 +72,13 @@ def count_drawn_labels(books: Books, terms: Terms, units: Units) -> Books:
         books = _add_drawn(books, terms.gate(name), units, losses, HALF_PRIOR)
     for judge in terms.judges:
         if isinstance(judge, Reward):
-            losses, middle = units.judged[judge.name], judge.bound / 2.0
-            books = _add_drawn(books, terms.gate(judge.name), units, losses, middle)
+            gate = terms.gate(judge.name)
+            books = _add_drawn(books, gate, units, units.judged[judge.name], _part_of_bound(gate, 0.5))
     gate = terms.gate(QUALITY)
     if gate is not None and gate.estimator == "drawn":
-        foreseen = tuple(np.clip(one, 0.0, gate.bound) for one in units.expected)
+        foreseen = tuple(terms.loss.cut(one) for one in units.expected)
         books = _add_drawn(
-            books, gate, units, units.loss, gate.bound / 10.0, foreseen=(foreseen[0], foreseen[1]),
+            books, gate, units, units.loss, _part_of_bound(gate, 0.1), foreseen=(foreseen[0], foreseen[1]),
             winsorised=units.winsorised,
         )  # fmt: skip
     known = units.labelled > 0
@@ -104,5 +105,20 @@ def _add_drawn(
         both = np.isfinite(foreseen[0]) & np.isfinite(foreseen[1])
         means = (np.where(both, foreseen[0], means[0]), np.where(both, foreseen[1], means[1]))
     w, x, v = drawn_terms(units.challenged, units.propensity, losses, means)
-    stream = msgspec.structs.replace(stream.add(gate, w, x, v, winsorised=winsorised, at_us=units.at_us), arms=arms)
-    return books.with_stream(gate, stream)
+    if gate.bound is None and stream.n == 0:  # nothing was known before the first unit
+        w[0] = x[0] = v[0] = 0.0
+    smallest_arm = _smallest_arm(units, stream.arms) if gate.bound is None else None
+    stream = stream.add(gate, w, x, v, winsorised=winsorised, at_us=units.at_us, smallest_arm=smallest_arm)
+    return books.with_stream(gate, msgspec.structs.replace(stream, arms=arms))
+
+
+def _part_of_bound(gate: Gate | None, part: float) -> float:
+    """Return what a mean loss is taken for before any was seen; a metric without a bound has nothing to go by."""
+    return 0.0 if gate is None or gate.bound is None else gate.bound * part
+
+
+def _smallest_arm(units: Units, arms: tuple[int, float, int, float]) -> NDArray[np.int64]:
+    """Return how many units the smaller arm has after each one."""
+    challenged = np.cumsum(units.challenged)
+    stable = np.arange(1, len(challenged) + 1) - challenged
+    return np.asarray(np.minimum(arms[0] + stable, arms[2] + challenged), dtype=np.int64)

@@ -83,7 +83,8 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not self.measured or self.units < 1:
             raise InvalidInput("cannot be made from nothing", field="evidence")
         for one in self.measured:
-            if one.n < 1 or not all(map(math.isfinite, (one.estimate, one.low, one.high))):
+            ends = (one.low, one.high) if one.low is not None and one.high is not None else ()
+            if one.n < 1 or not all(map(math.isfinite, (one.estimate, *ends))):
                 raise InvalidInput("is not finite", field="evidence", value=one.name)
 
     def of(self, name: str) -> Measured | None:

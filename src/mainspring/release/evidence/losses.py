@@ -9,21 +9,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mainspring.kernel.errors import InvalidInput
 from mainspring.release.evidence.eprocess import Floats
 
 Metric = Literal["log_loss", "brier", "error", "absolute_error", "squared_error", "reward"]
 CLASSIFYING = ("log_loss", "brier", "error")
+WIDEST = 1e100  # what squares of can still be added up; nothing that is measured lies beyond
 
 
 class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A metric with its bound fixed. ``epsilon`` clips log loss; ``threshold`` turns a probability into a decision.
 
-    A reward's loss is what it is short of ``best``, whatever was answered.
+    A reward's loss is what it is short of ``best``, whatever was answered. Without a ``bound`` nothing is cut, and what
+    is told of the metric's mean is asymptotic; a reward's loss then is the reward with its sign turned.
     """
 
     metric: Metric
-    bound: float
+    bound: float | None
     epsilon: float = 0.01
     threshold: float = 0.5
     best: float = 0.0
@@ -31,14 +32,27 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def of(self, outputs: Floats, outcomes: Floats) -> tuple[Floats, int]:
         """Return the losses (n,) and how many were above the bound and cut to it."""
         losses = self._raw(outputs, outcomes)
-        return np.clip(losses, 0.0, self.bound), int(self._outside(losses).sum())
+        return self.cut(losses), int(self._outside(losses).sum())
+
+    def cut(self, losses: Floats) -> Floats:
+        """Return losses (n,) within the bound."""
+        low, high = self._span()
+        return np.clip(losses, low, high)
+
+    def worth(self, losses: Floats) -> Floats:
+        """Return what losses (n,) have earned: a part of the most that can be, where there is a bound."""
+        return -losses if self.bound is None else 1.0 - losses / self.bound
 
     def beyond(self, outputs: Floats, outcomes: Floats) -> NDArray[np.bool_]:
         """Tell which losses (n,) lie beyond the bound."""
         return self._outside(self._raw(outputs, outcomes))
 
     def _outside(self, losses: Floats) -> NDArray[np.bool_]:
-        return np.asarray((losses > self.bound + 1e-12) | (losses < -1e-12))
+        low, high = self._span()
+        return np.asarray((losses > high + 1e-12) | (losses < low - 1e-12))
+
+    def _span(self) -> tuple[float, float]:
+        return (-WIDEST, WIDEST) if self.bound is None else (0.0, self.bound)
 
     def expected(self, outputs: Floats, probability: Floats) -> Floats:
         """Return the loss expected (n,) if the outcome is 1 with ``probability``."""
@@ -57,21 +71,22 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return np.asarray(decided != (outcomes > 0.5), dtype=np.float64)
         if self.metric == "absolute_error":
             return np.asarray(np.abs(outputs - outcomes))
-        return np.asarray(np.square(outputs - outcomes))
+        with np.errstate(over="ignore"):
+            return np.asarray(np.square(outputs - outcomes))
 
 
-def rewarding(low: float, high: float) -> Loss:
-    """Return the loss of a reward between ``low`` and ``high``: what it is short of ``high``.
+def rewarding(low: float | None, high: float | None) -> Loss:
+    """Return the loss of a reward between ``low`` and ``high``: what it is short of ``high``; without bounds, of 0.
 
     >>> losses, beyond = rewarding(0.0, 10.0).of(np.array([0.5, 0.5]), np.array([4.0, 12.0]))
     >>> losses.tolist(), beyond
     ([6.0, 0.0], 1)
     """
-    return Loss("reward", high - low, best=high)
+    return Loss("reward", None) if low is None or high is None else Loss("reward", high - low, best=high)
 
 
 def loss(metric: Metric, *, bound: float | None = None, base_rate: float | None = None, threshold: float = 0.5) -> Loss:
-    """Fix a metric's bound: log loss is clipped at min(.01, base rate/10), errors of estimates need a declared bound.
+    """Fix a metric's bound: log loss is clipped at min(.01, base rate/10), errors of estimates have the declared one.
 
     >>> round(loss("log_loss").bound, 3)
     4.595
@@ -82,10 +97,4 @@ def loss(metric: Metric, *, bound: float | None = None, base_rate: float | None 
         return Loss(metric, math.log((1.0 - epsilon) / epsilon), epsilon)
     if metric in CLASSIFYING:
         return Loss(metric, 1.0, threshold=threshold)
-    if bound is None:
-        raise InvalidInput(
-            f"{metric} has no bound of its own, so its mean cannot be tested",
-            field="bound",
-            remedy="give the greatest loss that one answer may count for, such as bound=100",
-        )
     return Loss(metric, bound)

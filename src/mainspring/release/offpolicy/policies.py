@@ -76,7 +76,7 @@ def replayed(policy: Bandit, rule: Allocation, found: Found, among: Sequence[str
                 for one, column in zip(earned, columns, strict=True)
             ]
             counted = known
-            shares = allocate(chances(earned, seed_of(SALT, now_us)), rule, earned)
+            shares = allocate(chances(earned, seed_of(SALT, now_us), bounded=rule.bounded), rule, earned)
             given = shares if np.abs(shares - given).max() >= MOVED else given
         target[start:end, columns] = given
         start = max(end, start + 1)
@@ -95,4 +95,4 @@ def _more(
     propensity = found.draws.offered[part][known, column]
     missing = int((met & ~known).sum())
     at_us = found.at_us[part][known]
-    return earned.add(1.0 - losses / loss.bound, propensity, at_us, rule.half_life_us, missing=missing)
+    return earned.add(loss.worth(losses), propensity, at_us, rule.half_life_us, missing=missing)

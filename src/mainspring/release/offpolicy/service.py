@@ -226,19 +226,17 @@ def _others(rows: pl.DataFrame) -> dict[tuple[str, str], str]:
 
 def _bounds(model: ModelRow, asked: Asked) -> tuple[float, float] | None:
     """Return the bounds of the reward, None for an amount that has none. 0 lies within: what never came counts as 0."""
+    low, high = asked.low, asked.high
     if asked.reward != "outcome":
-        return 0.0, loss(asked.reward, bound=asked.high, threshold=_threshold(model)).bound
-    yes_or_no = model.spec is None or model.spec.outcome.kind == "bool"
-    stated = isinstance(asked.policy, ABTest | Bandit)
-    if asked.low is None and asked.high is None and not yes_or_no and not stated:
+        low, high = 0.0, loss(asked.reward, bound=asked.high, threshold=_threshold(model)).bound
+    elif isinstance(asked.policy, ABTest | Bandit):
+        low, high = asked.policy.low if low is None else low, asked.policy.high if high is None else high
+    if asked.reward == "outcome" and (model.spec is None or model.spec.outcome.kind == "bool"):
+        low, high = 0.0 if low is None else low, 1.0 if high is None else high
+    if high is None and (low is None or asked.reward != "outcome"):
         if asked.clip is not None:
             raise InvalidInput("needs a reward with bounds", field="clip", value=asked.clip)
         return None
-    low, high = asked.low, asked.high
-    if isinstance(asked.policy, ABTest | Bandit):
-        low, high = asked.policy.low if low is None else low, asked.policy.high if high is None else high
-    if yes_or_no:
-        low, high = 0.0 if low is None else low, 1.0 if high is None else high
     if low is None or high is None:
         raise InvalidInput("is missing: give both bounds, or none", field="low" if low is None else "high")
     if low >= high:

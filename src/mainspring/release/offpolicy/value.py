@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainspring.kernel.errors import Refused
-from mainspring.release.evidence.asymptotic import PLANNED_UNITS, asymptotic_interval, trustworthy
+from mainspring.release.evidence.asymptotic import PLANNED_UNITS, unreadable
 from mainspring.release.evidence.drawn import PRIOR_UNITS
-from mainspring.release.evidence.eprocess import Floats, interval
+from mainspring.release.evidence.eprocess import Floats
+from mainspring.release.evidence.sequence import sequence
 
 LEAST_EFFECTIVE = 200.0
 GREATEST_WEIGHT = 50.0
@@ -94,7 +95,8 @@ def value(
     bound, n = high - low, sample.units
     y, v, winsorised = terms(draws, target, low, high, clip)
     lost = bound * float((draws.offered * np.maximum(sample.possible - clip, 0.0)).sum()) / n
-    lower, upper = interval(float(n), float(y.sum()), float(v.sum()), clip * bound, alpha)
+    exact = sequence(clip * bound, 0.0, alpha)
+    lower, upper = exact.interval(float(n), float(y.sum()), float(v.sum()), alpha)
     return sample.valued(
         low + float(y.mean()),
         (low + max(0.0, lower - lost), low + min(bound, upper + lost)),
@@ -113,14 +115,14 @@ def unbounded_value(draws: Draws, target: Floats, *, alpha: float = ALPHA) -> Va
     y, squares = (target * means).sum(axis=1) + residual, residual * residual
     v = float(squares.sum())
     met = np.bincount(draws.arm, minlength=draws.offered.shape[1])[(target > 0).any(axis=0)]
-    why = trustworthy(float(squares.max()), v, int(met.min()))
+    why = unreadable(float(squares.max()), v, int(met.min()))
     if why:
         raise Refused(
             f"{why}: an interval without bounds would err", field="low",
             remedy="give --low and --high; what lies outside is cut to them and counted",
         )  # fmt: skip
-    planned_v = v / sample.units * PLANNED_UNITS
-    span = asymptotic_interval(float(sample.units), float(y.sum()), v, alpha, planned_v)
+    of = sequence(None, v / sample.units * PLANNED_UNITS, alpha)
+    span = of.interval(float(sample.units), float(y.sum()), v, alpha)
     return sample.valued(float(y.mean()), span, draws.reward, clip=sample.most, winsorised=0, asymptotic=True)
 
 

@@ -12,10 +12,10 @@ from mainspring.release.policy.approval import Approval
 from mainspring.release.policy.checked import (
     OnDeadline,
     check_between,
-    check_bounds,
     check_count,
     check_margin,
     check_spans,
+    checked_width,
     unless_agreed,
 )
 from mainspring.release.policy.judged import check_errors, check_judges
@@ -25,19 +25,21 @@ from mainspring.release.policy.metrics import Judge
 class ABTest(msgspec.Struct, frozen=True, tag="ab_test", forbid_unknown_fields=True):
     """Let a challenger answer for a fixed share of units, and compare what comes of it: the outcome as a reward.
 
-    The outcome's value is the reward, between the stated ``low`` and ``high`` (values beyond are cut, and counted). The
-    challenger is promoted once its mean reward is proven greater than the champion's (with a ``margin`` above 0: not
-    smaller by that much), and stopped once it is proven smaller; the tests may be looked at at any time. Without either
-    it ends at the ``horizon``, or as soon as the interval of the difference is at most ``precision`` to each side.
-    Beside the reward, ``metrics`` must be proven not worse, and ``guards`` stop the test (see ``ms.metrics``).
+    The outcome's value is the reward, between the stated ``low`` and ``high`` (values beyond are cut, and counted);
+    with None for both nothing is cut, and all that is proven is asymptotic: from 500 units an arm on, while no unit
+    brings more than a fiftieth of what is uncertain. The challenger is promoted once its mean reward is proven greater
+    than the champion's (with a ``margin`` above 0: not smaller by that much), and stopped once it is proven smaller;
+    the tests may be looked at at any time. Without either it ends at the ``horizon``, or as soon as the interval of the
+    difference is at most ``precision`` to each side. Beside the reward, ``metrics`` must be proven not worse, and
+    ``guards`` stop the test (see ``ms.metrics``).
 
     >>> ABTest(share=0.5, low=0.0, high=40.0, horizon="28d", precision=0.5).high
     40.0
     """
 
     share: float = 0.5
-    low: float = 0.0
-    high: float = 1.0
+    low: float | None = 0.0
+    high: float | None = 1.0
     margin: float = 0.0
     horizon: str = "28d"
     precision: float | None = None
@@ -56,13 +58,13 @@ class ABTest(msgspec.Struct, frozen=True, tag="ab_test", forbid_unknown_fields=T
     @unless_agreed
     def __post_init__(self) -> None:
         check_between("share", self.share, 0.0, 1.0)
-        check_bounds(self.low, self.high)
+        width = checked_width(self.low, self.high)
         check_between("margin", self.margin, 0.0, math.inf, closed=True)
-        check_margin(self.margin, self.high - self.low)
+        check_margin(self.margin, width)
         check_spans(self, "horizon", positive=True)
         check_spans(self, "window")
         if self.precision is not None:
-            check_between("precision", self.precision, 0.0, self.high - self.low)
+            check_between("precision", self.precision, 0.0, math.inf if width is None else width)
         check_count("minimum_units", self.minimum_units)
         check_errors(self)
         check_judges(self, "reward")

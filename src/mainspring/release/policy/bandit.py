@@ -12,10 +12,10 @@ from mainspring.release.policy.approval import Approval
 from mainspring.release.policy.checked import (
     OnDeadline,
     check_between,
-    check_bounds,
     check_count,
     check_spans,
     check_word,
+    checked_width,
     unless_agreed,
 )
 from mainspring.release.policy.judged import check_errors
@@ -24,11 +24,12 @@ from mainspring.release.policy.judged import check_errors
 class Bandit(msgspec.Struct, frozen=True, tag="bandit", forbid_unknown_fields=True):
     """Draw among the champion and several challengers, more often those whose answers have earned more.
 
-    The outcome's value is the reward, between ``low`` and ``high``. Every ``update`` the shares are set anew from
-    rewards that are mature; one that has not come is pending, never a zero. ``algorithm`` is Thompson sampling (a
-    version's share is its chance to be the best) or its top-two form, which keeps asking the runner-up and so knows the
-    best one sooner. No version gets less than ``floor``. With a ``half_life`` old rewards count less, for rewards that
-    change. Each request is drawn for itself, or, ``per="episode"``, each of the model's units.
+    The outcome's value is the reward, between ``low`` and ``high``, or, with None for both, without bounds and what is
+    proven asymptotic. Every ``update`` the shares are set anew from rewards that are mature; one that has not come is
+    pending, never a zero. ``algorithm`` is Thompson sampling (a version's share is its chance to be the best) or its
+    top-two form, which keeps asking the runner-up and so knows the best one sooner. No version gets less than
+    ``floor``. With a ``half_life`` old rewards count less, for rewards that change. Each request is drawn for itself,
+    or, ``per="episode"``, each of the model's units.
 
     A version that fails grossly, or is proven to fail more often, is taken out. The best version is promoted once it is
     proven better than the champion and its chance to be the best is at least ``confidence``; without one the champion
@@ -43,8 +44,8 @@ class Bandit(msgspec.Struct, frozen=True, tag="bandit", forbid_unknown_fields=Tr
     update: str = "1h"
     floor: float = 0.05
     half_life: str | None = None
-    low: float = 0.0
-    high: float = 1.0
+    low: float | None = 0.0
+    high: float | None = 1.0
     confidence: float = 0.95
     horizon: str = "28d"
     on_deadline: OnDeadline = "return"
@@ -63,7 +64,7 @@ class Bandit(msgspec.Struct, frozen=True, tag="bandit", forbid_unknown_fields=Tr
         check_word("per", self.per, ("request", "episode"))
         check_between("floor", self.floor, 0.0, 0.5)
         check_between("confidence", self.confidence, 0.5, 1.0)
-        check_bounds(self.low, self.high)
+        checked_width(self.low, self.high)
         check_spans(self, "update", "horizon", positive=True)
         check_spans(self, "window")
         if self.half_life is not None:

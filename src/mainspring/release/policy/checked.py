@@ -84,9 +84,9 @@ def check_count(field: str, value: Any) -> None:
         raise InvalidInput(f"must be at most {MOST_COUNTED:.0e}: no release counts further", field=field, value=value)
 
 
-def check_margin(margin: float, bound: float) -> None:
+def check_margin(margin: float, bound: float | None) -> None:
     """Refuse a margin that nothing can exceed: every challenger would be good enough without evidence."""
-    if margin >= bound:
+    if bound is not None and margin >= bound:
         raise InvalidInput(
             f"is beyond what two versions can differ by, which is {bound:g}: anything would pass", field="margin",
             value=margin, remedy=f"state a margin below {bound:g}",
@@ -138,13 +138,20 @@ def check_word(field: str, value: Any, known: tuple[str, ...]) -> None:
         raise InvalidInput(f"must be {shown}", field=field, value=value)
 
 
-def check_bounds(low: Any, high: Any) -> None:
-    """Refuse bounds of a reward that leave nothing between them."""
+def checked_width(low: Any, high: Any) -> float | None:
+    """Return how far apart the bounds of a reward are, None where it has none; refuse one alone, and empty ones."""
+    if low is None and high is None:
+        return None
+    if low is None or high is None:
+        field = "low" if low is None else "high"
+        raise InvalidInput("is missing: state both bounds, or none", field=field, remedy="None for both is no bounds")
     check_between("low", low, -math.inf, math.inf)
     check_between("high", high, low, math.inf)
     if high - low < LEAST * max(1.0, abs(low), abs(high)):
         remedy = "state the least and the greatest reward"
         raise InvalidInput(f"leaves hardly anything above low={low:g}", field="high", value=high, remedy=remedy)
+    width: float = high - low
+    return width
 
 
 def checked_steps(steps: Any) -> tuple[float, ...]:

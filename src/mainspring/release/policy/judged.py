@@ -28,7 +28,10 @@ from mainspring.release.policy.metrics import Failures, Reward, Slower
 
 
 class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The numbers of a judgement: which loss, by how much, at which error, and how long it may take."""
+    """The numbers of a judgement: which loss, by how much, at which error, and how long it may take.
+
+    Errors of estimates without a ``bound`` are cut nowhere, and what is proven of them is asymptotic.
+    """
 
     shadow: str = "14d"
     shadow_at_least: str = "0s"

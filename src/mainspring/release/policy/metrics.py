@@ -12,29 +12,28 @@ import msgspec
 
 from mainspring.kernel.duration import parse_duration
 from mainspring.kernel.errors import InvalidInput
-from mainspring.release.policy.checked import check_between, check_bounds, check_margin, unless_agreed
+from mainspring.release.policy.checked import check_between, check_margin, checked_width, unless_agreed
 
 
 class Reward(msgspec.Struct, frozen=True, tag="reward", forbid_unknown_fields=True):
-    """The outcome's value, the more the better, between ``low`` and ``high``."""
+    """The outcome's value, the more the better, between ``low`` and ``high``; None for both is without bounds."""
 
     margin: float
-    low: float = 0.0
-    high: float = 1.0
+    low: float | None = 0.0
+    high: float | None = 1.0
 
     @unless_agreed
     def __post_init__(self) -> None:
-        check_bounds(self.low, self.high)
         check_between("margin", self.margin, 0.0, math.inf)
-        check_margin(self.margin, self.high - self.low)
+        check_margin(self.margin, checked_width(self.low, self.high))
 
     @property
     def name(self) -> str:
         return "reward"
 
     @property
-    def bound(self) -> float:
-        return self.high - self.low
+    def bound(self) -> float | None:
+        return None if self.low is None or self.high is None else self.high - self.low
 
 
 class Slower(msgspec.Struct, frozen=True, tag="slower_than", forbid_unknown_fields=True):
@@ -83,8 +82,10 @@ class Failures(msgspec.Struct, frozen=True, tag="failures", forbid_unknown_field
 Judge = Reward | Slower | Failures
 
 
-def reward(*, margin: float, low: float = 0.0, high: float = 1.0) -> Reward:
+def reward(*, margin: float, low: float | None = 0.0, high: float | None = 1.0) -> Reward:
     """Judge by the outcome's value, the more the better, between the stated bounds.
+
+    With None for both it has none: what is proven of it is asymptotic.
 
     >>> reward(low=0.0, high=40.0, margin=0.5).bound
     40.0

@@ -24,8 +24,9 @@ Strategy = Literal["immediate", "blue_green", "shadow", "canary", "ab_test", "ba
 class Outline(msgspec.Struct, frozen=True):
     """One strategy as the engine takes it. ``judged``: promotion needs evidence of quality.
 
-    ``longest_us`` bounds the whole release; None means the shadow and three times the holds. ``shadow_requests`` are
-    the least rows in shadow where that is not where quality is judged.
+    ``rewards`` are the bounds of what is earned, where that is judged; (None, None) is without. ``longest_us`` bounds
+    the whole release; None means the shadow and three times the holds. ``shadow_requests`` are the least rows in shadow
+    where that is not where quality is judged.
     """
 
     strategy: Strategy
@@ -33,7 +34,7 @@ class Outline(msgspec.Struct, frozen=True):
     metric: Metric | None = "log_loss"
     margin: float = 0.01
     bound: float | None = None
-    rewards: tuple[float, float] | None = None
+    rewards: tuple[float | None, float | None] | None = None
     judged: bool = True
     drawn: bool = False
     kind: Literal["refresh", "new_recipe"] | None = None

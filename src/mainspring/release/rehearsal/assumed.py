@@ -19,6 +19,8 @@ def assumed(policy: Policy, script: Script, recomputed_rows: int) -> tuple[str, 
         told.append("whoever must approve does so at once")
     if terms.strategy in ("ab_test", "bandit") or any(isinstance(one, Reward) for one in terms.judges):
         told.append("the outcome is the reward, so every version earns the same on a row, but for injected faults")
+    if any(gate.bound is None for gate in terms.gates):
+        told.append("metrics without bounds are asymptotic: their errors hold in the limit of many units")
     if terms.sample < 1.0:
         told.append("the shadow's sample is the same in every play")
     timed = bool(script.faults.latency_us) or any(isinstance(one, Slower) for one in terms.judges)

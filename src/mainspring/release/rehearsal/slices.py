@@ -185,7 +185,7 @@ def _drawn_losses(terms: Terms, labels: Labels, served: Floats, charge: float) -
     outputs, outcomes = np.where(known, served, 0.0), np.where(known, labels.value, 0.0)
     losses, _ = terms.loss.of(outputs, outcomes)
     beyond = known & terms.loss.beyond(outputs, outcomes)
-    return np.where(known, np.clip(losses + charge, 0.0, terms.loss.bound), 0.0), beyond
+    return np.where(known, terms.loss.cut(losses + charge), 0.0), beyond
 
 
 def _judged(

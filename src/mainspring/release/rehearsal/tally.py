@@ -218,9 +218,9 @@ class Tally:
         return earned
 
     def _reward(self, state: State, place: int) -> Floats:
-        """Return what each unit ahead earns, in [0, 1], if it meets a version; NaN where no reward came in time."""
+        """Return what each unit ahead earns if it meets a version; NaN where no reward came in time."""
         loss, charge = self._terms.loss, 0.0 if place == NOBODY else self._stage.script.faults.loss
         value = self._sides[max(place, 0)].means(state.share_changes[0]).reward
         assert value is not None  # noqa: S101  (a bandit judges what is drawn)
         losses, _ = loss.of(np.zeros(len(value)), value)
-        return np.asarray(1.0 - np.clip(losses + charge, 0.0, loss.bound) / loss.bound)
+        return loss.worth(loss.cut(losses + charge))
