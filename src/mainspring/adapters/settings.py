@@ -6,6 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -54,8 +55,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``s3://bucket/prefix``; ``s3_endpoint`` names a server other than Amazon's; at most ``s3_cache_mb`` of each stay in
     the home's folder.
 
-    A model process that holds more than ``model_memory_mb`` is ended and started anew. ``mlflow`` is the URL of an
-    MLflow server that aliases and their versions are mirrored to.
+    A process that has not turned for ``replace_hanging_after``, though nothing kept it from it, is ended by
+    ``mainspring up`` and started anew. A model process that holds more than ``model_memory_mb`` is ended and
+    started anew. ``mlflow`` is the URL of an MLflow server that aliases and their versions are mirrored to.
 
     On another address than loopback, keys are required (``require_keys`` asks for them on loopback too), and either
     ``tls_cert`` and ``tls_key`` are named or ``behind_proxy`` states that a proxy ends TLS. ``hosts`` are the names by
@@ -95,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     erased_subjects: str = ""
     store: str = ""
     store_lease: str = "10s"
+    replace_hanging_after: str = "30s"
     model_memory_mb: int = 4_096
     mlflow: str = ""
     mlflow_token: str = ""
@@ -125,6 +128,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in ("keep_predictions", "park_outcomes"):
             if getattr(self, name):
                 parse_duration(getattr(self, name), field=name)
+        if parse_duration(self.replace_hanging_after, field="replace_hanging_after") < timedelta(seconds=5):
+            remedy = "give at least 5s: a busy machine may hold up anything for a while"
+            value = self.replace_hanging_after
+            raise InvalidInput("is too short", field="replace_hanging_after", value=value, remedy=remedy)
         if self.model_memory_mb < 64:
             remedy = "give at least 64: an interpreter with its libraries holds that much"
             raise InvalidInput("is too little", field="model_memory_mb", value=self.model_memory_mb, remedy=remedy)
@@ -157,8 +164,13 @@ class Setting(msgspec.Struct, frozen=True):
     origin: str
 
 
-def read_settings(home: Path, environment: Mapping[str, str] | None = None) -> tuple[Settings, list[Setting]]:
-    """Return the settings of a home, and where each value came from; the environment wins over the file."""
+def read_settings(
+    home: Path, environment: Mapping[str, str] | None = None, *, alarms: bool = True
+) -> tuple[Settings, list[Setting]]:
+    """Return the settings of a home, and where each value came from; the environment wins over the file.
+
+    Processes that send no ``alarms`` do without what these need: they are not told the secret that signs them.
+    """
     environment = os.environ if environment is None else environment
     path = home / "settings.toml"
     values = _file(path)
@@ -168,6 +180,8 @@ def read_settings(home: Path, environment: Mapping[str, str] | None = None) -> t
         if text is not None:
             values[name] = text.split(",") if name in _LISTS else _roles(text) if name == "roles" else text
             origins[name] = PREFIX + name.upper()
+    if not alarms:
+        values.pop("webhook_url", None)
     values["limits"] = _limits(values.get("limits", {}), environment, origins, str(path))
     try:
         settings = msgspec.convert(values, Settings, strict=False)

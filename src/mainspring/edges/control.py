@@ -12,6 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 from mainspring.adapters.home import Home, HomeLock
+from mainspring.adapters.pulse import Pulse
+from mainspring.edges.processes import ending_of
 from mainspring.kernel.errors import Conflict, MainspringError
 from mainspring.platform import Platform, open_platform
 
@@ -34,10 +36,13 @@ class LoopThread(threading.Thread):
         self._over = threading.Event()
         self._trouble = ""
         self._disabled: set[str] = set()
+        self._pulse = Pulse(platform.home.run, "loop")
 
     def run(self) -> None:
         turn = 0
+        self._pulse.begin()
         while not self._over.wait(_INGEST_EVERY_S):
+            self._pulse.beat()
             try:
                 if turn % round(_STEP_EVERY_S / _INGEST_EVERY_S) == 0 or self._taken_out():
                     self._platform.loop.step(wait=False)
@@ -47,6 +52,7 @@ class LoopThread(threading.Thread):
             except Exception as error:
                 self._tell(error)
             turn += 1
+        self._pulse.end()
 
     def _taken_out(self) -> bool:
         """Tell whether a gateway has just taken a version out by itself: all the others must follow at once."""
@@ -131,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
         serve(Home(options.home), options.port, host=options.host, standby=options.standby)
     except MainspringError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+        return ending_of(error)
     return 0
 
 

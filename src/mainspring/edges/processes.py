@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -10,29 +11,49 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-from mainspring.adapters.jobs.local import FRUGAL
-from mainspring.adapters.runtimes.words import WORDS, tail
-from mainspring.kernel.errors import Unavailable
+from mainspring.adapters.pulse import Patience, Turning, feel, turning
+from mainspring.adapters.runtimes.words import ENDED, WORDS, tail, write
+from mainspring.adapters.upfile import ProcessState
+from mainspring.kernel.errors import Damaged, InvalidInput, MainspringError, Misconfigured, Refused, Unavailable
 
 _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 5.0
 _STEADY_S = 10.0  # a process that lived this long starts again at once
 READY_S = 60.0
-_DATABASE = ("MAINSPRING_STORE", "PGPASSWORD", "PGPASSFILE", "MAINSPRING_LEDGER_KEY", "MAINSPRING_MLFLOW_TOKEN")
+_LOOK_EVERY_S = 1.0
+CANNOT_WORK = 78  # as sysexits has it: by its settings it cannot work, and will not by being started again
 
 
 class Process:
     """One supervised process. It is restarted with back-off whenever it ends, until it is told to stop.
 
-    What it prints stands in ``<folder>/<name>.log``, the newest megabytes of it, however much that is.
+    One that stands still for ``patience_s`` is ended and started anew; one that cannot work by its settings is left
+    alone until these change. What it prints stands in ``<folder>/<name>.log``, the newest megabytes of it, however much
+    that is.
     """
 
     def __init__(
-        self, name: str, module: str, arguments: Sequence[str], folder: Path, environment: dict[str, str]
+        self,
+        name: str,
+        module: str,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: dict[str, str],
+        patience_s: float = math.inf,
     ) -> None:
         self.name = name
         self.restarts = 0
+        self.failures = 0  # in a row
+        self.why = ""
+        self._folder = folder
+        self._patience = Patience(patience_s)
+        self._looked_s = 0.0
+        self._seen: Turning | None = None
+        self._noted = True  # how it ended
+        self._still = False  # it was ended because it stood still
+        self._refused_by: object = None
         self._arguments = [sys.executable, "-m", "mainspring.edges.supervised", str(os.getpid()), module, *arguments]
         self._log = folder / f"{name}.log"
         self._environment = environment
@@ -63,19 +84,69 @@ class Process:
             os.close(pipe)
         WORDS.keep(words, self._log)
         self._started_s = time.monotonic()
+        self._noted, self._seen, self._patience = False, None, Patience(self._patience.most_s)
 
-    def watch(self) -> None:
-        """Start the process again if it has ended and its wait is over."""
-        if self._child is None or self._child.poll() is None:
-            return
+    def watch(self, settings: object = None) -> None:
+        """Start the process again if it has ended and its wait is over; end it if it stands still.
+
+        ``settings`` changes whenever the settings do.
+        """
         now_s = time.monotonic()
-        if self._next_start_s <= self._started_s:
-            steady = now_s - self._started_s > _STEADY_S
-            self._wait_s = _FIRST_WAIT_S if steady else min(2 * self._wait_s, _LONGEST_WAIT_S)
-            self._next_start_s = now_s + self._wait_s
+        if self._child is None:
+            return
+        if self._child.poll() is None:
+            if now_s - self._started_s > _STEADY_S:
+                self.failures = 0
+            self._end_if_still(now_s)
+            return
+        if not self._noted:
+            self._note(now_s)
+            self._refused_by = settings
+        if self.refuses and settings == self._refused_by:
+            return
         if now_s >= self._next_start_s:
             self.restarts += 1
             self.start()
+
+    @property
+    def refuses(self) -> bool:
+        """Tell whether it ended because its settings cannot work."""
+        return self.exit_code == CANNOT_WORK
+
+    @property
+    def state(self) -> ProcessState:
+        """Return what is said of it to whoever asks."""
+        state: Literal["runs", "waits", "refuses"] = "runs" if self.pid else "refuses" if self.refuses else "waits"
+        return ProcessState(self.name, state, self.pid, self.restarts, self.failures, self.why)
+
+    def _note(self, now_s: float) -> None:
+        """Note how the process ended, and when it starts again."""
+        steady = now_s - self._started_s > _STEADY_S
+        self._wait_s = _FIRST_WAIT_S if steady else min(2 * self._wait_s, _LONGEST_WAIT_S)
+        self._next_start_s = now_s + self._wait_s
+        self.failures = 1 if steady else self.failures + 1
+        self._noted = True
+        if not self._still:
+            self.why = f"{_ending(self.exit_code)}: {self.last_words()}"
+        self._still = False
+
+    def _end_if_still(self, now_s: float) -> None:
+        """End the process if it has not turned for too long though nothing kept it from it."""
+        if now_s - self._looked_s < _LOOK_EVERY_S or self._child is None or self._still:
+            return
+        self._looked_s = now_s
+        pulse = feel(self._folder, self.name)
+        if pulse is None or pulse.pid != self._child.pid:
+            return  # it has not begun to turn
+        found, before = turning(pulse.pid, pulse.thread), self._seen
+        self._seen = found
+        at_work = found is None or found.is_at_work(before)
+        if self._patience.has_ended(beat=pulse.beat, at_work=at_work, now_s=now_s):
+            how = ", it was stopped" if found is not None and found.is_stopped else ""
+            self.why = f"it did not turn for {self._patience.most_s:g} s{how}, and was ended to be started anew"
+            self._still = True
+            write(self._log, f"{ENDED}{self.why}\n".encode())
+            self._child.kill()
 
     def tell(self) -> None:
         """Ask the process to end, without waiting for it."""
@@ -102,28 +173,29 @@ class Process:
         return f"{said[-1] if said else 'it said nothing'}; its log is {self._log}"
 
 
-def child_environment() -> dict[str, str]:
-    """Return the environment that our own processes get: one thread for numeric libraries unless told otherwise."""
-    environment = dict(os.environ)
-    environment.setdefault("OMP_NUM_THREADS", "1")
-    environment.setdefault("POLARS_MAX_THREADS", "2")
-    for name, value in FRUGAL.items():
-        environment.setdefault(name, value)
-    return environment
-
-
-def without_database(environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment of a process that only answers: what opens database and ledger stays with control."""
-    return {name: value for name, value in environment.items() if name not in _DATABASE}
-
-
 def await_ready(process: Process, ready: Path, *, limit_s: float = READY_S) -> None:
     """Wait until ``process`` has written ``ready``; raise ``Unavailable`` with its last words if it ends first."""
     deadline_s = time.monotonic() + limit_s
     while not ready.exists():
+        if process.refuses:
+            raise Misconfigured(f"the {process.name} process cannot work: {process.last_words()}")
         if process.exit_code is not None or time.monotonic() > deadline_s:
             raise Unavailable(f"the {process.name} process did not start: {process.last_words()}")
         time.sleep(0.02)
+
+
+def ending_of(error: MainspringError) -> int:
+    """Return the code that a process ends with that could not start: ``CANNOT_WORK`` where its settings are at fault.
+
+    What is away may come back, and what another holds may be let go of.
+    """
+    return CANNOT_WORK if isinstance(error, InvalidInput | Refused | Damaged | Misconfigured) else 1
+
+
+def _ending(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"it ended with code {code}"
+    return f"it was ended by {signal.Signals(-code).name}"
 
 
 def free_port(host: str = "127.0.0.1") -> int:

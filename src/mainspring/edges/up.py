@@ -10,18 +10,23 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 from mainspring.adapters.home import Home, create_home
 from mainspring.adapters.settings import read_settings
+from mainspring.adapters.upfile import UpFile, write_up
 from mainspring.edges.network import closed, encryption
-from mainspring.edges.processes import READY_S, Process, await_ready, child_environment, without_database
-from mainspring.kernel.errors import Conflict, InvalidInput
+from mainspring.edges.processes import READY_S, Process, await_ready
+from mainspring.edges.surroundings import child_environment, of_gateway, of_models
+from mainspring.kernel.duration import parse_duration
+from mainspring.kernel.errors import Conflict, InvalidInput, Misconfigured
 
 _WATCH_EVERY_S = 0.1
 _REST_S = 8.0  # for a gateway's shadows and spool, once nothing is under way
+_SAY_EVERY_S = 1.0
+_MODELS_PATIENCE = 10  # times that of the others: what keeps model processes running waits for graphs from a bucket
 _OTHERS_END_S = 3.0  # what a killed supervisor has left listens until it has finished
 
 
@@ -52,14 +57,25 @@ class Supervisor:
         at = ["--home", str(home.root)]
         environment = child_environment()
         folder = home.run
+        patience_s = parse_duration(settings.replace_hanging_after).total_seconds()
+        self._patience_s = patience_s
+        self._said: tuple[object, ...] = ()
+        self._said_s = 0.0
         self._standby = standby
         waits = ["--standby"] if standby else []
         self.control = Process(
             "control", "mainspring.edges.control", [*at, "--host", control_host, "--port", str(control_port), *waits],
-            folder, environment,
+            folder, environment, patience_s,
         )  # fmt: skip
-        without = without_database(environment)
-        self.models = Process("models", "mainspring.edges.gateway.models", at, folder, without)
+        self.models = Process(
+            "models",
+            "mainspring.edges.gateway.models",
+            at,
+            folder,
+            of_models(environment, settings),
+            _MODELS_PATIENCE * patience_s,
+        )
+        answering = of_gateway(environment, settings)
         gateway = [*at, "--host", host, "--port", str(port), "--workers", str(workers)]
         self.gateways = [
             Process(
@@ -67,7 +83,8 @@ class Supervisor:
                 "mainspring.edges.gateway",
                 [*gateway, "--worker", str(number)],
                 folder,
-                without,
+                answering,
+                patience_s,
             )
             for number in range(1, workers + 1)
         ]
@@ -84,14 +101,40 @@ class Supervisor:
         One that stands by waits for as long as another control has the home.
         """
         (self.home.run / "control.json").unlink(missing_ok=True)
+        for old in (*self.home.run.glob("*.pulse"), self.home.run / "up.json"):
+            old.unlink(missing_ok=True)
         self.control.start()
         await_ready(self.control, self.home.run / "control.json", limit_s=math.inf if self._standby else READY_S)
         for process in (self.models, *self.gateways):
             process.start()
 
     def watch(self) -> None:
+        """Start again what has ended, end what stands still, and say how all of them are.
+
+        Raises ``Misconfigured`` where one of them could never work. One that did, and is kept from it by settings that
+        were changed since, is left alone until they are changed again; the others go on.
+        """
+        settings = self._settings_mark()
         for process in self.processes:
-            process.watch()
+            process.watch(settings)
+            if process.refuses and not process.restarts:
+                raise Misconfigured(f"the {process.name} process cannot work: {process.last_words()}")
+        self._say()
+
+    def _settings_mark(self) -> object:
+        try:
+            return (self.home.root / "settings.toml").stat().st_mtime_ns
+        except OSError:
+            return None
+
+    def _say(self) -> None:
+        """Leave word of the processes in ``run/up.json``, whenever something changed."""
+        now_s = time.monotonic()
+        states = tuple(process.state for process in self.processes)
+        if states != self._said and now_s - self._said_s > _SAY_EVERY_S:
+            self._said, self._said_s = states, now_s
+            with suppress(OSError):  # a full disk ends no process
+                write_up(self.home.run, UpFile(os.getpid(), states, self._patience_s))
 
     def stop(self) -> None:
         """Stop what takes requests first, control last, so that what was answered is also taken into the log."""
@@ -101,6 +144,7 @@ class Supervisor:
             gateway.stop(self._limits.drain_notice_s + self._limits.drain_s + _REST_S)
         for process in (self.models, self.control):
             process.stop()
+        (self.home.run / "up.json").unlink(missing_ok=True)
 
 
 @contextmanager

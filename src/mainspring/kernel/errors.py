@@ -75,6 +75,12 @@ class Refused(MainspringError):
     code = "refused"
 
 
+class Misconfigured(MainspringError):
+    """By its settings a process cannot work: starting it again would change nothing."""
+
+    code = "misconfigured"
+
+
 class Unavailable(MainspringError):
     """It cannot be done now but may work later: a full queue, a full disk, a process that is away."""
 

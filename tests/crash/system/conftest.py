@@ -25,7 +25,8 @@ from mainspring.adapters.home import Home, HomeLock, create_home
 from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.edges.api.address import read_address
 from mainspring.edges.cli.asking import ask
-from mainspring.edges.processes import Process, child_environment, free_port
+from mainspring.edges.processes import Process, free_port
+from mainspring.edges.surroundings import child_environment
 from mainspring.edges.up import Supervisor
 from mainspring.edges.verbs import find
 from mainspring.features.keys import encode_key

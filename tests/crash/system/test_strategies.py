@@ -14,7 +14,8 @@ from tests.story.system.test_loop import PROJECT, START, Story, _past
 
 from mainspring.adapters.home import Home, create_home
 from mainspring.edges.api.address import read_address
-from mainspring.edges.processes import Process, child_environment, free_port
+from mainspring.edges.processes import Process, free_port
+from mainspring.edges.surroundings import child_environment
 from mainspring.edges.up import Supervisor
 from mainspring.kernel.errors import MainspringError
 from mainspring.testing.models import linear_onnx

@@ -8,7 +8,6 @@ import pytest
 
 from mainspring.adapters.settings import Settings, read_settings
 from mainspring.adapters.streams.kafka.place import place_of
-from mainspring.edges.processes import without_database
 from mainspring.kernel.errors import InvalidInput
 
 
@@ -95,8 +94,3 @@ def test_a_broker_is_asked_for_without_a_password(url: str) -> None:
     with pytest.raises(InvalidInput, match="takes no user and no password") as refused:
         place_of(url)
     assert HUSH not in str(refused.value)
-
-
-def test_processes_that_answer_get_nothing_that_opens_database_or_ledger() -> None:
-    given = dict.fromkeys(("MAINSPRING_STORE", "PGPASSWORD", "MAINSPRING_LEDGER_KEY", "MAINSPRING_MLFLOW_TOKEN"), HUSH)
-    assert without_database({**given, "PATH": "/bin"}) == {"PATH": "/bin"}

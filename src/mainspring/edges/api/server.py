@@ -12,6 +12,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from mainspring.adapters.pulse import BEAT_S, Pulse
 from mainspring.edges.api.address import ControlAddress, new_address, withdraw_address, write_address
 from mainspring.edges.api.app import build
 from mainspring.edges.api.guard import Locks
@@ -43,6 +44,7 @@ class ControlServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="control-http", daemon=True)
         self._server: Server | None = None
+        self._pulse = Pulse(platform.home.run, "control")
 
     def start(self) -> ControlAddress:
         self._thread.start()
@@ -68,8 +70,15 @@ class ControlServer:
         own = (f"{name}:{port}" for name in ("127.0.0.1", "localhost", self.address.host))
         return frozenset(name.lower().encode() for name in (*own, *self._names))
 
+    def _beat(self) -> None:
+        """Show for as long as this loop turns that it does."""
+        self._pulse.beat()
+        self._loop.call_later(BEAT_S, self._beat)
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        self._pulse.begin()
+        self._loop.call_soon(self._beat)
         self._server = Server(
             self._app,
             address=self.address.host,
@@ -86,6 +95,7 @@ class ControlServer:
             self._loop.run_until_complete(self._server.serve())
         finally:
             self._loop.close()
+            self._pulse.end()
 
     def _wait(self) -> None:
         ends = time.monotonic() + _START_S

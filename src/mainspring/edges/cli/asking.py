@@ -12,6 +12,7 @@ import msgspec
 from mainspring.edges.api.address import ControlAddress, read_address
 from mainspring.edges.network import reachable
 from mainspring.edges.person import local_actor, said_name
+from mainspring.edges.verbs.standing import why_silent
 from mainspring.edges.verbs.verb import Verb, encode
 from mainspring.kernel.errors import MainspringError, Unavailable
 
@@ -45,7 +46,7 @@ def ask(verb: Verb, values: dict[str, Any], *, home: Path, by: str | None) -> An
     asked = verb.read(values)
     address, key = read_address(home), os.environ.get("MAINSPRING_KEY", "")
     if address is not None:
-        return _ask_control(address, verb, values, said_name(by), key or address.token)
+        return _ask_control(home, address, verb, values, said_name(by), key or address.token)
     if key:
         remedy = "start one with: mainspring up; or take MAINSPRING_KEY out of the environment"
         raise Unavailable("a key is checked by control, and none runs", field="MAINSPRING_KEY", remedy=remedy)
@@ -55,9 +56,12 @@ def ask(verb: Verb, values: dict[str, Any], *, home: Path, by: str | None) -> An
         return msgspec.json.decode(encode(verb.call(platform, asked, local_actor(by))))
 
 
-def _ask_control(address: ControlAddress, verb: Verb, values: dict[str, Any], by: str, token: str) -> Any:
+def _ask_control(home: Path, address: ControlAddress, verb: Verb, values: dict[str, Any], by: str, token: str) -> Any:
     import http.client
 
+    hangs = why_silent(home / "run", "control")
+    if hangs is not None:
+        raise Unavailable(f"does not answer: {hangs}", field="control")
     wait_s = _LONG_S if verb.long_running else _SHORT_S
     connection = _connection(address, wait_s)
     headers = {"Authorization": f"Bearer {token}"}

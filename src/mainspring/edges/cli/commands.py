@@ -16,11 +16,13 @@ from mainspring.edges.cli.contents import Contents, Subject
 from mainspring.edges.cli.faults import debugging, told
 from mainspring.edges.verbs import GROUPS, VERBS
 from mainspring.edges.verbs.verb import Verb, is_path
-from mainspring.kernel.errors import InvalidInput, MainspringError
+from mainspring.kernel.errors import InvalidInput, MainspringError, Misconfigured
+
+_MISCONFIGURED = 78  # as sysexits has it; a supervisor need not try again
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and return its exit code: 0, 1 for an error, 2 for a wrong use."""
+    """Run one command line and return its exit code: 0, 1 for an error, 2 for a wrong use, 78 for wrong settings."""
     as_json, debug = "--json" in arguments, debugging(arguments)
     arguments = [word for word in arguments if word != "--debug"]
     try:
@@ -35,7 +37,7 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _fail({"code": "usage", "message": _sentence(error)}, as_json, error.exit_code)
     except MainspringError as error:
-        return _fail(error.as_dict(), as_json, 1)
+        return _fail(error.as_dict(), as_json, _MISCONFIGURED if isinstance(error, Misconfigured) else 1)
     except BrokenPipeError:
         return 1
     except Exception as error:

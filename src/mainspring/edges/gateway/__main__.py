@@ -20,6 +20,7 @@ from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home
 from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.adapters.places import open_blobs
+from mainspring.adapters.pulse import BEAT_S, Pulse
 from mainspring.adapters.settings import Settings, read_settings
 from mainspring.adapters.spools import spool_opener
 from mainspring.edges.gateway.app import Gateway
@@ -28,6 +29,7 @@ from mainspring.edges.gateway.journal import Journal
 from mainspring.edges.gateway.snapshot import Loader
 from mainspring.edges.gateway.told import Witness
 from mainspring.edges.network import closed, tls
+from mainspring.edges.processes import ending_of
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError
 
 _LAST_WORDS_S = 2.0
@@ -58,12 +60,12 @@ def main() -> None:
         asyncio.run(serve(Home(given.home), given.host, given.port, f"gateway-{given.worker}", given.workers))
     except MainspringError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+        sys.exit(ending_of(error))
 
 
 async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1) -> None:
     """Run one worker on this loop until SIGTERM or SIGINT, then finish what is under way."""
-    settings, _ = read_settings(home.root)
+    settings, _ = read_settings(home.root, alarms=False)
     keys_needed, encrypted = closed(settings, host), tls(settings)
     if workers > 1 and sys.platform != "linux":
         raise InvalidInput("only Linux shares one port", field="workers", value=workers, remedy="use 1")
@@ -88,16 +90,29 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
     listener = Listener(gateway, limits)
     # written first: another worker that finds the port taken must find by whom
     disk.write(home.run / f"{worker}.json", msgspec.json.encode(RunFile(worker, os.getpid(), host, port)))
+    pulse, beating = Pulse(home.run, worker), None
     try:
         await listener.listen(host, port, encrypted)
         gateway.start()
+        beating = asyncio.get_running_loop().create_task(_beat(pulse))
         await _serve_until_told(listener, gateway)
     finally:
         await gateway.close()
+        if beating is not None:
+            beating.cancel()
+        pulse.end()
         disk.remove(home.run / f"{worker}.json")
         journal.event("stopped")
         for witness in gateway.listeners:
             witness.close(_LAST_WORDS_S)
+
+
+async def _beat(pulse: Pulse) -> None:
+    """Show for as long as this loop turns that it does."""
+    pulse.begin()
+    while True:
+        pulse.beat()
+        await asyncio.sleep(BEAT_S)
 
 
 def _allow_files(wanted: int) -> None:

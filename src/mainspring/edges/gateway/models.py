@@ -12,10 +12,12 @@ from pathlib import Path
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home
 from mainspring.adapters.places import open_blobs
+from mainspring.adapters.pulse import Pulse
 from mainspring.adapters.routing import RoutingFile
 from mainspring.adapters.runtimes.frames import ProcessLimits
 from mainspring.adapters.runtimes.supervisor import ModelProcesses
 from mainspring.adapters.settings import read_settings
+from mainspring.edges.processes import ending_of
 from mainspring.kernel.errors import MainspringError
 from mainspring.log.ports import Blobs
 from mainspring.serving.routing import Routing
@@ -36,7 +38,7 @@ def main() -> None:
         supervise(Home(given.home), stop)
     except MainspringError as error:
         print(error, file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+        sys.exit(ending_of(error))
 
 
 class Bringing:
@@ -67,13 +69,16 @@ class Bringing:
 def supervise(home: Home, stop: threading.Event) -> None:
     """Look at the routing ten times a second and make the processes equal to it, until ``stop`` is set."""
     file = RoutingFile(home.routing, LocalDisk())
-    settings, _ = read_settings(home.root)
+    settings, _ = read_settings(home.root, alarms=False)
     bring = Bringing(open_blobs(home, settings))
     limits = ProcessLimits(memory_bytes=settings.model_memory_mb * 1024**2)
     processes = ModelProcesses(run=home.run, blobs=home.blobs, environments=home.environments, limits=limits)
     seen, routing = None, None
+    pulse = Pulse(home.run, "models")
+    pulse.begin()
     try:
         while not stop.is_set():
+            pulse.beat()
             mark = file.mark()
             if mark is not None and mark != seen:
                 try:
@@ -86,6 +91,7 @@ def supervise(home: Home, stop: threading.Event) -> None:
             stop.wait(LOOK_EVERY_S)
     finally:
         processes.stop()
+        pulse.end()
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ def process_log(platform: Platform, asked: OneProcess, by: str) -> Any:
 
 def process_state(platform: Platform, version: str) -> str:
     """Return in words whether a version that is served answers: in the gateways, or in a process of its own."""
+    from mainspring.adapters.pulse import SILENT_S, quiet_s
     from mainspring.adapters.runtimes.frames import socket_path
     from mainspring.adapters.runtimes.launching import words_file
     from mainspring.adapters.runtimes.process import listens
@@ -70,7 +71,11 @@ def process_state(platform: Platform, version: str) -> str:
         return "is not served"
     if served[version].package.in_gateway:
         return "runs in the gateways"
-    if listens(socket_path(platform.home.run, version)):
+    path = socket_path(platform.home.run, version)
+    if listens(path):
+        silent_s = quiet_s(path)
+        if silent_s > SILENT_S:
+            return f"its process has not turned for {silent_s:.0f} s; it is started anew after a minute of that"
         return "answers in a process of its own"
     ended = [line for line in tail(words_file(platform.home.run, version)).splitlines() if line.startswith(ENDED)]
     return f"its process is away: {ended[-1].removeprefix(ENDED)}" if ended else "its process has not come up"

@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from mainspring.edges.verbs.serving import process_state
+from mainspring.edges.verbs.standing import said_of, troubles
 from mainspring.edges.verbs.verb import Nothing, Verb
 from mainspring.registry.alias import CHAMPION
 
@@ -38,6 +39,7 @@ def status(platform: Platform, asked: Nothing, by: str) -> Any:
         "simulated": home.simulated,
         "look_at": [
             *([] if address else ["control does not run"]),
+            *troubles(home.run),
             *_gateway_troubles(platform, routing, said),
             *(
                 f"{one['model']}: {one['served']}"
@@ -55,6 +57,7 @@ def status(platform: Platform, asked: Nothing, by: str) -> Any:
         or ["nothing: all is well"],
         "control": f"runs as process {address.process}" if address else _AWAY,
         "gateways": _gateways(routing, said),
+        "processes": said_of(home.run),
         "log": counts,
         "records": _records(counts),
         "disk": f"{_bytes(disk.free)} free of {_bytes(disk.total)}",
@@ -169,6 +172,18 @@ VERBS = (
         group="Home",
         summary="Show the home at a glance: what to look at first, who answers, what waits, what is being released",
         call=status,
-        columns=("home", "now_us", "look_at", "control", "gateways", "records", "disk", "ledger", "alarms", "models"),
+        columns=(
+            "home",
+            "now_us",
+            "look_at",
+            "control",
+            "gateways",
+            "processes",
+            "records",
+            "disk",
+            "ledger",
+            "alarms",
+            "models",
+        ),
     ),
 )
