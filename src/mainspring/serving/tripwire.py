@@ -7,12 +7,15 @@ planned requests`` with probability below .001 in all its requests together; fiv
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 CAUTION = 1_000.0  # one over the error that is spent on this test
 LEAST_SHARE = 0.01
 GREATEST_SHARE = 0.5
 WINDOW_S = 60
+_MOST_AT_ONCE = 100.0  # more than any limit asks for, and a number still
 
 
 def limit(planned_requests: int) -> float:
@@ -46,7 +49,8 @@ def updated(value: float, failed: bool, share: float) -> float:
 class Tripwire(msgspec.Struct):
     """The running test of one challenger in one worker, with the stable version's last minute beside it.
 
-    ``at_s`` is the machine's monotonic time. Once tripped it stays tripped.
+    ``at_s`` is the machine's monotonic time. Once tripped it stays tripped. ``evidence`` is the logarithm of all its
+    own factors: what another worker needs to hear to go on as if the requests had come to it.
     """
 
     planned_requests: int
@@ -54,6 +58,7 @@ class Tripwire(msgspec.Struct):
     tripped: bool = False
     failures: int = 0
     requests: int = 0
+    evidence: float = 0.0
     stable: dict[int, tuple[int, int]] = {}
 
     def stable_answered(self, failed: bool, at_s: float) -> None:
@@ -71,6 +76,27 @@ class Tripwire(msgspec.Struct):
         failures = sum(counted[1] for counted in self.stable.values())
         self.requests += 1
         self.failures += failed
-        self.value = updated(self.value, failed, expected_share(failures, requests))
+        before = max(1.0, self.value)
+        self.value = updated(before, failed, expected_share(failures, requests))
+        self.evidence += math.log(self.value / before)
+        return self._has_tripped()
+
+    def heard(self, evidence: float, failures: int, requests: int) -> bool:
+        """Count what another worker has come to since it was heard last, and return whether that is too much.
+
+        >>> here, there = Tripwire(20_000), Tripwire(20_000)
+        >>> any([here.challenger_answered(True, 0.1) for _ in range(3)])
+        False
+        >>> any([there.challenger_answered(True, 0.1) for _ in range(2)])
+        False
+        >>> here.heard(there.evidence, there.failures, there.requests)
+        True
+        """
+        self.failures += failures
+        self.requests += requests
+        self.value = max(1.0, self.value) * math.exp(min(evidence, _MOST_AT_ONCE))
+        return self._has_tripped()
+
+    def _has_tripped(self) -> bool:
         self.tripped = self.tripped or self.value >= limit(self.planned_requests)
         return self.tripped

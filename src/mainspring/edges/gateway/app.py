@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from mainspring.edges.gateway.bodies import Bodies
 from mainspring.edges.gateway.crowd import Crowd
 from mainspring.edges.gateway.guard import Guard
 from mainspring.edges.gateway.health import SHARE_EVERY_S, Shared, drained, gather, live, metrics, ready
+from mainspring.edges.gateway.hearsay import Hearsay
 from mainspring.edges.gateway.http.exchange import Exchange, Headers
 from mainspring.edges.gateway.journal import Journal
 from mainspring.edges.gateway.limits import DEADLINE, JSON, Late, TooMany, problem
@@ -86,7 +88,7 @@ class Gateway:
         self.connections = 0
         self._waiting: set[asyncio.Task[None]] = set()
         self.shadows = Shadows(lambda: self.spool, limits.shadow_rows)
-        self.tripwires = Tripwires(self._acknowledge)
+        self.tripwires = Tripwires(self._acknowledge, workers)
         self._latest: Latest | None = None
         self.home = home
         self._disk = disk
@@ -105,6 +107,7 @@ class Gateway:
         self.listeners: tuple[Witness, ...] = tuple(dict.fromkeys((journal, *witnesses)))  # of refusals
         self._workers = workers
         self._heard = 0
+        self._hearsay = Hearsay(home.run, worker)
         self._watcher: asyncio.Task[None] | None = None
         self._sharer: asyncio.Task[None] | None = None
 
@@ -346,6 +349,7 @@ class Gateway:
         self._loader.close()
         self._routing.withdraw(self.worker)
         self.shared.withdraw()
+        self._hearsay.withdraw()
         await self._spools.close()
 
     async def _share(self) -> None:
@@ -364,7 +368,8 @@ class Gateway:
             if self._latest is not None:
                 self._latest.follow()
             if self._workers > 1:
-                self._follow_others()
+                with suppress(OSError, MainspringError):  # a full disk: they hear of it later
+                    self._follow_others()
             mark = self._routing.mark()
             failed = loading is not None and loading.done() and loading.exception() is not None
             if mark is not None and (mark != seen or (failed and time.monotonic() >= retry_at_s)):
@@ -376,7 +381,10 @@ class Gateway:
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _follow_others(self) -> None:
-        """Take out what other workers of this port have taken out, without waiting for control, which may be away."""
+        """Hear what other workers of this port have seen and taken out, without control, which may be away."""
+        self._hearsay.tell(self.tripwires.tallies())
+        for news in self._hearsay.hear():
+            self.tripwires.hear(news)
         told = self._routing.told()
         if told == self._heard:
             return
@@ -417,7 +425,7 @@ class Gateway:
         self.turns.be_patient(min(self.limits.queue_s, shortest_s * WAIT_SHARE))
         self.journal.event("swapped", generation=routing.generation, models=len(routing.models))
         self.guard.renew(routing.keys)
-        releases = {model.release.id for model in routing.models if model.release}
+        releases = [model.release for model in routing.models if model.release]
         self.tripwires.keep(releases, {version.id for version in routing.versions})
         self._acknowledge()
         _set_aside()
