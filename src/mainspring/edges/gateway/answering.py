@@ -19,12 +19,10 @@ from mainspring.edges.gateway.work import Answers, Asked, Part, Ran, since_us
 from mainspring.kernel.errors import Unavailable
 from mainspring.log.records import Role
 from mainspring.serving.draw import Drawn
+from mainspring.serving.reserve import challenger_us
 
 if TYPE_CHECKING:
     from mainspring.edges.gateway.app import Gateway
-
-_MOST_SLACK_S = 0.2
-_SLACK_SHARE = 0.2  # of the deadline, left for the loop itself, which may come late on a busy machine
 
 
 def stable_here(asked: Asked, drawn: Sequence[Drawn]) -> Arm | None:
@@ -94,9 +92,7 @@ async def _challenge(gateway: Gateway, asked: Asked, answers: Answers, version: 
 
 
 def _own_s(model: Model, deadline_ms: int) -> float:
-    """Return what a challenger may take of a deadline: what is left lets the stable version answer in its place."""
-    deadline_s = deadline_ms / 1e3
-    return deadline_s - model.champion.engine.latency.p99_us / 1e6 - min(_MOST_SLACK_S, _SLACK_SHARE * deadline_s)
+    return challenger_us(1_000 * deadline_ms, model.champion.engine.latency.p99_us) / 1e6
 
 
 def _is_silent(arm: Arm, patience_s: float) -> bool:

@@ -37,6 +37,7 @@ from mainspring.release.service import ReleaseService
 from mainspring.release.terms import Terms
 from mainspring.serving.draw import draw, holdout_salt
 from mainspring.serving.ports import Row
+from mainspring.serving.reserve import challenger_us
 from mainspring.serving.routing import VersionRoute, version_route
 
 MOST_PLAYS = 100_000
@@ -276,4 +277,4 @@ def _budget_us(model: ModelRow, stable: Said) -> int:
     """Return how long a challenger may take: the deadline less what the stable version needs in the worst case."""
     deadline_us = (model.spec.deadline_ms if model.spec is not None else 1_000) * 1_000
     known = stable.latency_us[stable.latency_us >= 0]
-    return deadline_us - (int(np.quantile(known, 0.99)) if len(known) else 0)
+    return challenger_us(deadline_us, int(np.quantile(known, 0.99)) if len(known) else 0)
