@@ -72,6 +72,38 @@ def test_more_connections_than_the_limit_take_nothing_from_those_that_are_served
         assert status(lines[1], asked) == 200
 
 
+def test_idle_connections_keep_no_newcomer_out_and_the_longest_idle_one_makes_room(site: Any, body: bytes) -> None:
+    publish(site)
+    site.gateway(MAINSPRING_LIMITS_CONNECTIONS=str(LIMIT), MAINSPRING_LIMITS_IDLE_S="0.2")
+    site.ready()
+    asked = ASK % (len(body), body)
+    with ExitStack() as stack:
+        lines = [stack.enter_context(connect(site)) for _ in range(2 * LIMIT)]  # as many as there may be
+        busy = lines[0]
+        assert status(busy, asked) == 200
+        answered = 0
+        while answered < 3 * LIMIT:  # newcomers, each of which stays
+            newcomer = stack.enter_context(connect(site))
+            site.wait(lambda: status(busy, asked) == 200)  # one that asks is never hung up on
+            try:
+                answered += status(newcomer, asked) == 200
+            except ConnectionError:
+                continue  # nobody had been idle for long enough: it is hung up on
+        closed = [line for line in lines[1:] if is_closed(line)]
+        assert len(closed) == 2 * LIMIT - 1  # all of them had been idle for longer than any of the newcomers
+        assert status(busy, asked) == 200
+
+
+def is_closed(line: socket.socket) -> bool:
+    line.setblocking(False)
+    try:
+        return line.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
 def test_all_that_was_asked_before_a_half_was_closed_is_answered(served: Any, body: bytes) -> None:
     asked = ASK % (len(body), body)
     live = b"GET /live HTTP/1.1\r\nhost: a\r\n\r\n"

@@ -121,6 +121,22 @@ def test_a_refusal_waits_for_a_turn_of_the_worker_and_not_for_all_that_waits(bus
     assert waited_for[-1] <= WAITING / 4
 
 
+def test_who_waits_for_the_worker_is_told_by_number_and_by_time(busy: Any, metric: Any) -> None:
+    waiting: list[tuple[float, float]] = []
+    while not any(count > 1 and wait_s > 0 for count, wait_s in waiting):
+        assert len(waiting) < 40
+        crowd = Crowd(busy.port, WAITING)
+        try:
+            crowd.ask(range(WAITING))
+            crowd.hear(3)  # it is at work, and the others wait
+            waiting.append((metric(busy, "mainspring_queue"), metric(busy, "mainspring_queue_seconds")))
+            crowd.hear(WAITING)
+        finally:
+            crowd.close()
+    assert all(count <= WAITING for count, _ in waiting)
+    busy.wait(lambda: metric(busy, "mainspring_queue") == metric(busy, "mainspring_queue_seconds") == 0)
+
+
 @pytest.mark.parametrize("said_by", ["model", "caller"])
 def test_nobody_waits_for_an_answer_that_would_come_too_late(site: Any, said_by: str) -> None:
     champion = onnx_version(site.blobs, "ver_1", 1, heavy_onnx(), (Column("distance", "float"),))

@@ -32,6 +32,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connections: Annotated[
         _Count, Meta(description="connections that are served; what more of them ask is refused, 429")
     ] = 1_024
+    idle_s: Annotated[
+        _Seconds, Meta(description="seconds after which an idle connection makes room, where there are enough")
+    ] = 5.0
     requests: Annotated[_Count, Meta(description="requests at work: body come, answer not given; 429 beyond")] = 512
     queue: Annotated[_Count, Meta(description="requests that wait for the worker itself; 429 beyond")] = 512
     queue_s: Annotated[

@@ -6,6 +6,7 @@ import signal
 import socket
 import ssl
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,55 @@ def test_idle_callers_do_not_hold_up_the_end(encrypted: Encrypted) -> None:
     assert time.monotonic() - began_s < 60
     for line in idle:
         line.close()
+
+
+def is_closed(line: socket.socket) -> bool:
+    line.setblocking(False)
+    try:
+        return line.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def test_callers_who_never_come_to_speak_tls_are_counted_and_keep_nobody_out(encrypted: Encrypted) -> None:
+    limit = 6
+    encrypted.site.gateway(MAINSPRING_LIMITS_CONNECTIONS=str(limit), MAINSPRING_LIMITS_IDLE_S="3")
+    with ExitStack() as stack:
+        silent = [stack.enter_context(encrypted.plain()) for _ in range(3 * limit)]
+        encrypted.site.wait(lambda: sum(map(is_closed, silent)) >= limit)  # there is room for twice the limit
+        assert not all(map(is_closed, silent[:limit]))
+
+        def answers() -> bool:
+            try:
+                return encrypted.lives()
+            except OSError:
+                return False
+
+        encrypted.site.wait(answers)  # long before they are given up on
+
+
+def test_a_request_that_comes_with_the_last_word_of_the_handshake_is_answered(encrypted: Encrypted) -> None:
+    encrypted.site.gateway()
+    for _ in range(20):
+        ours, theirs = ssl.MemoryBIO(), ssl.MemoryBIO()
+        speaking = encrypted.trusted.wrap_bio(theirs, ours)
+        with encrypted.plain() as line:
+            with suppress(ssl.SSLWantReadError):
+                speaking.do_handshake()
+            line.sendall(ours.read())
+            while True:
+                theirs.write(line.recv(65_536))
+                try:
+                    speaking.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    continue
+            speaking.write(LIVE)
+            line.sendall(ours.read())  # what ends the handshake, and the request, in one piece
+            answer = b""
+            while not answer.startswith(b"HTTP/1.1 200 "):
+                theirs.write(line.recv(65_536))
+                with suppress(ssl.SSLWantReadError):
+                    answer += speaking.read(65_536)

@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -175,8 +176,36 @@ def test_a_full_disk_refuses_with_a_retry_after_and_recovers(site: Any) -> None:
     assert (status, said["code"], headers["retry-after"]) == (503, "unavailable", "1")
     assert "full" in said["message"]
     assert site.ask("/ready")[0] == 503
+    site.wait(lambda: gauge(site, "mainspring_spool_failing_seconds") > 0.2)
     resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     site.wait(lambda: site.predict(ROW)[0] == 200)
+    assert gauge(site, "mainspring_spool_failing_seconds") == 0
+
+
+def gauge(site: Any, name: str) -> float:
+    lines = [line for line in site.ask("/metrics")[1].splitlines() if line.partition("{")[0] == name]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+def test_a_version_that_is_replaced_answers_what_it_has_begun_and_then_its_process_ends(site: Any) -> None:
+    slow = "import time\n\ndef answer(frame, params):\n    time.sleep(1.5)\n    return [0.5] * len(frame)\n"
+    old = rule_version(site.blobs, "ver_1", 1, slow, DISTANCE)
+    new = two_champions(site)[1]
+    site.publish(routing(1, model_route(old, deadline_ms=20_000), [old]))
+    site.models()
+    site.gateway()
+    site.ready()
+    with ThreadPoolExecutor() as pool:
+        begun = pool.submit(site.predict, ROW)
+        site.wait(lambda: gauge(site, "mainspring_model_requests") == 1)
+        site.publish(routing(2, model_route(new), [new]))
+        site.ready(2)
+        assert site.predict(ROW)[1]["version"] == 2
+        assert not begun.done()  # it is with the old version still
+        assert site.ask("/metrics")[1].count("mainspring_model_connected{") == 0  # which is asked no more
+        status, said = begun.result()
+    assert (status, said["version"]) == (200, 1)
+    site.wait(lambda: not socket_path(site.home.run, "ver_1").exists())
 
 
 WEATHER = SourceSpec(

@@ -78,9 +78,17 @@ class Connection(asyncio.BufferedProtocol):
         """Tell whether it is one of those that are served."""
         return self._listener.serves(self)
 
+    @property
+    def idle_since_s(self) -> float | None:
+        """Return since when nothing is asked and nothing is on its way; None while something is."""
+        idle = self.state is State.HEAD and not self._data and not self._choked
+        return self.since_s if idle else None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
         self._listener.add(self)
+        if self._data:  # with TLS a request may come with the last word of the handshake
+            self._read()
 
     def connection_lost(self, error: Exception | None) -> None:
         state, self.state = self.state, State.CLOSED

@@ -7,11 +7,13 @@ import socket
 import ssl
 import sys
 import time
+from collections import deque
 from email.utils import formatdate
 from http import HTTPStatus
 
 from mainspring.edges.gateway.http.connection import Connection
 from mainspring.edges.gateway.http.exchange import Application, Headers
+from mainspring.edges.gateway.http.handshake import Handshake
 from mainspring.edges.gateway.http.head import Heads
 from mainspring.serving.limits import Limits
 
@@ -35,6 +37,9 @@ class Listener:
         self.buffer = memoryview(bytearray(BUFFER_BYTES))
         self._connections: set[Connection] = set()
         self._beyond: dict[Connection, None] = {}  # those that came when there were enough, in order
+        self._greeting: set[Handshake] = set()
+        self._idle: deque[tuple[Connection | Handshake, float]] = deque()  # as last seen, longest first
+        self._encryption: ssl.SSLContext | None = None
         self._prefixes: dict[tuple[int, Headers, bool], bytes] = {}
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -46,10 +51,10 @@ class Listener:
     async def listen(self, host: str, port: int, encryption: ssl.SSLContext | None) -> None:
         """Begin to accept; several processes may listen on one port where the system shares it fairly."""
         loop = asyncio.get_running_loop()
+        self._encryption = encryption
         self._server = await loop.create_server(
-            lambda: Connection(self), host, port, backlog=BACKLOG, ssl=encryption,
-            ssl_handshake_timeout=self.limits.header_s if encryption else None,
-            reuse_address=True, reuse_port=sys.platform == "linux" or None, family=_family(host),
+            self._accepted, host, port, backlog=BACKLOG, reuse_address=True,
+            reuse_port=sys.platform == "linux" or None, family=_family(host),
         )  # fmt: skip
         self._sweep()
 
@@ -60,6 +65,8 @@ class Listener:
         if self._server is not None:
             self._server.close()
         await _let_turn()
+        for greeting in list(self._greeting):
+            greeting.abort()
         for connection in list(self._connections):
             connection.hang_up()
         if self._connections:
@@ -73,14 +80,28 @@ class Listener:
             self._timer.cancel()
 
     def add(self, connection: Connection) -> None:
-        """Count a connection; too many of them are refused what they ask, far too many are not even told so."""
+        """Count a connection. Where there are enough, whoever has been idle for longest makes room.
+
+        Where nobody has been, too many are refused what they ask, and far too many are not even told so.
+        """
         self._connections.add(connection)
         count = len(self._connections)
         self.application.connected(count)
         if count - len(self._beyond) > self.limits.connections:
             self._beyond[connection] = None
-        if count > 2 * self.limits.connections:
-            connection.abort()
+            made = self._make_room()
+            if not made and count + len(self._greeting) > 2 * self.limits.connections:
+                connection.abort()
+
+    def greet(self, greeting: Handshake) -> None:
+        """Count a caller who is about to speak TLS, and hang up where there is no room and nobody makes any."""
+        self._greeting.add(greeting)
+        if len(self._connections) + len(self._greeting) > 2 * self.limits.connections and not self._make_room():
+            greeting.abort()
+
+    def greeted(self, greeting: Handshake) -> None:
+        """Forget a caller who speaks TLS now, or never will."""
+        self._greeting.discard(greeting)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that has ended; the first of those beyond the limit is served in its place."""
@@ -106,6 +127,29 @@ class Listener:
             found = self._prefixes[key] = self._written(status, headers, keeps)
         return found
 
+    def _accepted(self) -> Connection | Handshake:
+        return Connection(self) if self._encryption is None else Handshake(self, self._encryption)
+
+    def _make_room(self) -> bool:
+        """Hang up on whoever has been idle for longest, if anybody has been for a while."""
+        while self._idle:
+            longest, since_s = self._idle.popleft()
+            if longest.idle_since_s == since_s and (longest in self._connections or longest in self._greeting):
+                longest.abort()
+                return True
+        return False
+
+    def _look_for_idle(self, now_s: float) -> None:
+        """Note who has been idle for a while, and let the longest of them make room for those who wait for it."""
+        found = [(one, one.idle_since_s) for one in (*self._connections, *self._greeting)]
+        idle = [
+            (one, since_s) for one, since_s in found if since_s is not None and now_s - since_s > self.limits.idle_s
+        ]
+        self._idle = deque(sorted(idle, key=lambda one: one[1]))
+        for _ in range(len(self._beyond)):
+            if not self._make_room():
+                break
+
     def _written(self, status: int, headers: Headers, keeps: bool) -> bytes:
         lines = [f"HTTP/1.1 {status} {_phrase(status)}", f"date: {self._date}"]
         lines += [f"{name}: {value}" for name, value in headers if name != "connection"]
@@ -121,6 +165,7 @@ class Listener:
         if date != self._date:
             self._date = date
             self._prefixes.clear()
+        self._look_for_idle(now_s)
         for connection in list(self._connections):
             connection.sweep(now_s)
             if self._closing and now_s - connection.since_s > DATED_S:  # it was not idle yet, or not there, at first
