@@ -13,9 +13,11 @@ from pathlib import Path
 
 from mainspring.adapters.home import Home, HomeLock
 from mainspring.adapters.pulse import Pulse
-from mainspring.edges.processes import ending_of
+from mainspring.adapters.settings import read_settings
+from mainspring.edges.network import closed, encryption
+from mainspring.edges.processes import by_settings, ending_of
 from mainspring.kernel.errors import Conflict, MainspringError
-from mainspring.platform import Platform, open_platform
+from mainspring.platform import Platform, notifiers_of, open_platform
 
 log = logging.getLogger("mainspring.control")
 
@@ -99,6 +101,11 @@ def serve(home: Home, port: int, *, host: str = "127.0.0.1", standby: bool = Fal
     """Run control until SIGTERM or SIGINT; with ``standby`` wait for the home for as long as another has it."""
     from mainspring.edges.api.server import ControlServer
 
+    with by_settings():
+        settings, _ = read_settings(home.root)
+        notifiers_of(settings)
+        closed(settings, host)
+        encryption(settings)
     wait_s = math.inf if standby else _OTHERS_END_S
     with (
         HomeLock(home.root, "control", wait_s=wait_s),

@@ -9,14 +9,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from mainspring.adapters.pulse import Patience, Turning, feel, turning
 from mainspring.adapters.runtimes.words import ENDED, WORDS, tail, write
 from mainspring.adapters.upfile import ProcessState
-from mainspring.kernel.errors import Damaged, InvalidInput, MainspringError, Misconfigured, Refused, Unavailable
+from mainspring.kernel.errors import InvalidInput, MainspringError, Misconfigured, Refused, Unavailable
 
 _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 5.0
@@ -184,12 +185,18 @@ def await_ready(process: Process, ready: Path, *, limit_s: float = READY_S) -> N
         time.sleep(0.02)
 
 
-def ending_of(error: MainspringError) -> int:
-    """Return the code that a process ends with that could not start: ``CANNOT_WORK`` where its settings are at fault.
+@contextmanager
+def by_settings() -> Iterator[None]:
+    """Tell what is wrong here as what it is: settings by which a process cannot work, however often it is started."""
+    try:
+        yield
+    except (InvalidInput, Refused) as error:
+        raise Misconfigured(error.what, field=error.field, value=error.value, remedy=error.remedy) from None
 
-    What is away may come back, and what another holds may be let go of.
-    """
-    return CANNOT_WORK if isinstance(error, InvalidInput | Refused | Damaged | Misconfigured) else 1
+
+def ending_of(error: MainspringError) -> int:
+    """Return the code that a process ends with that could not start; what is away may come back."""
+    return CANNOT_WORK if isinstance(error, Misconfigured) else 1
 
 
 def _ending(code: int | None) -> str:

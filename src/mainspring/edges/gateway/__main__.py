@@ -29,7 +29,7 @@ from mainspring.edges.gateway.journal import Journal
 from mainspring.edges.gateway.snapshot import Loader
 from mainspring.edges.gateway.told import Witness
 from mainspring.edges.network import closed, tls
-from mainspring.edges.processes import ending_of
+from mainspring.edges.processes import by_settings, ending_of
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError
 
 _LAST_WORDS_S = 2.0
@@ -65,12 +65,14 @@ def main() -> None:
 
 async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1) -> None:
     """Run one worker on this loop until SIGTERM or SIGINT, then finish what is under way."""
-    settings, _ = read_settings(home.root, alarms=False)
-    keys_needed, encrypted = closed(settings, host), tls(settings)
+    disk = LocalDisk()
+    with by_settings():
+        settings, _ = read_settings(home.root, alarms=False)
+        keys_needed, encrypted = closed(settings, host), tls(settings)
+        new_spool = spool_opener(settings, home.spool, disk)
     if workers > 1 and sys.platform != "linux":
         raise InvalidInput("only Linux shares one port", field="workers", value=workers, remedy="use 1")
     port = _free_port(host, port, home.run)
-    disk = LocalDisk()
 
     def latest() -> LmdbLatest:
         return LmdbLatest(home.latest, read_only=True)
@@ -84,8 +86,7 @@ async def serve(home: Home, host: str, port: int, worker: str, workers: int = 1)
     witnesses = _witnesses(settings, journal, worker)
     gateway = Gateway(
         home, disk, home.clock(), worker, loader, latest, limits,
-        new_spool=spool_opener(settings, home.spool, disk),
-        journal=journal, witnesses=witnesses, closed=keys_needed, workers=workers,
+        new_spool=new_spool, journal=journal, witnesses=witnesses, closed=keys_needed, workers=workers,
     )  # fmt: skip
     listener = Listener(gateway, limits)
     # written first: another worker that finds the port taken must find by whom

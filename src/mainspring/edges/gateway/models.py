@@ -17,7 +17,7 @@ from mainspring.adapters.routing import RoutingFile
 from mainspring.adapters.runtimes.frames import ProcessLimits
 from mainspring.adapters.runtimes.supervisor import ModelProcesses
 from mainspring.adapters.settings import read_settings
-from mainspring.edges.processes import ending_of
+from mainspring.edges.processes import by_settings, ending_of
 from mainspring.kernel.errors import MainspringError
 from mainspring.log.ports import Blobs
 from mainspring.serving.routing import Routing
@@ -69,7 +69,8 @@ class Bringing:
 def supervise(home: Home, stop: threading.Event) -> None:
     """Look at the routing ten times a second and make the processes equal to it, until ``stop`` is set."""
     file = RoutingFile(home.routing, LocalDisk())
-    settings, _ = read_settings(home.root, alarms=False)
+    with by_settings():
+        settings, _ = read_settings(home.root, alarms=False)
     bring = Bringing(open_blobs(home, settings))
     limits = ProcessLimits(memory_bytes=settings.model_memory_mb * 1024**2)
     processes = ModelProcesses(run=home.run, blobs=home.blobs, environments=home.environments, limits=limits)
