@@ -141,7 +141,8 @@ class Listener:
 
     def _look_for_idle(self, now_s: float) -> None:
         """Note who has been idle for a while, and let the longest of them make room for those who wait for it."""
-        found = [(one, one.idle_since_s) for one in (*self._connections, *self._greeting)]
+        there: list[Connection | Handshake] = [*self._connections, *self._greeting]
+        found = [(one, one.idle_since_s) for one in there]
         idle = [
             (one, since_s) for one, since_s in found if since_s is not None and now_s - since_s > self.limits.idle_s
         ]
