@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).resolve().parent
 COMPUTE = ("machine", "property", "shape", "statistics", "unit")
 LAST = ("crash", "load")  # they kill, count and compare: a busy machine makes that slower and harder to read
 
@@ -51,9 +51,8 @@ def _started(
 ) -> subprocess.Popen[bytes]:
     if said is None:
         _show(f"--- {', '.join(folders)}\n")
-    paths = [os.path.relpath(TESTS / name) for name in folders]
-    command = [sys.executable, "-m", "pytest", *paths, *arguments]
-    return subprocess.Popen(command, stdout=said, stderr=said and subprocess.STDOUT)
+    command = [sys.executable, "-m", "pytest", *[f"{TESTS.name}/{name}" for name in folders], *arguments]
+    return subprocess.Popen(command, cwd=TESTS.parent, stdout=said, stderr=said and subprocess.STDOUT)
 
 
 def _cores() -> int:
