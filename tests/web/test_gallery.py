@@ -96,6 +96,15 @@ def test_each_end_is_told_in_words_and_drawn(enter: Callable[..., Any]) -> None:
     assert "No row has come yet" in enter("empty").locator(".panel:has(h2:text-is('Evidence'))").inner_text()
 
 
+def test_promotion_by_hand_is_offered_only_where_it_would_be_taken(enter: Callable[..., Any]) -> None:
+    def offered(name: str) -> list[str]:
+        return list(enter(name).locator(".panel:has(#orders) button").all_text_contents())
+
+    assert offered("bandit") == ["hold", "roll back", "abort"]
+    assert offered("sign_off") == ["approve", "hold", "roll back", "abort"]
+    assert offered("empty") == ["hold", "promote", "roll back", "abort"]
+
+
 def test_a_bandit_draws_the_share_of_each_of_its_versions(enter: Callable[..., Any]) -> None:
     tab = enter("bandit")
     assert tab.locator("svg.shares polygon.area title").all_text_contents() == ["v2", "v3", "v4"]

@@ -32,6 +32,9 @@ def orders_for(release: Any, *, champion: bool) -> tuple[Order, ...]:
         words = list(_HELD if release.status == "held" else _RUNNING)
         if release.decision is not None and "approval" in release.decision.waiting:
             words.insert(0, "approve")
+        unsigned = release.terms.approval is not None and release.approved is None
+        if unsigned or any(one.status == "running" for one in release.contenders):
+            words.remove("promote")  # refused before somebody signed it off, and while it is open whom it would promote
     else:
         words = ["rollback"] if release.status == "promoted" and champion else []
     return tuple(_order(word, release.id) for word in words)

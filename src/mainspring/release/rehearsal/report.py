@@ -221,9 +221,18 @@ def _spread_words(one: Spread) -> str:
     >>> _spread_words(Spread(7.5, 0, 7.5, 7.5, *[Point(7.5, 7.5, 7.5)] * 3, 7.5))
     '7.5 in every play'
     """
-    if one.p10.value == one.most == one.mean:
-        return f"{one.most:.4g} in every play"
-    middle = f"80 % of plays from {one.p10.value:.4g} to {one.p90.value:.4g}, {one.most:.4g} at most"
-    return (
-        f"{one.median.value:.4g} at the median ({middle}), {one.mean:.4g} in the mean ({one.low:.4g} to {one.high:.4g})"
-    )
+    most, mean, p10, p90 = map(_amount, (one.most, one.mean, one.p10.value, one.p90.value))
+    if most == mean == p10:
+        return f"{most} in every play"
+    middle = f"80 % of plays from {p10} to {p90}, {most} at most"
+    error = f"{_amount(one.low)} to {_amount(one.high)}"
+    return f"{_amount(one.median.value)} at the median ({middle}), {mean} in the mean ({error})"
+
+
+def _amount(value: float) -> str:
+    """Return a number of days or rows.
+
+    >>> _amount(0.0416666), _amount(7.5), _amount(12345.6)
+    ('0.0417', '7.5', '12346')
+    """
+    return f"{value:.0f}" if value >= 1_000 else f"{value:.3g}"
