@@ -65,4 +65,7 @@ def _show(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(not run(sys.argv[1:]))
+    with tempfile.TemporaryDirectory(prefix="mainspring-killed-") as folder:
+        os.environ["MAINSPRING_CRASH_RECORD"] = str(Path(folder) / "names")  # the last lane looks at whom all killed
+        passed = run(sys.argv[1:])
+    sys.exit(not passed)

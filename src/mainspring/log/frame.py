@@ -23,6 +23,7 @@ LONGEST_BYTES = 64 * 1_024 * 1_024  # no group is longer; a greater length is da
 
 _HEAD = struct.Struct("<II")
 _BODY = struct.Struct("<BH")
+LONGEST_SET_BYTES = LONGEST_BYTES - _BODY.size
 _LENGTH = struct.Struct("<I")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Record)
@@ -39,7 +40,8 @@ class Scan(msgspec.Struct, frozen=True):
     """What a stretch of a segment holds.
 
     ``end`` is where reading goes on. ``rest`` says what lies there: nothing, an unfinished group, or a damaged one
-    (then ``resume`` is where the next whole group begins).
+    (then ``resume`` is where the next whole group begins). An unfinished one may be ``as_long_as_said``: all its bytes
+    are there, and are not what was written.
     """
 
     records: tuple[Record, ...]
@@ -47,6 +49,7 @@ class Scan(msgspec.Struct, frozen=True):
     end: int
     rest: Literal["nothing", "unfinished", "damage"]
     resume: int = 0
+    as_long_as_said: bool = False
 
 
 def encode_set(records: Sequence[Record]) -> bytes:
@@ -75,7 +78,7 @@ def read_groups(data: bytes, start: int = 0, *, most_records: int | None = None)
         if group is None:
             resume = _next_whole(data, start + 1)
             rest: Literal["unfinished", "damage"] = "unfinished" if resume is None else "damage"
-            return Scan(tuple(records), groups, start, rest, resume or 0)
+            return Scan(tuple(records), groups, start, rest, resume or 0, _extent(data, start) is not None)
         records.extend(group.records)
         groups += 1
         start = group.end
@@ -102,14 +105,22 @@ def _group_at(data: bytes, start: int) -> Group | None:
 
 
 def _body_at(data: bytes, start: int) -> memoryview | None:
+    extent = _extent(data, start)
+    if extent is None:
+        return None
+    body = memoryview(data)[extent[0] : extent[1]]
+    return body if zlib.crc32(body) == _HEAD.unpack_from(data, start)[1] else None
+
+
+def _extent(data: bytes, start: int) -> tuple[int, int] | None:
+    """Return where the body of a group begins and ends as its head says; None where there are not as many bytes."""
     begin = start + _HEAD.size
     if begin + _BODY.size > len(data):
         return None
-    length, crc = _HEAD.unpack_from(data, start)
+    length = _HEAD.unpack_from(data, start)[0]
     if not _BODY.size <= length <= LONGEST_BYTES or begin + length > len(data):
         return None
-    body = memoryview(data)[begin : begin + length]
-    return body if zlib.crc32(body) == crc else None
+    return begin, begin + length
 
 
 def _next_whole(data: bytes, start: int) -> int | None:

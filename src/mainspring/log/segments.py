@@ -80,7 +80,11 @@ def read_boot(disk: Disk, spool: Path, boot: str, positions: Mapping[str, Positi
             place = scan.resume
         position = Position(number, data_from + place)
         if final and scan.rest == "unfinished":
-            torn_bytes += len(data) - place
+            if scan.as_long_as_said:  # no crash of a process leaves that
+                damage.append(Damage(boot, number, data_from + place, len(data) - place))
+                position = Position(number, data_from + len(data))
+            else:
+                torn_bytes += len(data) - place
         elif place < len(data) or not final:
             left_bytes += len(data) - place
             if place < len(data):

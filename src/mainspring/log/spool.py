@@ -20,7 +20,7 @@ import msgspec
 
 from mainspring.kernel.crashpoints import reached
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, Unavailable
-from mainspring.log.frame import MOST_BYTES, MOST_RECORDS, encode_group, encode_set
+from mainspring.log.frame import LONGEST_SET_BYTES, MOST_BYTES, MOST_RECORDS, encode_group, encode_set
 from mainspring.log.ports import AppendFile, Disk, Lock, Sink
 from mainspring.log.records import Record, Stopped
 from mainspring.log.waiters import Waiters
@@ -291,7 +291,7 @@ class _Segments:
     """The folder of one boot: groups go to the end of its newest segment."""
 
     group_bytes = MOST_BYTES
-    most_bytes = sys.maxsize
+    most_bytes = LONGEST_SET_BYTES  # what is longer is read as damage
     patience_s = 0.0
 
     def __init__(self, folder: Path, disk: Disk, lock: Lock, first: AppendFile, rotate_bytes: int) -> None:

@@ -59,6 +59,17 @@ def test_an_end_of_zeros_is_an_unfinished_group():
     assert (scan.records, scan.rest) == (RECORDS, "unfinished")
 
 
+def test_a_last_group_whose_bytes_are_all_there_and_changed_is_told_from_one_that_was_cut():
+    whole = group(*RECORDS)
+    assert not read_groups(whole).as_long_as_said
+    for place in range(8, len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 0x01
+        scan = read_groups(bytes(changed))
+        assert (scan.records, scan.rest, scan.as_long_as_said) == ((), "unfinished", True)
+        assert not read_groups(whole[:place]).as_long_as_said
+
+
 def test_any_changed_byte_with_whole_groups_after_it_is_damage():
     first, second = group(*RECORDS[:3]), group(*RECORDS[3:])
     for place in range(len(first)):

@@ -62,6 +62,23 @@ def test_a_torn_end_of_an_ended_boot_is_cut_off_and_counted(bench):
     assert bench.disk.list(bench.spool) == ["b_2"]
 
 
+def test_a_changed_byte_in_the_last_group_of_an_ended_boot_is_damage_that_is_told_and_kept(bench):
+    bench.write(request(1))
+    bench.write(request(2))
+    bench.end()
+    path = bench.spool / "b_1" / "000001.seg"
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 0x10
+    path.write_bytes(data)
+    ingested = bench.ingest.run()
+    assert (ingested.records, ingested.torn_bytes, ingested.damaged) == (1, 0, ("b_1-000001.seg",))
+    assert (bench.spool / "quarantine" / "b_1-000001.seg").read_bytes() == data
+    with bench.store.read() as connection:
+        (told,) = entries(connection, kind="log.damaged")
+    assert told.numbers["damage"][0]["bytes"] == len(data) // 2
+    assert bench.ingest.run().damaged == ()
+
+
 def test_an_unfinished_group_of_a_living_boot_is_waited_for(bench):
     bench.write(request(1))
     path = bench.spool / "b_1" / "000001.seg"

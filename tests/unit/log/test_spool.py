@@ -165,7 +165,7 @@ def test_what_waits_to_be_made_counts_towards_what_may_wait(tmp_path):
     disk = FaultyDisk(LocalDisk())
     writer = SpoolWriter(tmp_path, "b_1", disk)
     with disk.full():
-        writer.append_later(lambda: [outcome("a", 1.0, 1)], 65 << 20)
+        writer.append_later(lambda: [outcome("a", 1.0, 1)], 100, held_bytes=65 << 20)
         wait_until(lambda: writer.failing_s > 0)
         assert writer.waiting_bytes >= 65 << 20
     wait_until(lambda: _takes(writer, "b"))
@@ -206,3 +206,23 @@ def test_what_was_kept_before_a_disk_was_full_is_not_said_to_be_lost(tmp_path):
     asyncio.run(ask())
     wait_until(lambda: entities(tmp_path, disk) == ["before", "after"])
     writer.close()
+
+
+def test_a_set_longer_than_a_group_can_be_is_refused_before_or_after_it_is_made_and_never_read_as_damage(tmp_path):
+    disk = LocalDisk()
+    writer = SpoolWriter(tmp_path, "b_1", disk, "durable")
+    long = Outcomes("prj_1", "mod_1", ("x" * 64 * 1_024 * 1_024,), (1.0,), (1,), (1,))
+    with pytest.raises(InvalidInput, match="more than the log takes in one piece"):
+        writer.append(long)
+
+    async def ask():
+        number = writer.append_later(lambda: [long], 500)
+        after = writer.append(outcome("after", 1.0, 1))
+        with pytest.raises(InvalidInput, match="more than the log takes in one piece"):
+            await writer.durable(number)
+        await writer.durable(after)
+
+    asyncio.run(ask())
+    writer.close()
+    reading = read_boot(disk, tmp_path, "b_1", {}, 10_000)
+    assert (entities(tmp_path, disk), reading.damage, reading.torn_bytes) == (["after"], (), 0)

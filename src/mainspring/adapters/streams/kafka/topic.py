@@ -9,6 +9,7 @@ from typing import Any
 from mainspring.adapters.streams.kafka.client import Trouble, open_client
 from mainspring.adapters.streams.kafka.place import Place
 from mainspring.kernel.errors import Unavailable
+from mainspring.log.frame import LONGEST_SET_BYTES
 
 PARTITIONS = 4
 MOST_MESSAGE_BYTES = 80 * 1_024 * 1_024  # brokers take 1 MiB unless told otherwise: less than a body may have
@@ -46,7 +47,7 @@ def partitions(client: Any, place: Place, timeout_s: float) -> list[int]:
 def longest(place: Place) -> int:
     """Return how long a group may be as the topic is set up; without an answer, as we would have set it up."""
     found = int(setup(place).get("max.message.bytes", MOST_MESSAGE_BYTES))
-    return min(found, MOST_MESSAGE_BYTES) - _ENVELOPE_BYTES
+    return min(min(found, MOST_MESSAGE_BYTES) - _ENVELOPE_BYTES, LONGEST_SET_BYTES)
 
 
 def setup(place: Place) -> dict[str, str]:
