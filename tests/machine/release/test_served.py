@@ -158,7 +158,8 @@ def test_older_releases_are_listed_from_the_one_that_is_known_on(world, model) -
         if number != 2:  # two of them start at one moment
             world.clock.advance(world.clock.now() + timedelta(hours=1))
     newest = [one.id for one in world.releases.list(world.model, newest=2)]
-    assert newest == made[3:]
+    assert newest[-1] == made[4]
+    assert newest[0] in made[2:4]
     seen = list(newest)
     while older := world.releases.list(world.model, newest=2, before=seen[0]):
         assert len(older) <= 2

@@ -3,11 +3,17 @@
 import pytest
 from sqlalchemy import select
 
+from mainspring.adapters.disk import LocalDisk
+from mainspring.adapters.routing import RoutingFile
 from mainspring.features.tables import sources, views
 from mainspring.kernel.errors import Conflict, InvalidProject, NotFound, Refused, WorkerFailed
+from mainspring.kernel.schema import Column, Signature
 from mainspring.ledger import queries
+from mainspring.loop.publish import Publisher
 from mainspring.project.template import write_template
+from mainspring.registry.environment import capture
 from mainspring.registry.tables import models
+from mainspring.registry.version import Lineage, Version
 from mainspring.release.approvers import Approvers
 from mainspring.release.policy import Canary, decode_policy
 
@@ -155,6 +161,45 @@ def test_a_view_that_changed_is_a_new_view_and_the_old_one_goes_when_no_version_
         specs = list(connection.scalars(select(views.c.spec)))
     assert len(specs) == 1
     assert "21600000000" in specs[0]
+
+
+def registered(place, view):
+    """Register a version that looks features up in a view."""
+    model = place.registry.model("trips", "slow")
+    version = Version(
+        id="", model=model.id, number=0, runtime="onnx", files={"model.onnx": place.blobs.put(view.encode())},
+        signature=Signature("binary", (Column("price", "float"),)), environment=capture([]),
+        lineage=Lineage(recipe="rule"), views=(view,),
+    )  # fmt: skip
+    with place.store.begin("ada") as tx:
+        return place.registry.register(tx, version)
+
+
+def test_a_version_whose_features_changed_is_released_beside_the_old_ones_and_can_be_gone_back_from(
+    place, trips, tmp_path
+):
+    place.projects.apply(trips, by="ada")
+    (old,) = place.features.fed()
+    first = registered(place, old)
+    place.releases.first_champion(first.model, first.id, by="ada", reason="the first")
+    edit(trips, 'over="3h"', 'over="6h"')
+    place.projects.apply(trips, by="ada")
+    (new,) = place.features.fed() - {old}
+    assert place.latest.position(new) == place.latest.position(old) == "0"  # fed before anything can ask for it
+    second = registered(place, new)
+    publisher = Publisher(
+        store=place.store, registry=place.registry, releases=place.releases, features=place.features,
+        routing=RoutingFile(tmp_path / "routing", LocalDisk()), clock=place.clock,
+    )  # fmt: skip
+    release = place.releases.start(first.model, second.id, by="ada", reason="longer windows")
+    assert {view.digest for view in publisher.desired().views} == {old, new}
+    place.releases.promote(release.id, by="ada", reason="we must")
+    assert {view.digest for view in publisher.desired().views} == {new}
+    edit(trips, "margin=0.05", "margin=0.06")
+    place.projects.apply(trips, by="ada")
+    assert place.features.fed() == {old, new}  # the version before may be gone back to
+    place.releases.roll_back(release.id, by="ada", reason="worse")
+    assert {view.digest for view in publisher.desired().views} == {old}
 
 
 def test_a_source_that_is_declared_no_more_is_let_go(place, trips):
