@@ -76,6 +76,7 @@ def test_a_log_that_was_changed_afterwards_is_noticed_by_the_first_number_that_d
 
 CONTEST = ChampionChallenger(shadow="14d", shadow_at_least="2d", steps=[0.5], margin=0.05, hold="12h",
                              minimum_units=300, deadline="20d")  # fmt: skip
+QUIET = Shadow(shadow="12d", margin=0.05, minimum_units=3_000)
 DRAWS = Bandit(per="request", update="6h", horizon="12d", minimum_units=300, floor=0.1, confidence=0.9)
 STRATEGIES = {
     "champions": (CONTEST, (0.3, 0.5, 3.0), {}),
@@ -289,3 +290,20 @@ def test_a_decision_whose_policy_is_stored_nowhere_says_so(world, model) -> None
     assert {(one.equal, one.difference) for one in found if one.kind != "change"} == {
         (None, "the policy that it was taken by is stored nowhere")
     }
+
+
+@pytest.mark.parametrize("policy", [QUIET, CONTEST])
+def test_decisions_while_outcomes_had_ceased_to_come_are_found_again_too(world, model, policy) -> None:
+    release = played(world, model, policy, (0.3,) if policy is QUIET else (0.3, 0.32), days=2)
+    world.tells = False
+    reasons = set()
+    for _ in range(4):
+        world.play(1)
+        decision = world.releases.get(release.id).decision
+        reasons |= {decision.reason, *decision.waiting}
+    assert "stale" in reasons
+    world.tells = True
+    world.play(6)
+    found = world.releases.recompute(release.id)
+    assert [one for one in found if one.equal is False] == []
+    assert any(one.equal for one in found)
