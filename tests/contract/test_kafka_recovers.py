@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +17,10 @@ from mainspring.adapters.streams.kafka.reader import KafkaReader
 from mainspring.adapters.streams.kafka.topic import make_topic
 from mainspring.adapters.streams.kafka.writer import KafkaSpool
 from mainspring.kernel.errors import InvalidInput, Unavailable
+from mainspring.ledger.queries import entries
 from mainspring.log.records import Outcomes, Record, Stopped
 from mainspring.log.segments import Position
+from mainspring.testing.logs import LogBench
 
 LIMIT_S = 60.0
 
@@ -222,3 +225,25 @@ def test_partitions_that_are_added_are_read_without_a_restart_and_no_boot_moves_
     assert max(written) >= 4, "some boot writes to a partition that is new"
     assert not reader.read(at, 10_000)
     reader.close()
+
+
+def test_each_message_that_is_no_group_is_kept_by_itself_and_told(
+    topic: Topic, writer: KafkaSpool, tmp_path: Path
+) -> None:
+    from confluent_kafka import Producer
+
+    producer = Producer({"bootstrap.servers": topic.place.servers})
+    for said in (b"first", b"second"):
+        producer.produce(topic.place.topic, said, "b_stranger", 0)
+    producer.flush(LIMIT_S)
+    writer.append(outcome(1))
+    writer.flush(LIMIT_S)
+    bench = LogBench(tmp_path)
+    ingest, found = bench.new_ingest(reader=KafkaReader(topic.place)), list[str]()
+    wait(lambda: found.extend(ingest.run().damaged) or (len(found) == 2 and bench.log.counts()["outcomes"] == 1))
+    kept = bench.spool / "quarantine"
+    assert {(kept / name).read_bytes() for name in bench.disk.list(kept)} == {b"first", b"second"}
+    with bench.store.read() as connection:
+        assert sorted(entry.subject for entry in entries(connection, kind="log.damaged")) == sorted(found)
+    ingest.close()
+    bench.close()

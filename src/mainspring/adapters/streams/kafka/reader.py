@@ -103,7 +103,7 @@ class KafkaReader:
         except (KeyError, ValueError, msgspec.MsgspecError, Damaged):
             scan = None
         if scan is None or scan.rest != "nothing" or not scan.records:
-            damage = Damage(f"{_OFFSETS}{partition}".replace(":", "-"), partition, offset, len(data))
+            damage = Damage(f"kafka-{partition}-{offset}", partition, offset, len(data))  # each is kept by itself
             taken.damaged[damage] = data
             return
         taken.add(boot, number, policy, scan.records, partition)
