@@ -109,12 +109,14 @@ def _least_s(platform: Platform, said: str, values: dict[str, Any]) -> float:
 
 
 def _least_of(call: Callable[[], object]) -> float:
+    """Return what a call takes at least: of the processor, or in all where a server works for it, too."""
+    now_s = time.perf_counter if os.environ.get("MAINSPRING_STORE") else time.process_time
     spent = []
     for _ in range(RUNS):
-        began = time.perf_counter()
+        began = now_s()
         call()
-        spent.append(time.perf_counter() - began)
-    return min(spent)  # whatever else the machine does can only add to it
+        spent.append(now_s() - began)
+    return min(spent)
 
 
 def _fill(platform: Platform, project: Path, count: int) -> str:
