@@ -88,7 +88,7 @@ class Platform:
         self.features = FeatureService(
             store=self.store, log=self.log, latest=self.latest, readers=readers(), clock=self.clock
         )
-        self.checks = CheckService(store=self.store, registry=self.registry, log=self.log, blobs=self.blobs)
+        self.checks = CheckService(store=self.store, registry=self.registry, log=self.log)
         self.keys = Keys(store=self.store, clock=self.clock)
         self.releases = self._releases()
         self.folders = Folders(str(home.blobs), str(home.environments))

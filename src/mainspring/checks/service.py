@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import polars as pl
 from sqlalchemy import Row, insert, select, update
 
 from mainspring.checks.judges import champion, latency, leak, metric, schema, slices
@@ -24,10 +23,8 @@ from mainspring.checks.spec import (
 from mainspring.checks.tables import check_results
 from mainspring.kernel.errors import Conflict, InvalidInput, unknown
 from mainspring.ledger.ports import Store
-from mainspring.log.ports import Blobs
 from mainspring.log.queries import PredictionLog
 from mainspring.registry.service import Registry
-from mainspring.registry.version import HELD_OUT, Version
 
 _JUDGES: dict[type[Any], Callable[[Any, Candidate], Finding]] = {
     Schema: schema.judge,
@@ -42,17 +39,16 @@ _JUDGES: dict[type[Any], Callable[[Any, Candidate], Finding]] = {
 class CheckService:
     """Judges versions before they may be released."""
 
-    def __init__(self, *, store: Store, registry: Registry, log: PredictionLog, blobs: Blobs) -> None:
+    def __init__(self, *, store: Store, registry: Registry, log: PredictionLog) -> None:
         self._store = store
         self._registry = registry
         self._log = log
-        self._blobs = blobs
 
     def run(self, version_id: str, *, by: str) -> list[CheckResult]:
         """Run every declared check and the default ones on a version; store and return what they said."""
         version = self._registry.version(version_id)
         row = self._registry.model(None, version.model)
-        candidate = Candidate(version, row.spec, self._held_out(version))
+        candidate = Candidate(version, row.spec, self._registry.held_out(version))
         found = [
             (check, _JUDGES[type(check)](check, candidate))
             for check in with_defaults(msgspec.json.decode(row.checks, type=list[Check]))
@@ -135,10 +131,6 @@ class CheckService:
                 .values(overridden_by=by, override_reason=reason)
             )
         return next(result for result in self.results(version_id) if result.name == check)
-
-    def _held_out(self, version: Version) -> pl.DataFrame | None:
-        blob = version.lineage.snapshots.get(HELD_OUT)
-        return None if blob is None else pl.read_parquet(self._blobs.get(blob))
 
 
 def _result(row: Row[Any]) -> CheckResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import polars as pl
 from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from mainspring.kernel.clock import Clock
@@ -19,7 +20,7 @@ from mainspring.registry.environment import mismatches
 from mainspring.registry.environments import Environments
 from mainspring.registry.model import ModelSpec
 from mainspring.registry.tables import aliases, models, projects, versions
-from mainspring.registry.version import Version
+from mainspring.registry.version import HELD_OUT, Version
 
 
 class ProjectRow(msgspec.Struct, frozen=True):
@@ -162,6 +163,15 @@ class Registry:
         query = select(func.count()).select_from(versions).where(versions.c.model == model_id)
         with self._store.read() as connection:
             return int(connection.scalar(query) or 0)
+
+    def held_out(self, version: Version) -> pl.DataFrame | None:
+        """Return the rows that its making held out, with the answers of a fit without them; None where none are kept.
+
+        The columns are entity, at_us, known_us, label, score (number or list), champion_score, champion_seen, and
+        ``input.<name>`` each.
+        """
+        blob = version.lineage.snapshots.get(HELD_OUT)
+        return None if blob is None else pl.read_parquet(self._blobs.get(blob))
 
     def by_number(self, model_id: str, number: int) -> Version:
         """Return a version by its number within its model."""

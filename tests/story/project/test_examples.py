@@ -108,7 +108,7 @@ def test_the_bikes_have_a_rule_first_and_a_model_that_passes_its_checks_against_
         jobs=place.jobs,
         clock=place.clock,
     )
-    checks = CheckService(store=place.store, registry=place.registry, log=place.log, blobs=place.blobs)
+    checks = CheckService(store=place.store, registry=place.registry, log=place.log)
     rule = training.train(model.id, "rule", by="ada", reason="what the keeper says")
     assert rule.numbers["runtime"] == "rule"
     checks.run(rule.version, by="ada")

@@ -169,7 +169,8 @@ def span(platform: Platform, model: str, since: str | None, until: str | None) -
 
 _ONE = (
     "id", "at_us", "model", "challengers", "champion", "policy", "sentence", "told", "injected",
-    "rows", "left_out_rows", "plays", "seed", "from_us", "until_us", "assumed", "policy_digest",
+    "rows", "left_out_rows", "learnt_rows", "unfitted_rows", "plays", "seed", "from_us", "until_us",
+    "assumed", "policy_digest",
 )  # fmt: skip
 
 VERBS = (

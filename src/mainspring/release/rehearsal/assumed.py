@@ -10,7 +10,7 @@ from mainspring.release.policy.metrics import Reward, Slower
 from mainspring.release.rehearsal.stage import Script
 
 
-def assumed(policy: Policy, script: Script, recomputed_rows: int) -> tuple[str, ...]:
+def assumed(policy: Policy, script: Script, recomputed_rows: int, unfitted_rows: int = 0) -> tuple[str, ...]:
     """Return what is taken for granted, most of it for every policy and some for this one."""
     terms = script.terms
     every = show_duration(timedelta(microseconds=script.look_us))
@@ -21,6 +21,10 @@ def assumed(policy: Policy, script: Script, recomputed_rows: int) -> tuple[str, 
         told.append("the outcome is the reward, so every version earns the same on a row, but for injected faults")
     if any(gate.bound is None for gate in terms.gates):
         told.append("metrics without bounds are asymptotic: their errors hold in the limit of many units")
+    if unfitted_rows:
+        told.append(
+            f"{unfitted_rows} answers to rows that a version was trained on are its recipe's, fitted without those rows"
+        )
     if terms.sample < 1.0:
         told.append("the shadow's sample is the same in every play")
     timed = bool(script.faults.latency_us) or any(isinstance(one, Slower) for one in terms.judges)

@@ -57,6 +57,8 @@ class Rehearsal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     (``unfinished``). ``days`` are those until the end, of plays that came to one, ``decided_days`` those until a
     promotion or a rollback; ``exposed_rows`` and ``exposed_units`` met a challenger's answers. ``challengers`` are all
     of them, ``winners`` how often which one was promoted. ``assumed`` says what is taken for granted.
+    ``learnt_rows`` were left out, since a version may have been trained on them; to ``unfitted_rows`` it says what its
+    recipe said when it was fitted without them.
     """
 
     id: str
@@ -96,6 +98,8 @@ class Rehearsal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by: str = ""
     reason: str = ""
     forecast: Forecast | None = None
+    learnt_rows: int = 0
+    unfitted_rows: int = 0
 
     def numbers(self) -> dict[str, Any]:
         """Return what the ledger keeps beside the reason: what was asked, of which rows, and the counts."""
@@ -179,15 +183,16 @@ def _point(ordered: Floats, share: float) -> Point:
     return Point(float(np.quantile(ordered, share)), float(ordered[first]), float(ordered[last]))
 
 
-def sentence(found: Counted, rows: int, injected: Sequence[str]) -> str:
-    """Return the result in one sentence, as a person would say it."""
+def sentence(found: Counted, rows: int, injected: Sequence[str], learnt_rows: int = 0) -> str:
+    """Return the result in one sentence, as a person would say it; ``learnt_rows`` more were left out."""
     fault = f", with {', '.join(injected)}" if injected else ""
     ends = (
         f"promotion in {_percent(found.promotion)}, rollback in {_percent(found.rollback)}, "
         f"no decision in {_percent(found.inconclusive)} of plays"
     )
     took = f"; the median play ends after {found.days.median.value:.1f} days" if found.days else ""
-    return f"given these {rows} rows{fault}: {ends}{took}"
+    without = f" ({learnt_rows} more were left out: a version was trained on them)" if learnt_rows else ""
+    return f"given these {rows} rows{without}{fault}: {ends}{took}"
 
 
 def told(report: Rehearsal) -> list[str]:

@@ -10,11 +10,10 @@ import numpy as np
 import polars as pl
 
 from mainspring.checks.credit import as_credits
-from mainspring.features.join import BoundView
 from mainspring.features.service import FeatureService
 from mainspring.kernel.classes import class_texts
 from mainspring.kernel.clock import Clock, from_us, show_time
-from mainspring.kernel.errors import Conflict, InvalidInput, Refused
+from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, Refused
 from mainspring.kernel.ids import new_id
 from mainspring.ledger.ports import Store
 from mainspring.log.queries import PredictionLog
@@ -25,10 +24,12 @@ from mainspring.release.agreement import check_asked_alike, check_number
 from mainspring.release.gather import pace_us
 from mainspring.release.policy import Policy, check_policy, decode_policy, policy_digest
 from mainspring.release.rehearsal.assumed import assumed
+from mainspring.release.rehearsal.cast import Cast
 from mainspring.release.rehearsal.classes import credited_rows, credits_of, labels_of
 from mainspring.release.rehearsal.deck import NEVER_US, Bools, Deck, Said, answered_rows, deck, logged, recomputed
 from mainspring.release.rehearsal.fault import Faults
-from mainspring.release.rehearsal.inputs import inputs
+from mainspring.release.rehearsal.gaps import Gap, Gaps
+from mainspring.release.rehearsal.missing import Answering, MissingAnswers
 from mainspring.release.rehearsal.play import Ended
 from mainspring.release.rehearsal.records import Rehearsals
 from mainspring.release.rehearsal.report import Rehearsal, count, sentence
@@ -36,21 +37,15 @@ from mainspring.release.rehearsal.stage import Script
 from mainspring.release.service import ReleaseService
 from mainspring.release.terms import Terms
 from mainspring.serving.draw import draw, holdout_salt
-from mainspring.serving.ports import Row
 from mainspring.serving.reserve import challenger_us
-from mainspring.serving.routing import VersionRoute, version_route
 
 MOST_PLAYS = 100_000
 MOST_LOOKS = 2_000
 Say = Callable[[float, str], None]
 
 
-class Understudy(Protocol):
+class Understudy(Answering, Protocol):
     """What is done in other processes. Satisfied by local jobs."""
-
-    def answer(self, version: VersionRoute, rows: Sequence[Row]) -> Sequence[float | None]:
-        """Return what a version says of each row; None where it fails."""
-        ...
 
     def rehearse(self, cards: Deck, script: Script, plays: int, seed: int, say: Say | None) -> Sequence[Ended]:
         """Return how each play ended."""
@@ -84,7 +79,7 @@ class RehearsalService:
     ) -> None:
         self._registry = registry
         self._log = log
-        self._features = features
+        self._missing = MissingAnswers(registry=registry, log=log, features=features, answering=understudy)
         self._releases = releases
         self._understudy = understudy
         self._clock = clock
@@ -111,10 +106,13 @@ class RehearsalService:
             raise Refused("has no champion yet", field="model", value=model.name, remedy="make a first champion")
         _check(model, challengers, champion, asked)
         check_number(policy, challengers)
-        agreed = self._releases.agreements.agreed(model, challengers, champion, policy, asked.from_us)
-        terms, expected, anchor = agreed
-        cast = _Cast(model, champion, tuple(challengers), self._registry.version(anchor) if anchor else None)
+        agree = self._releases.agreements.agreed
+        terms, expected, anchor = agree(model, challengers, champion, policy, asked.from_us)
+        cast = Cast(model, champion, tuple(challengers), self._registry.version(anchor) if anchor else None)
         dealt = self._deal(cast, asked, terms.loss.metric)
+        if dealt.learnt_rows and (first_us := int(dealt.cards.decision_us[0])) > asked.from_us:
+            asked = msgspec.structs.replace(asked, from_us=first_us)  # it could not have run before its first row
+            terms, expected, _ = agree(model, challengers, champion, policy, asked.from_us)
         script = _script(cast, terms, dealt.cards, asked)
         ended = self._understudy.rehearse(dealt.cards, script, asked.plays, asked.seed, say)
         told = self._report(cast, asked, policy, dealt, script, ended)
@@ -123,7 +121,7 @@ class RehearsalService:
         return told
 
     def _report(
-        self, cast: _Cast, asked: Asked, policy: Policy, dealt: _Dealt, script: Script, ended: Sequence[Ended]
+        self, cast: Cast, asked: Asked, policy: Policy, dealt: _Dealt, script: Script, ended: Sequence[Ended]
     ) -> Rehearsal:
         found, cards = count(ended, [one.number for one in cast.challengers]), dealt.cards
         return Rehearsal(
@@ -137,7 +135,7 @@ class RehearsalService:
             policy=str(policy.__struct_config__.tag),
             policy_digest=policy_digest(policy),
             asked=policy,
-            assumed=assumed(policy, script, dealt.recomputed_rows),
+            assumed=assumed(policy, script, dealt.recomputed_rows, dealt.unfitted_rows),
             from_us=asked.from_us,
             until_us=asked.until_us,
             plays=asked.plays,
@@ -148,12 +146,14 @@ class RehearsalService:
             labelled_rows=int((cards.known_us != NEVER_US).sum()),
             recomputed_rows=dealt.recomputed_rows,
             left_out_rows=dealt.left_out_rows,
+            learnt_rows=dealt.learnt_rows,
+            unfitted_rows=dealt.unfitted_rows,
             terms_digest=script.terms.digest(),
-            sentence=sentence(found, cards.rows, asked.faults.words()),
+            sentence=sentence(found, cards.rows, asked.faults.words(), dealt.learnt_rows),
             **{name: getattr(found, name) for name in found.__struct_fields__},
         )
 
-    def _deal(self, cast: _Cast, asked: Asked, metric: str) -> _Dealt:
+    def _deal(self, cast: Cast, asked: Asked, metric: str) -> _Dealt:
         model = cast.model
         scored = self._log.firm(self._log.scored(model.id, since_us=asked.from_us, until_us=asked.until_us))
         rows = answered_rows(self._log.requests(model.id, asked.from_us, asked.until_us), scored)
@@ -161,66 +161,49 @@ class RehearsalService:
             raise InvalidInput("holds no answered requests of this model", field="from", remedy="name a time with some")
         came = self._log.outcomes(model.id)
         scored = credited_rows(scored, rows, came, metric)
-        readable, anew, said = np.ones(rows.height, dtype=np.bool_), 0, []
+        gaps, anew, instead, said = Gaps(rows.height), 0, 0, []
         for version in cast.versions:
             known = logged(rows, scored, version.id)
             lacking = np.flatnonzero(~known.tried)
             if len(lacking):
-                found = self._answers(model, version, cast.champion, rows[lacking.tolist()])
-                unread = np.array([one is _UNREAD for one in found])
+                fresh = rows[lacking.tolist()]
+                found, fitted = self._missing.to(fresh, came, version, cast)
+                there = gaps.add(lacking, found)
+                labels, parts = labels_of(fresh, came), class_texts(version.signature.classes)
                 values = np.full(rows.height, np.nan)
-                answered = [None if one is _UNREAD else one for one in found]
-                labels, parts = labels_of(rows[lacking.tolist()], came), class_texts(version.signature.classes)
-                values[lacking] = credits_of(answered, labels, parts, metric)
-                readable[lacking[unread]] = False
-                known, anew = recomputed(known, values), anew + len(lacking) - int(unread.sum())
+                values[lacking] = credits_of(
+                    [None if isinstance(one, Gap) else one for one in found], labels, parts, metric
+                )
+                known = recomputed(known, values)
+                anew, instead = anew + int((there & ~fitted).sum()), instead + int((there & fitted).sum())
             said.append(known)
-        kept = np.flatnonzero(readable)
+        kept = gaps.kept
         if not len(kept):
-            raise InvalidInput("holds no request that the challenger could read", field="from", value=rows.height)
+            raise _nothing_left(gaps, cast, asked)
         stable, challenger, *rest = (one.of(kept) for one in said)
         others = tuple(rest[: len(cast.challengers) - 1])
         named = {"stable": stable, "challenger": challenger, **({"anchor": rest[-1]} if cast.anchor else {})}
         rows = rows[kept.tolist()]
         cards = deck(rows, as_credits(came), named, others, _held(model, asked, rows["unit"]))
-        return _Dealt(cards, anew, len(readable) - len(kept))
-
-    def _answers(
-        self, model: ModelRow, version: Version, champion: Version, rows: pl.DataFrame
-    ) -> list[float | object | None]:
-        columns = champion.signature.requested or (model.spec.columns if model.spec else ())
-        until_us = int(rows["decision_us"].to_numpy().max())
-        specs = dict(self._features.sources(model.project))
-        views = [
-            BoundView(view.spec, specs[view.source], self._log.source(view.source, known_until_us=until_us))
-            for view in self._features.views(version.views)
-        ]
-        seen = inputs(rows["body"].to_list(), rows["decision_us"].to_list(), version.signature, columns, views)
-        route = version_route(version, self._registry.environments.lock_of(version) or "")
-        said = iter(self._understudy.answer(route, [row for row in seen if row is not None]))
-        return [_UNREAD if row is None else next(said) for row in seen]
-
-
-class _Cast(msgspec.Struct, frozen=True):
-    """Who takes part."""
-
-    model: ModelRow
-    champion: Version
-    challengers: tuple[Version, ...]
-    anchor: Version | None
-
-    @property
-    def versions(self) -> tuple[Version, ...]:
-        return (self.champion, *self.challengers, *([self.anchor] if self.anchor else []))
+        return _Dealt(cards, anew, int(gaps.unread.sum()), int(gaps.learnt.sum()), instead)
 
 
 class _Dealt(msgspec.Struct, frozen=True):
     cards: Deck
     recomputed_rows: int
     left_out_rows: int
+    learnt_rows: int
+    unfitted_rows: int
 
 
-_UNREAD = object()
+def _nothing_left(gaps: Gaps, cast: Cast, asked: Asked) -> MainspringError:
+    if not gaps.learnt.any():
+        return InvalidInput("holds no request that the challenger could read", field="from", value=len(gaps.unread))
+    return Refused(
+        "holds only rows that a version was trained on, and nothing it said of them without", field="from",
+        value=show_time(from_us(asked.from_us)),
+        remedy=f"rehearse it on rows decided after {show_time(from_us(cast.trained_until_us))}",
+    )  # fmt: skip
 
 
 def _check(model: ModelRow, challengers: Sequence[Version], champion: Version, asked: Asked) -> None:
@@ -245,7 +228,7 @@ def _check(model: ModelRow, challengers: Sequence[Version], champion: Version, a
         raise InvalidInput("must be between 1 and 100000", field="plays", value=asked.plays)
 
 
-def _script(cast: _Cast, terms: Terms, cards: Deck, asked: Asked) -> Script:
+def _script(cast: Cast, terms: Terms, cards: Deck, asked: Asked) -> Script:
     span_us = asked.until_us - asked.from_us
     least_us = terms.allocation.update_us if terms.allocation is not None else 0
     script = Script(
