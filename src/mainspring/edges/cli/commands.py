@@ -22,11 +22,14 @@ _MISCONFIGURED = 78  # as sysexits has it; a supervisor need not try again
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and return its exit code: 0, 1 for an error, 2 for a wrong use, 78 for wrong settings."""
+    """Run one command line and return its exit code: 0, 1 for an error, 2 for a wrong use, 78 for wrong settings.
+
+    Others are a command's own answer, such as that of ``release wait``.
+    """
     as_json, debug = "--json" in arguments, debugging(arguments)
     arguments = [word for word in arguments if word != "--debug"]
     try:
-        command_line().main(args=arguments, prog_name="mainspring", standalone_mode=False)
+        ended = command_line().main(args=arguments, prog_name="mainspring", standalone_mode=False)
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.Abort:
@@ -44,7 +47,7 @@ def run(arguments: list[str]) -> int:
         if debug:
             raise
         return _fail({"code": "fault", "message": told(error, arguments, _named_home(arguments))}, as_json, 1)
-    return 0
+    return ended if isinstance(ended, int) else 0  # what a command exited with is handed back here, not raised
 
 
 def _named_home(arguments: list[str]) -> Path | None:

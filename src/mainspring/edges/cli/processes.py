@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mainspring.edges.cli.asking import home_folder
+from mainspring.edges.cli.waiting import wait
 from mainspring.kernel.errors import InvalidInput, Refused, Unavailable
 
 _EXAMPLES = {"int": "1", "float": "1.0", "bool": "true", "str": '"a"', "time": '"2013-05-03T12:00Z"'}
@@ -231,6 +232,7 @@ def demo(context: click.Context, home: str | None, until: str, keep: bool, repor
 
 COMMANDS: tuple[tuple[str, str, click.Command], ...] = (
     ("init", "Project", init),
+    ("release wait", "Release", wait),
     ("up", "Serving", up),
     ("serve", "Serving", serve),
     ("page", "Serving", page),
