@@ -22,7 +22,7 @@ Every verb takes `--home FOLDER` (else `MAINSPRING_HOME`, else `./mainspring-hom
 takes `--by NAME` (else `MAINSPRING_ACTOR`), what the caller says of itself beside the system's user, whom the ledger names
 all the same. A key in `MAINSPRING_KEY` asks control in its holder's name. When control runs, the command asks it; else it takes
 the home's lock and opens the home itself: the same verbs, the same results. Errors are one sentence on the standard
-error; the exit code is 1, 2 for a wrong use, or 78 where `up` cannot work by its settings."""
+error; the exit code is 1, 2 for a wrong use, or 78 where `up` cannot work by its settings; `release wait` has two more of its own."""
 DOOR = """\
 Control answers on loopback, or where `--control-host` says: then by
 [keys](../howto/run-it-on-a-network.md) and encrypted. Address and token stand in `run/control.json` of the home, readable by its owner; the
