@@ -29,7 +29,7 @@ Control answers on loopback, or where `--control-host` says: then by
 token is new at each start, and so is the page's own, which opens no verb of the owner. Every verb needs `Authorization: Bearer TOKEN`. A `POST` also needs
 `X-Mainspring-Request: 1`, `X-Mainspring-Actor: NAME` (percent-encoded) and a JSON object as its body; a `GET` takes its
 arguments from the query. Errors are `{code, message, field, remedy}`. The full description is at
-`GET /api/openapi.json`. The page at `/`, `/models/PROJECT/MODEL` and `/releases/ID` is
+`GET /api/openapi.json`. [The page](../howto/read-the-page.md) at `/` and what it leads to is
 read without a token on this machine, as is `GET /live`; what is ordered on it needs one."""
 LIMITS_NOTE = "<!-- written by docs/reference/generate.py from mainspring.serving.limits; do not edit -->"
 LIMITS = """\

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import update
+from tests.web.gallery import HARM, Shop, fill, places
 
 from mainspring.adapters.home import create_home
 from mainspring.edges.api.server import ControlServer
@@ -29,6 +30,7 @@ from mainspring.registry.version import Lineage, Version
 from mainspring.serving.draw import assign
 from mainspring.serving.routing import ReleaseRoute
 
+WATCH = "document.addEventListener('securitypolicyviolation', one => console.log('refused: ' + one.blockedURI));"
 START = datetime(2013, 3, 1, tzinfo=UTC)
 REQUESTS, ROWS = 9, 50  # in half a day
 SPEC = ModelSpec(
@@ -223,3 +225,40 @@ def look(browser: Any, page: str) -> Iterator[Callable[..., Any]]:
     for tab, complaints in opened:
         tab.close()
         assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    shop = Shop(tmp_path_factory.mktemp("gallery") / "home", rows_a_day=450, words=HARM)
+    with closing(shop.platform):
+        paths = places(shop, fill(shop))
+        with ControlServer(shop.platform) as server:
+            at = f"http://127.0.0.1:{server.address.port}"
+            yield {**paths, "at_url": at, "token": server.address.token, "shop": shop}
+
+
+@pytest.fixture
+def enter(browser: Any, gallery: dict[str, Any]) -> Iterator[Callable[..., Any]]:
+    """Open a page of the gallery, and fail on any script that ran or anything that the browser refused."""
+    opened = []
+
+    def entering(name: str, width: int = 1280) -> Any:
+        tab = browser.new_page(viewport={"width": width, "height": 900})
+        said: list[str] = []
+        tab.add_init_script(WATCH)
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("dialog", lambda dialog: said.append(dialog.message))
+        opened.append((tab, said))
+        if name == "model":
+            tab.goto(f"{gallery['at_url']}/#token={gallery['token']}")
+            tab.locator(".model:has-text('canary') h2 a").click()
+        else:
+            tab.goto(f"{gallery['at_url']}{gallery[name]}#token={gallery['token']}")
+        return tab
+
+    yield entering
+    for tab, said in opened:
+        assert tab.evaluate("window.hit") is None
+        tab.close()
+        assert [one for one in said if "status of 40" not in one] == []

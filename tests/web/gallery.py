@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import numpy as np
@@ -13,9 +14,11 @@ from sqlalchemy import update
 from mainspring.adapters.home import create_home
 from mainspring.kernel.clock import SimulatedClock
 from mainspring.kernel.schema import Column, Signature
+from mainspring.ledger.queries import entries
 from mainspring.log.parts import list_parts, span_of
 from mainspring.log.rows import SCHEMAS
 from mainspring.log.tally import add_tallies, tallies_of
+from mainspring.monitoring.spec import Silence
 from mainspring.platform import open_platform
 from mainspring.project.rows import undeclared_model
 from mainspring.registry.environment import capture
@@ -36,6 +39,10 @@ from mainspring.release.rehearsal.service import Asked
 from mainspring.serving.draw import assign, probabilities
 from mainspring.serving.routing import ArmRoute, ReleaseRoute
 
+HARM = (
+    "\"'><img src=x onerror=window.hit=1><svg onload=window.hit=1><script>window.hit=1<!-- javascript:window.hit=1 "
+    "{{ 7 * 7 }} \u202eevil\u2066\x07"
+)
 START = datetime(2013, 3, 1, tzinfo=UTC)
 QUICK: dict[str, Any] = {"shadow": "8d", "margin": 0.05, "hold": "12h", "minimum_units": 300}
 
@@ -111,6 +118,13 @@ class Shop:
         asked = Asked(from_us, self.clock.now_us(), policy, plays)
         by, reason = f"ana{self.words}", f"before anybody meets it{self.words}"
         self.platform.rehearsals.rehearse(model, [version], asked, by=by, reason=reason)
+
+    def silence(self, model: str) -> None:
+        """Let a day pass without traffic, and a monitor miss it."""
+        with self.platform.store.bookkeeping() as connection:
+            connection.execute(update(models).where(models.c.id == model).values(monitors=_json([Silence()])))
+        self.clock.advance(self.clock.now() + timedelta(days=1))
+        self.platform.monitoring.evaluate(model)
 
     def play(self, days: float, *only: str, turn_h: float = 12.0, disabled: dict[str, str] | None = None) -> None:
         """Let time pass in turns: traffic of the models named, then a step of each of their releases."""
@@ -191,10 +205,36 @@ class Shop:
             add_tallies(connection, tallies_of(table, rows))
 
 
+def places(shop: Shop, ends: dict[str, str]) -> dict[str, str]:
+    """Return the paths of the pages of all that the shop holds, by what they show."""
+    platform = shop.platform
+    models = {row.name.removesuffix(shop.words): row for row in platform.registry.models()}
+    asked = platform.log.requests(models["arms"].id, since_us=shop.clock.now_us() - 200 * 3_600_000_000)
+    prediction = f"/predictions/{quote(asked['prediction_id'][-1], safe='')}"
+    drawn, shadowed = (platform.registry.versions(models[name].id)[2] for name in ("arms", "contenders"))
+    (alarm,) = platform.monitoring.alarms()
+    (rehearsal,) = platform.rehearsals.kept.list(models["canary"].id, newest=1)
+    named = f"{quote(models['arms'].project_name, safe='')}/{quote(models['arms'].name, safe='')}"
+    return {
+        **{name: f"/releases/{id}" for name, id in ends.items()},
+        "loop": "/", "alarms": "/alarms", "alarm": f"/alarms/{alarm.id}", "ledger": "/ledger",
+        "entry": f"/ledger/{_overridden(shop)}", "proof": "/ledger/verify", "at": "/ledger/at/2013-03-10T12%3A00Z",
+        "predictions": f"/models/{named}/predictions", "prediction": prediction, "replay": f"{prediction}/replay",
+        "version": f"/versions/{drawn.id}", "worth_untold": f"/versions/{shadowed.id}/worth",
+        "rehearsal": f"/rehearsals/{rehearsal.id}", "missing": f"/models/shop/{quote(shop.words, safe='')}",
+    }  # fmt: skip
+
+
 def _route(release: Any) -> ReleaseRoute:
     (first, share), *others = release.shares
     arms = tuple(ArmRoute(version, own) for version, own in others)
     return ReleaseRoute(release.id, release.epoch, release.salt, first, share, others=arms)
+
+
+def _overridden(shop: Shop) -> int:
+    """Return the number of an entry whose actor, reason and numbers are all a user's words."""
+    with shop.platform.store.read() as connection:
+        return entries(connection, kind="check.overridden", limit=1)[0].seq
 
 
 def _json(value: Any) -> str:
@@ -209,7 +249,8 @@ def fill(shop: Shop) -> dict[str, str]:
     canary, sudden, vague = shop.model("canary"), shop.model("sudden"), shop.model("vague")
     blue, sign = shop.model("blue"), shop.model("sign-off")
     drawn, arms, contest = shop.model("drawn", paired=False), shop.model("arms", paired=False), shop.model("contest")
-    every = (canary, sudden, vague, blue, sign, drawn, arms, contest)
+    contenders = shop.model("contenders")
+    every = (canary, sudden, vague, blue, sign, drawn, arms, contest, contenders)
     for model in every:
         shop.champion(model)
     shown_first = shop.version(canary, 0.25)
@@ -224,6 +265,10 @@ def fill(shop: Shop) -> dict[str, str]:
         "contest": shop.start(
             contest, ChampionChallenger(steps=(0.1, 0.5), **QUICK),
             *(shop.version(contest, sd, bias=bias) for sd, bias in ((0.25, 0.0), (0.3, 0.0), (0.6, 1.4))),
+        ),
+        "contenders": shop.start(
+            contenders, ChampionChallenger(steps=(0.1, 0.5), **{**QUICK, "margin": 0.01, "shadow": "20d"}),
+            *(shop.version(contenders, sd, bias=bias) for sd, bias in ((0.3, 0.0), (0.25, 0.0), (0.6, 1.4))),
         ),
         "ab_test": shop.start(
             drawn, ABTest(share=0.5, horizon="28d", window="1d", margin=0.0), shop.version(drawn, 0.3, worth=0.02)
@@ -246,5 +291,6 @@ def fill(shop: Shop) -> dict[str, str]:
     ends["immediate"] = shop.start(sudden, Immediate(), shop.version(sudden, 0.2))
     ends["empty"] = shop.start(vague, quick, shop.version(vague, 0.25))
     shop.model("untouched")
+    shop.silence(canary)
     ends["inconclusive"] = unclear
     return {name: release.id for name, release in ends.items()}

@@ -62,9 +62,10 @@ def test_a_rolled_back_release_shows_where_it_stopped_and_on_which_number(
 
 def test_a_model_page_lists_versions_champions_and_releases(look: Callable[..., Any]) -> None:
     tab = look("/models/flights/late")
-    assert tab.locator("tbody tr").count() == 4
-    assert tab.locator("tbody tr.champion").count() == 1
-    assert "leaky" in tab.locator("table").inner_text()
+    table = tab.locator(".panel:has(#versions) table")
+    assert table.locator("tbody tr").count() == 4
+    assert table.locator("tbody tr.champion").count() == 1
+    assert "leaky" in table.inner_text()
 
 
 def test_links_lead_from_the_loop_to_a_model_and_a_release_and_back(look: Callable[..., Any], page: str) -> None:
@@ -117,7 +118,10 @@ def test_a_page_is_read_without_a_script_and_lets_in_no_other(
     look: Callable[..., Any], lived_in: Any, browser: Any, page: str
 ) -> None:
     tab = look("/")
-    assert tab.locator("script").evaluate_all("all => all.map(one => one.getAttribute('src'))") == ["/order.js"]
+    assert tab.locator("script").evaluate_all("all => all.map(one => one.getAttribute('src'))") == [
+        "/live.js",
+        "/order.js",
+    ]
     assert tab.locator("iframe, [style], [onclick]").count() == 0
     plain = browser.new_context(java_script_enabled=False).new_page()
     answer = plain.goto(page + release_path(lived_in, running=True))
@@ -201,8 +205,38 @@ def test_whoever_signs_a_release_off_sees_rows_with_both_answers(look: Callable[
     tab = look(f"/releases/{release.id}")
     panel = tab.locator(".panel:has-text('Look before you approve')")
     assert panel.locator("tbody tr").count() == 12
-    assert panel.locator("thead th").all_inner_texts()[2:] == ["Difference", "Came true", "Asked"]
+    assert panel.locator("thead th").all_inner_texts()[3:] == ["Difference", "Came true", "Asked"]
     lived_in.platform.releases.abort(release.id, by="ana", reason="only to look")
+
+
+def test_every_order_on_a_release_is_given_from_its_page_and_the_ledger_names_who_and_why(
+    look: Callable[..., Any], lived_in: Any, token: str
+) -> None:
+    version, other = lived_in.version(0.12), lived_in.version(0.12)
+    platform = lived_in.platform
+    before = platform.registry.alias(lived_in.model, "champion").number
+    signed = Shadow(shadow="20d", approval=Approval(), minimum_units=300)
+    first = platform.releases.start(lived_in.model, version.id, signed, by="ana", reason="to sign it off")
+    lived_in.play(2.5)
+    orders = [("approve", "running"), ("promote", "promoted"), ("roll back", "rolled_back")]
+    second = platform.releases.start(lived_in.model, other.id, Shadow(shadow="20d"), by="ana", reason="to end it")
+    given = [(first, *one) for one in orders] + [(second, "hold", "held"), (second, "abort", "aborted")]
+    for release, label, status in given:
+        tab = look(f"/releases/{release.id}#token={token}")
+        form = tab.locator(".panel:has(#orders)")
+        form.locator("[name=reason]").fill(f"to {label} it")
+        form.locator("[name=actor]").fill("Zoë")
+        with tab.expect_navigation():
+            form.locator(f"button:text-is('{label}')").click()
+        assert platform.releases.get(release.id).status == status, label
+    assert platform.registry.alias(lived_in.model, "champion").number == before
+    kinds = ("approved", "promoted", "rolled_back", "held", "aborted")
+    with platform.store.read() as connection:
+        told = {one.kind: one for id in (first.id, second.id) for one in entries(connection, subject=id)}
+    for (_, label, _), kind in zip(given, kinds, strict=True):
+        entry = told[f"release.{kind}"]
+        assert entry.actor == f"Zoë, said by {local_user()} (page)"
+        assert f"to {label} it" in entry.reason
 
 
 CONTRAST = """element => {

@@ -18,10 +18,14 @@ def entries(
     subject: str | None = None,
     project: str | None = None,
     until_us: int | None = None,
+    before: int | None = None,
     newest_first: bool = False,
     limit: int | None = None,
 ) -> list[Entry]:
-    """Return entries that match; ``kind`` also matches up to a dot (``release`` finds ``release.promoted``)."""
+    """Return entries that match; ``kind`` also matches up to a dot (``release`` finds ``release.promoted``).
+
+    ``before`` is the number of the first entry that is not wanted any more.
+    """
     columns = ledger_entries.c
     query = select(ledger_entries)
     if kind is not None:
@@ -32,6 +36,8 @@ def entries(
         query = query.where(columns.project == project)
     if until_us is not None:
         query = query.where(columns.at_us <= until_us)
+    if before is not None:
+        query = query.where(columns.seq < before)
     query = query.order_by(columns.seq.desc() if newest_first else columns.seq)
     return [_entry(row) for row in connection.execute(query.limit(limit) if limit is not None else query)]
 

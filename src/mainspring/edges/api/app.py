@@ -22,7 +22,7 @@ from mainspring.edges.api.openapi import describe
 from mainspring.edges.api.strict_json import read_object
 from mainspring.edges.verbs import VERBS
 from mainspring.edges.verbs.verb import Permission, Verb, encode
-from mainspring.edges.web.pages import PAGES, Page
+from mainspring.edges.web.pages import PAGES, Page, missing
 from mainspring.kernel.errors import InvalidInput, MainspringError, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -116,7 +116,11 @@ def _page_entry(platform: Platform, page: Page, locks: Locks) -> Entry:
         try:
             body = await anyio.to_thread.run_sync(lambda: page.render(platform, request.path_params))
         except NotFound as error:
-            return Response(error.sentence(), 404, media_type="text/plain")
+            body = missing(platform, error.sentence())
+            return Response(body, 404, media_type="text/html; charset=utf-8")
+        except InvalidInput as error:
+            body = missing(platform, error.sentence())
+            return Response(body, 400, media_type="text/html; charset=utf-8")
         except MainspringError as error:
             return Response(error.sentence(), 503, media_type="text/plain")
         return Response(body, 200, media_type=page.media_type)

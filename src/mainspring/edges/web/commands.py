@@ -30,6 +30,8 @@ def orders_for(release: Any, *, champion: bool) -> tuple[Order, ...]:
     """Return what may be ordered of a release now; ``champion`` says whether its challenger is the champion."""
     if not release.over:
         words = list(_HELD if release.status == "held" else _RUNNING)
+        if len(release.challengers) > 1:
+            words.remove("promote")  # which of them is not said
         if release.decision is not None and "approval" in release.decision.waiting:
             words.insert(0, "approve")
         unsigned = release.terms.approval is not None and release.approved is None
@@ -51,6 +53,12 @@ def change_order(release: str) -> Order:
     verb = find("release change")
     command = f'mainspring {verb.name} {release} --policy FILE --reason "…"'
     return Order("change", verb.path, verb.summary, command)
+
+
+def acknowledge_order(alarm: str) -> Order:
+    """Return the order that says that an alarm was seen."""
+    verb = find("acknowledge")
+    return Order("acknowledge", verb.path, verb.summary, f'mainspring {verb.name} {alarm} --reason "…"')
 
 
 def start_orders(model: str) -> tuple[Order, ...]:

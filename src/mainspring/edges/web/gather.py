@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from mainspring.edges.verbs.naming import find_model
+from mainspring.edges.verbs.status import status
+from mainspring.edges.verbs.verb import Nothing
 from mainspring.edges.web import views
+from mainspring.edges.web.alarms import alarm_of
+from mainspring.edges.web.audit import lines_of
 from mainspring.edges.web.commands import start_orders
+from mainspring.edges.web.monitors import read_monitors
 from mainspring.edges.web.policies import strategies
 from mainspring.edges.web.rehearsals import read_rehearsals
 from mainspring.edges.web.releases import read_releases
+from mainspring.edges.web.versions import version_line
 from mainspring.edges.web.words import ago, number, share
 from mainspring.ledger.queries import entries
 from mainspring.registry.alias import CHAMPION
 
 if TYPE_CHECKING:
-    from mainspring.monitoring.alarms import Alarm
-    from mainspring.monitoring.service import MonitorState
     from mainspring.platform import Platform
     from mainspring.registry.service import AliasMove, ModelRow
-    from mainspring.registry.version import Version
 
 _LEDGER_LINES = 15
+_GLANCE = ("Control", "Gateways", "Records", "Disk")
 _REIGNS, _VERSIONS = 60, 100  # the newest; the command line lists all
 
 
 def read_loop(platform: Platform) -> views.Loop:
     """Return the whole loop at a glance."""
     rows = platform.registry.models()
-    models = tuple(read_model(platform, row, brief=True) for row in rows)
-    alarms = tuple(_alarm(alarm) for alarm in platform.monitoring.alarms())
+    models = tuple(sorted((read_model(platform, row, brief=True) for row in rows), key=_pressing))
+    alarms = tuple(alarm_of(alarm) for alarm in platform.monitoring.alarms())
+    glance = status(platform, Nothing(), "")
     return views.Loop(
         home=str(platform.home.root),
         now_us=platform.clock.now_us(),
         simulated=platform.home.simulated,
+        first=tuple(glance["look_at"]),
+        glance=tuple(views.Fact(name, str(glance[name.lower()])) for name in _GLANCE),
         stations=_stations(platform, models, alarms),
         models=models,
         alarms=alarms,
@@ -45,11 +51,18 @@ def read_loop(platform: Platform) -> views.Loop:
     )
 
 
+def _pressing(model: views.Model) -> tuple[bool, bool]:
+    """Put models first that have an alarm, then those that are being released."""
+    alarming = any(one.state == "alarm" for one in model.monitors)
+    return not alarming, not any(release.running for release in model.releases)
+
+
 def read_model(platform: Platform, row: ModelRow, *, brief: bool = False) -> views.Model:
     """Return one model; ``brief`` leaves out what only its own page shows."""
     history = platform.registry.history(row.id, CHAMPION, _REIGNS)
     counts = platform.log.counts(row.id)
     champion = history[-1].number if history else None
+    versions = reversed(platform.registry.versions(row.id, _VERSIONS))
     return views.Model(
         id=row.id,
         project=row.project_name,
@@ -59,11 +72,9 @@ def read_model(platform: Platform, row: ModelRow, *, brief: bool = False) -> vie
         champion_since_us=history[-1].since_us if history and champion is not None else None,
         reigns=_reigns(history),
         releases=read_releases(platform, row, brief=brief),
-        monitors=tuple(one for state in platform.monitoring.state(row.id) for one in _monitors(state)),
-        alarms=() if brief else tuple(_alarm(alarm) for alarm in platform.monitoring.alarms(model=row.id)),
-        versions=tuple(
-            _version(platform, version, champion) for version in reversed(platform.registry.versions(row.id, _VERSIONS))
-        ),
+        monitors=tuple(one for state in platform.monitoring.state(row.id) for one in read_monitors(state)),
+        alarms=() if brief else tuple(alarm_of(alarm) for alarm in platform.monitoring.alarms(model=row.id)),
+        versions=tuple(version_line(platform, version, champion) for version in versions),
         predictions=counts.get("predictions", 0),
         outcomes=counts.get("outcomes", 0),
     )
@@ -90,69 +101,13 @@ def read_entries(platform: Platform, *, project: str | None = None, limit: int) 
     """Return entries of the ledger, the newest first."""
     with platform.store.read() as connection:
         found = entries(connection, project=project, newest_first=True, limit=limit)
-    return tuple(
-        views.Entry(one.seq, one.at_us, one.actor, one.kind, one.subject, one.reason, one.numbers) for one in found
-    )
+    return lines_of(platform, found)
 
 
 def _reigns(history: list[AliasMove]) -> tuple[views.Reign, ...]:
     ends = [move.since_us for move in history[1:]] + [None]
     return tuple(
         views.Reign(move.number, move.since_us, end, move.reason) for move, end in zip(history, ends, strict=False)
-    )
-
-
-def _monitors(state: MonitorState) -> list[views.Monitor]:
-    if not state.findings:
-        waiting = views.Monitor(state.monitor, state.monitor, "insufficient", "has not looked yet")
-        return [waiting]
-    shown = []
-    for finding in state.findings:
-        series = state.series.get(finding.subject) or next(iter(state.series.values()), ())
-        level = series[-1].evidence / state.limit if series and state.limit else None
-        values = [point.value for point in series[-60:] if point.value is not None]
-        shown.append(
-            views.Monitor(
-                name=f"{state.monitor} {finding.subject}" if finding.subject else state.monitor,
-                kind=state.monitor,
-                state="quiet" if finding.state == "ok" else finding.state,
-                words=finding.reason,
-                matured=finding.matured,
-                total=finding.rows,
-                level=level if level is not None and math.isfinite(level) else None,
-                points=tuple(values),
-            )
-        )
-    return shown
-
-
-def _alarm(alarm: Alarm) -> views.Alarm:
-    return views.Alarm(
-        id=alarm.id,
-        project=alarm.project_name,
-        model=alarm.model_name,
-        monitor=f"{alarm.monitor} {alarm.subject}",
-        since_us=alarm.opened_us,
-        words=alarm.reason,
-        acknowledged_by=alarm.acknowledged_by or "",
-    )
-
-
-def _version(platform: Platform, version: Version, champion: int | None) -> views.VersionLine:
-    results = platform.checks.results(version.id)
-    failed = [result.name for result in results if result.blocks]
-    overridden = [f"{result.name} overridden by {result.overridden_by}" for result in results if result.overridden_by]
-    passed = f"{len(results) - len(failed)} of {len(results)} passed" if results else "not run"
-    return views.VersionLine(
-        number=version.number,
-        runtime=version.runtime,
-        recipe=version.lineage.recipe,
-        created_us=version.created_us,
-        digest=version.digest,
-        metrics=dict(version.metrics),
-        champion=version.number == champion,
-        checks="; ".join([passed, *(f"{name} failed" for name in failed), *overridden]),
-        blocked=bool(failed),
     )
 
 

@@ -133,7 +133,24 @@ function choose(form) {
   form.elements.namedItem("version").multiple = several;
 }
 
-for (const form of document.querySelectorAll("form.order")) {
+// Makes the forms of a part of the page ready to be used.
+function prepare(part) {
+  for (const form of part.querySelectorAll("form.order")) prepareOrder(form);
+  for (const form of part.querySelectorAll("form.find")) prepareFinding(form);
+}
+
+// A form that leads to a page: what is written becomes the end of its address.
+function prepareFinding(form) {
+  form.hidden = false;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = form.elements.namedItem("text").value.trim();
+    const escaped = encodeURIComponent(text).replace(/[!'()*]/g, (one) => "%" + one.charCodeAt(0).toString(16));
+    if (text) location.assign(form.dataset.path.replace("{}", escaped));
+  });
+}
+
+function prepareOrder(form) {
   const told = form.querySelector("output");
   const token = form.elements.namedItem("token");
   const actor = form.elements.namedItem("actor");
@@ -164,3 +181,5 @@ for (const form of document.querySelectorAll("form.order")) {
     }
   });
 }
+
+prepare(document);

@@ -10,6 +10,7 @@ from mainspring.kernel.duration import DAY_US
 
 if TYPE_CHECKING:
     from mainspring.platform import Platform
+    from mainspring.registry.service import ModelRow
     from mainspring.release.rehearsal.report import Chance, Rehearsal, Spread
     from mainspring.release.release import Release
 
@@ -21,6 +22,12 @@ _ENDED = {"promoted": "promoted", "rolled_back": "rolled back", "returned": "no 
 def read_rehearsals(platform: Platform, model_id: str) -> tuple[views.Rehearsal, ...]:
     """Return the newest rehearsals of a model."""
     return tuple(_rehearsal(one) for one in platform.rehearsals.kept.list(model_id, newest=_MOST))
+
+
+def read_rehearsal(platform: Platform, id: str) -> tuple[ModelRow, views.Rehearsal]:
+    """Return one rehearsal and its model."""
+    found = platform.rehearsals.kept.get(id)
+    return platform.registry.model(None, found.model), _rehearsal(found)
 
 
 def rehearsal_of(platform: Platform, release: Release) -> views.Rehearsal | None:

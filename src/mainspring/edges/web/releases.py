@@ -8,23 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from mainspring.edges.verbs.release import OneRelease, recompute
 from mainspring.edges.web import views
 from mainspring.edges.web.commands import Order, change_order, orders_for
+from mainspring.edges.web.contests import read_contenders
+from mainspring.edges.web.facts import read_facts
+from mainspring.edges.web.measured import looks_of, read_evidence
 from mainspring.edges.web.policies import change_of
 from mainspring.edges.web.rehearsals import rehearsal_of
-from mainspring.edges.web.words import evidence_number, number, plain_words, sentence_case, share, signed
+from mainspring.edges.web.words import number, plain_words, sentence_case, share, signed
 from mainspring.kernel.duration import DAY_US
 from mainspring.ledger.queries import entries
 from mainspring.registry.alias import CHAMPION
 from mainspring.release.comparison import ALL
+from mainspring.release.effects import KINDS
 from mainspring.release.explain import NAMES, explain
-from mainspring.release.terms import ANCHOR, QUALITY
+from mainspring.release.terms import QUALITY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mainspring.ledger.chain import Entry
     from mainspring.platform import Platform
     from mainspring.registry.service import ModelRow
     from mainspring.release.comparison import Sample, Slice
-    from mainspring.release.engine import Contender, Decision
+    from mainspring.release.engine import Decision
     from mainspring.release.evidence.stream import Measured
     from mainspring.release.release import Release
 
@@ -41,6 +49,13 @@ def read_release(platform: Platform, id: str) -> views.Release:
     return _release(platform, release, platform.registry.model(None, release.model), whole=True)
 
 
+def read_again(platform: Platform, id: str) -> tuple[views.Release, tuple[views.Again, ...]]:
+    """Return a release, and each of its decisions worked out again from the log."""
+    found = recompute(platform, OneRelease(release=id), "")
+    again = (views.Again(one.at_us, one.kind, one.reason, one.equal, one.difference) for one in found)
+    return read_release(platform, id), tuple(again)
+
+
 def read_releases(platform: Platform, row: ModelRow, *, brief: bool) -> tuple[views.Release, ...]:
     """Return a model's releases, those that run first, the newest first; ``brief`` leaves out most that are over."""
     running = list(reversed(platform.releases.running(row.id)))
@@ -52,13 +67,18 @@ def read_releases(platform: Platform, row: ModelRow, *, brief: bool) -> tuple[vi
 
 def _release(platform: Platform, release: Release, row: ModelRow, *, whole: bool = False) -> views.Release:
     shown = [one for one in release.evidence if whole or one.role == "metric" or one.stops]
-    decision = release.decision
+    decision, now_us = release.decision, platform.clock.now_us()
+    looks = looks_of(release)
+    about = _entries(platform, release) if whole else []
+    told = _decisions(release.history, about)
     return views.Release(
         id=release.id,
         project=row.project_name,
         model=row.name,
         challenger=f"v{release.challenger_number}" + (f" {release.recipe}" if release.recipe else ""),
         champion=f"v{release.champion_number}",
+        challenger_id=release.challenger,
+        champion_id=release.champion,
         others=len(release.contenders) - 1 if release.contenders else 0,
         stage=release.stage,
         share=release.share,
@@ -68,16 +88,21 @@ def _release(platform: Platform, release: Release, row: ModelRow, *, whole: bool
         deadline_us=None if release.over else release.deadline_us,
         steps=_steps(_way(release), release),
         ahead=tuple(release.terms.steps[release.step :]) if not release.over else (),
-        evidence=tuple(_evidence(one, release) for one in shown),
+        evidence=tuple(read_evidence(one, release, looks, now_us=now_us) for one in shown),
         immature=decision.immature if decision is not None else 0,
-        decisions=_decisions(release.history),
+        decisions=told[-_MOST_DECISIONS:],
+        more_decisions=max(len(told) - _MOST_DECISIONS, 0),
         policy=msgspec.to_builtins(release.policy),
-        words=_words(release, platform.clock.now_us()),
+        words=_words(release, now_us),
         ended_us=release.ended_us,
         shares=_shares(release),
         orders=_orders(platform, release) if whole else (),
-        told=_told(platform, release) if whole else (),
-        contenders=_contenders(release),
+        told=tuple(explain(release, about)) if whole else (),
+        contenders=read_contenders(release, now_us),
+        changes=tuple((one.at_us, one.sentence) for one in release.history if one.kind not in ("wait", "reweigh")),
+        won=_won(release),
+        rewarded=release.terms.strategy == "bandit",
+        facts=read_facts(release, now_us) if whole else (),
         sample=_sample(platform, release) if whole and not release.over else (),
         slices=tuple(_slice(one) for one in release.disagreement[:_MOST_SLICES]),
         change=change_order(release.id) if whole and not release.over else None,
@@ -87,17 +112,11 @@ def _release(platform: Platform, release: Release, row: ModelRow, *, whole: bool
     )
 
 
-def _contenders(release: Release) -> tuple[views.Contender, ...]:
-    if not release.contenders:
-        return ()
-    rest = 1.0 - sum(one.share for one in release.contenders) if release.stage == "bandit" else None
-    champion = views.Contender(f"v{release.champion_number}", rest, "champion", "", champion=True)
-    return (champion, *(_contender(one) for one in release.contenders))
-
-
-def _contender(one: Contender) -> views.Contender:
-    scores = {score.name: _numbers(score) for score in one.scores}
-    return views.Contender(f"v{one.number}", one.share, plain_words(one.status), plain_words(one.reason), scores)
+def _won(release: Release) -> str:
+    """Return the one of several challengers that went on by itself; a bandit's winner is promoted at once."""
+    if release.terms.strategy == "bandit":
+        return ""
+    return next((f"v{one.number}" for one in release.contenders if one.status == "won"), "")
 
 
 def _sample(platform: Platform, release: Release) -> tuple[views.Row, ...]:
@@ -106,6 +125,7 @@ def _sample(platform: Platform, release: Release) -> tuple[views.Row, ...]:
         return ()
     return tuple(
         views.Row(
+            one.prediction_id,
             one.entity,
             one.asked,
             f"{one.champion_class} ({one.champion:.2f})" if one.champion_class else one.champion,
@@ -154,10 +174,9 @@ def _orders(platform: Platform, release: Release) -> tuple[Order, ...]:
     return orders_for(release, champion=champion is not None and champion.id == release.challenger)
 
 
-def _told(platform: Platform, release: Release) -> tuple[str, ...]:
+def _entries(platform: Platform, release: Release) -> list[Entry]:
     with platform.store.read() as connection:
-        about = entries(connection, subject=release.id)
-    return tuple(explain(release, about))
+        return entries(connection, subject=release.id)
 
 
 def _way(release: Release) -> list[str]:
@@ -218,84 +237,18 @@ def _numbers(one: Measured) -> dict[str, Any]:
     return {"mean": one.estimate, "low": one.low, "high": one.high, **label}
 
 
-def _evidence(one: Measured, release: Release) -> views.Evidence:
-    metric, ratio = one.role == "metric", one.role == "ratio"
-    words, state = _reading(one)
-    return views.Evidence(
-        name=_name(one, release),
-        estimate=one.estimate,
-        lower=None if ratio else one.low,
-        upper=None if ratio else one.high,
-        limit=one.promote_limit if metric else one.stop_limit,
-        n=one.n,
-        waiting=_waiting(one, release),
-        words=words,
-        state=state,
-        unit="units" if one.estimator == "drawn" or ratio else "matured",
-        points=_points(one, release) if metric else (),
-        since_us=release.started_us,
-    )
-
-
-def _name(one: Measured, release: Release) -> str:
-    return _named(one, release) + (", asymptotic" if one.asymptotic else "")
-
-
-def _named(one: Measured, release: Release) -> str:
-    metric = release.terms.loss.metric
-    match one.name:
-        case "quality" if release.contenders and not release.over and release.stage != "canary":
-            return f"{metric} of the leading one against the champion"
-        case "quality":
-            return f"{metric} against the champion"
-        case "quality_against_anchor":
-            return f"{metric} against the anchor"
-        case _:
-            return NAMES.get(one.name, one.name)
-
-
-def _waiting(one: Measured, release: Release) -> int:
-    """Return how many rows were asked about but are not mature yet, for the comparisons that wait for outcomes."""
-    if one.name not in (QUALITY, ANCHOR) or release.over or release.decision is None:
-        return 0
-    return release.decision.too_young(one)
-
-
-def _points(one: Measured, release: Release) -> tuple[views.Point, ...]:
-    """Return the interval at past decisions; those that took somebody else out tell nothing of who is left."""
-    points = []
-    for decision in release.history:
-        then = next((known for known in decision.measured if known.name == one.name), None)
-        if then is None or decision.kind == "drop" or then.low is None or then.high is None:
-            continue
-        points.append(views.Point(decision.at_us, then.low, then.high))
-    return tuple(points)
-
-
-def _reading(one: Measured) -> tuple[str, Any]:
-    if one.withheld:
-        return f"cannot be read yet: {one.withheld}", "open"
-    if one.stops:
-        bar = f"e = {evidence_number(one.e_stop)}, stops at {evidence_number(one.stop_at)}"
-        return f"proven worse: it stops ({bar})", "bad"
-    if one.role != "metric":
-        return "nothing proven against it", "good"
-    bar = f"e = {evidence_number(one.e_promote)} of {evidence_number(one.promote_at)}"
-    if one.good_enough:
-        return ("proven not worse by its margin" if one.promote_limit else "proven better") + f" ({bar})", "good"
-    return f"not decided yet ({bar})", "open"
-
-
-def _decisions(history: tuple[Decision, ...]) -> tuple[views.Decision, ...]:
+def _decisions(history: tuple[Decision, ...], about: Sequence[Entry]) -> tuple[views.Decision, ...]:
     """Return decisions, oldest first; of those that wait for the same thing in a row, the latest, and since when."""
+    numbers = {(one.kind, one.at_us): one.seq for one in about}
     found: list[views.Decision] = []
     for _, same in groupby(history, key=lambda one: (one.kind, one.reason, one.by, one.kind == "wait" or one.at_us)):
         alike = list(same)
-        found.append(_decision(alike[-1], len(alike), alike[0].at_us))
-    return tuple(found[-_MOST_DECISIONS:])
+        seq = numbers.get((KINDS.get(alike[-1].kind, ""), alike[-1].at_us))
+        found.append(_decision(alike[-1], len(alike), alike[0].at_us, seq))
+    return tuple(found)
 
 
-def _decision(decision: Decision, times: int, since_us: int) -> views.Decision:
+def _decision(decision: Decision, times: int, since_us: int, seq: int | None) -> views.Decision:
     numbers = {
         "share": decision.share,
         "units": decision.units,
@@ -312,4 +265,5 @@ def _decision(decision: Decision, times: int, since_us: int) -> views.Decision:
         {name: value for name, value in numbers.items() if value is not None},
         times=times,
         since_us=since_us,
+        ledger=seq,
     )

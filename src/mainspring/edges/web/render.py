@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mainspring.edges.web import drawings, words
+from mainspring.edges.web import charts, drawings, numbers, words
 
 _HERE = Path(__file__).parent
 
@@ -27,6 +27,10 @@ def _templates() -> Environment:
         "day": words.day,
         "moment": words.moment,
         "machine_time": words.machine_time,
+        "iso": words.iso,
+        "item": words.item,
+        "exact": words.exact,
+        "milliseconds": words.milliseconds,
         "ago": words.ago,
         "number": words.number,
         "how_many": words.how_many,
@@ -34,15 +38,16 @@ def _templates() -> Environment:
         "share": words.share,
         "plain_words": words.plain_words,
         "spoken": words.spoken,
-        "numbers_line": words.numbers_line,
+        "grouped": numbers.grouped,
         "draw_reigns": drawings.draw_reigns,
-        "draw_evidence": drawings.draw_evidence,
-        "draw_shares": drawings.draw_shares,
+        "draw_evidence": charts.draw_evidence,
+        "draw_shares": charts.draw_shares,
         "draw_chances": drawings.draw_chances,
         "draw_spread": drawings.draw_spread,
         "draw_swatch": drawings.draw_swatch,
         "draw_level": drawings.draw_level,
-        "draw_line": drawings.draw_line,
+        "draw_windows": charts.draw_windows,
+        "draw_worth": drawings.draw_worth,
     }
     return environment
 

@@ -10,6 +10,16 @@ from mainspring.edges.web.commands import Order
 from mainspring.edges.web.policies import Declared, Strategy
 
 
+class Again(msgspec.Struct, frozen=True):
+    """One decision worked out again from the log; ``equal`` is empty where that cannot be told."""
+
+    at_us: int
+    kind: str
+    reason: str
+    equal: bool | None
+    difference: str
+
+
 class Reign(msgspec.Struct, frozen=True):
     """How long one version was champion, and why it became so. ``until_us`` is empty while it still is."""
 
@@ -20,18 +30,22 @@ class Reign(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """What was known about a difference at one decision."""
+    """What was known about a difference at one decision; ``waiting`` rows were asked about and not mature yet."""
 
     at_us: int
     lower: float
     upper: float
+    estimate: float
+    n: int
+    waiting: int
 
 
 class Evidence(msgspec.Struct, frozen=True):
     """One judged metric. Above 0 the challenger is worse; promoted once ``upper`` is below ``limit``.
 
-    ``points`` are the intervals of past decisions, oldest first, of a release that began at ``since_us``. ``waiting``
-    counts rows that are not mature yet.
+    ``points`` are the intervals of past decisions, oldest first, of a release that lasts from ``since_us`` to
+    ``until_us``. ``waiting`` counts rows that are not mature yet, ``least`` says how many must be. ``reach`` is how far
+    up and down to draw, where several are to be compared; ``tone`` is the place of its challenger among several.
     """
 
     name: str
@@ -46,6 +60,11 @@ class Evidence(msgspec.Struct, frozen=True):
     unit: str = "matured"
     points: tuple[Point, ...] = ()
     since_us: int = 0
+    until_us: int = 0
+    over: bool = False
+    least: int = 0
+    reach: float | None = None
+    tone: int = 0
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -56,7 +75,10 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """One decision in words, with the numbers it was made on; taken so many ``times`` in a row from ``since_us``."""
+    """One decision in words, with the numbers it was made on; taken so many ``times`` in a row from ``since_us``.
+
+    ``ledger`` is the number of its entry; waiting has none.
+    """
 
     at_us: int
     kind: str
@@ -65,6 +87,7 @@ class Decision(msgspec.Struct, frozen=True):
     numbers: dict[str, Any] = {}
     times: int = 1
     since_us: int = 0
+    ledger: int | None = None
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -78,20 +101,47 @@ class Share(msgspec.Struct, frozen=True):
         return sum(share for _, share in self.arms)
 
 
+class Rewards(msgspec.Struct, frozen=True):
+    """What the answers of one version earned: units with a reward in time, without one, and those that still wait."""
+
+    mean: float
+    n: int
+    missing: int
+    pending: int
+
+
 class Contender(msgspec.Struct, frozen=True):
-    """One of several challengers, or the champion, with its share and what became of it."""
+    """One of several challengers, or the champion, with its share and what became of it.
+
+    ``evidence`` is what promotion needs of it, ``guards`` all else that was measured; ``tone`` is its place.
+    """
 
     name: str
+    version: str
     share: float | None
     status: str
     reason: str
-    numbers: dict[str, Any] = {}
     champion: bool = False
+    tone: int = 0
+    evidence: tuple[Evidence, ...] = ()
+    guards: tuple[Evidence, ...] = ()
+    rewards: Rewards | None = None
+    leads: bool = False
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """One thing that whoever is on call looks for first."""
+
+    name: str
+    words: str
+    more: str = ""
+    alert: bool = False
 
 
 class Row(msgspec.Struct, frozen=True):
     """One row that both versions answered: what was asked, both answers, and what came true."""
 
+    prediction: str
     entity: str
     asked: dict[str, Any]
     champion: float | str
@@ -154,7 +204,9 @@ class Rehearsal(msgspec.Struct, frozen=True):
 class Release(msgspec.Struct, frozen=True):
     """One release, running or ended. ``shares`` are its changes of share, oldest first; ``orders`` what may be said.
 
-    ``others`` is how many more challengers there are, ``ahead`` the shares that it has still to go through.
+    ``others`` is how many more challengers there are, ``ahead`` the shares that it has still to go through. ``changes``
+    are the moments at which something else than waiting was decided; ``facts`` what to look at first. ``won`` is the
+    one of several challengers that goes on alone; ``rewarded``: shares follow what each version earns.
     """
 
     id: str
@@ -162,6 +214,8 @@ class Release(msgspec.Struct, frozen=True):
     model: str
     challenger: str
     champion: str
+    challenger_id: str
+    champion_id: str
     others: int
     stage: str
     share: float
@@ -181,6 +235,11 @@ class Release(msgspec.Struct, frozen=True):
     orders: tuple[Order, ...] = ()
     told: tuple[str, ...] = ()
     contenders: tuple[Contender, ...] = ()
+    changes: tuple[tuple[int, str], ...] = ()
+    facts: tuple[Fact, ...] = ()
+    won: str = ""
+    rewarded: bool = False
+    more_decisions: int = 0
     sample: tuple[Row, ...] = ()
     slices: tuple[Slice, ...] = ()
     approved: str = ""
@@ -199,7 +258,17 @@ class Monitor(msgspec.Struct, frozen=True):
     matured: int | None = None
     total: int | None = None
     level: float | None = None
-    points: tuple[float, ...] = ()
+    points: tuple[Window, ...] = ()
+    limit: float | None = None
+    updated_us: int | None = None
+
+
+class Window(msgspec.Struct, frozen=True):
+    """One window that a monitor judged: its end, its value, and the evidence against "all is well"."""
+
+    at_us: int
+    value: float
+    evidence: float
 
 
 class Alarm(msgspec.Struct, frozen=True):
@@ -212,10 +281,14 @@ class Alarm(msgspec.Struct, frozen=True):
     since_us: int
     words: str
     acknowledged_by: str = ""
+    acknowledged: str = ""
+    closed_us: int | None = None
+    closed: str = ""
+    numbers: dict[str, Any] = {}
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One line of the ledger."""
+    """One line of the ledger; ``about`` says what was changed in words, ``page`` where that is shown."""
 
     seq: int
     at_us: int
@@ -224,11 +297,108 @@ class Entry(msgspec.Struct, frozen=True):
     subject: str
     reason: str
     numbers: dict[str, Any] = {}
+    about: str = ""
+    page: str = ""
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """Some of the ledger, the newest first: all, of one kind, or about one thing; ``older`` is where the rest is."""
+
+    entries: tuple[Entry, ...]
+    kind: str = ""
+    subject: str = ""
+    older: int | None = None
+    cut: bool = False
+
+
+class WholeEntry(msgspec.Struct, frozen=True):
+    """One entry with its hash and the one before it; ``time`` is its moment as ``ledger at`` takes it."""
+
+    line: Entry
+    hash: str
+    previous: str
+    time: str
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """What came of verifying the chain, and its head, to be kept elsewhere."""
+
+    verified: bool
+    words: str
+    entries: int
+    head: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What one version said to one row."""
+
+    version: str
+    page: str
+    role: str
+    status: str
+    output: Any
+    decision: str
+    latency_us: int | None
+    features: dict[str, Any] = {}
+    reason: str = ""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One row of a prediction: what was asked, where it was drawn, all answers, and what came true."""
+
+    row: int
+    entity: str
+    unit: str
+    body: dict[str, Any]
+    erased: bool
+    drawn: str
+    release: str
+    propensity: float | None
+    draw: float | None
+    answers: tuple[Answer, ...]
+    outcomes: tuple[dict[str, Any], ...] = ()
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """One prediction; ``time`` is its moment as ``ledger at`` takes it."""
+
+    id: str
+    project: str
+    model: str
+    at_us: int
+    time: str
+    acknowledgement: str
+    caller: str
+    rows: tuple[Asked, ...]
+    more_rows: int = 0
+
+
+class PredictionLine(msgspec.Struct, frozen=True):
+    """One prediction in a list, by its first row."""
+
+    id: str
+    at_us: int
+    rows: int
+    entity: str
+    caller: str
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """What came of answering again; ``rows`` are row, then, again, and whether the bytes are equal."""
+
+    id: str
+    model: str
+    version: int
+    equal: bool
+    erased: bool
+    difference: str
+    rows: tuple[tuple[int, Any, Any, bool], ...] = ()
 
 
 class VersionLine(msgspec.Struct, frozen=True):
     """One version in a list."""
 
+    id: str
     number: int
     runtime: str
     recipe: str
@@ -238,6 +408,41 @@ class VersionLine(msgspec.Struct, frozen=True):
     champion: bool = False
     checks: str = ""
     blocked: bool = False
+
+
+class Check(msgspec.Struct, frozen=True):
+    """What one check found."""
+
+    name: str
+    status: str
+    reason: str
+    numbers: dict[str, Any] = {}
+    overridden: str = ""
+
+
+class WholeVersion(msgspec.Struct, frozen=True):
+    """One version with what it was made of and where it runs."""
+
+    project: str
+    model: str
+    model_id: str
+    line: VersionLine
+    runs: str
+    facts: tuple[Fact, ...]
+    checks: tuple[Check, ...] = ()
+    parts: dict[str, dict[str, Any]] = {}
+    entries: tuple[Entry, ...] = ()
+
+
+class Worth(msgspec.Struct, frozen=True):
+    """What a version would have been worth had it answered all, or why that cannot be told."""
+
+    sentence: str
+    numbers: dict[str, Any] = {}
+    low: float | None = None
+    estimate: float | None = None
+    high: float | None = None
+    logged: float | None = None
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -271,13 +476,14 @@ class Station(msgspec.Struct, frozen=True):
 
 
 class Loop(msgspec.Struct, frozen=True):
-    """The whole page."""
+    """The whole page; ``first`` is what to look at first, ``glance`` the home at a glance."""
 
     home: str
     now_us: int
     simulated: bool
+    first: tuple[str, ...]
+    glance: tuple[Fact, ...]
     stations: tuple[Station, ...]
     models: tuple[Model, ...]
     alarms: tuple[Alarm, ...]
     entries: tuple[Entry, ...]
-    verified: str = ""

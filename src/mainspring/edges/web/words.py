@@ -12,6 +12,7 @@ from mainspring.kernel.clock import from_us
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]"
 )
+_MOST = 8  # of a list of plain things
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -37,12 +38,39 @@ def day(at_us: int | None) -> str:
 
 
 def moment(at_us: int | None) -> str:
-    """Return a day and a time in UTC.
+    """Return a day and a time in UTC, as the command line says it.
 
     >>> moment(1367582400000000)
-    '3 May 2013 12:00'
+    '3 May 2013 12:00Z'
     """
-    return f"{day(at_us)} {from_us(at_us):%H:%M}" if at_us is not None else "–"
+    return f"{day(at_us)} {from_us(at_us):%H:%M}Z" if at_us is not None else "–"
+
+
+def iso(at_us: int) -> str:
+    """Return a moment as a command takes it.
+
+    >>> iso(1367582400000000)
+    '2013-05-03T12:00Z'
+    """
+    return f"{from_us(at_us):%Y-%m-%dT%H:%M}Z"
+
+
+def milliseconds(us: int | None) -> str:
+    """Return a span in milliseconds.
+
+    >>> milliseconds(1234), milliseconds(None)
+    ('1.23 ms', '–')
+    """
+    return f"{us / 1_000:.3g} ms" if us is not None else "–"
+
+
+def exact(value: Any) -> str:
+    """Return a number in all its digits.
+
+    >>> exact(0.1 + 0.2), exact([0.5, 0.25])
+    ('0.30000000000000004', '[0.5, 0.25]')
+    """
+    return repr(value) if isinstance(value, float) else str(value)
 
 
 def machine_time(at_us: int) -> str:
@@ -75,11 +103,11 @@ def number(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return f"{value:,}".replace(",", "\u202f")
+        return f"{value:,}".replace(",", "\u202f").replace("-", "\u2212")
     if isinstance(value, float):
         if not math.isfinite(value):
             return "not a number"
-        return f"{value:.4g}" if abs(value) < 10_000 else number(round(value))
+        return f"{value:.4g}".replace("-", "\u2212") if abs(value) < 10_000 else number(round(value))
     return str(value)
 
 
@@ -102,6 +130,16 @@ def signed(value: float) -> str:
         return ("\u2212" if value < 0 else "+") + number(round(abs(value)))
     shown = f"{value:+.4f}" if abs(value) < 10 else f"{value:+.4g}"
     return shown.lstrip("+-") if float(shown) == 0 else shown.replace("-", "\u2212")
+
+
+def signed_short(value: float) -> str:
+    """Return a difference with its sign in as few digits as say it.
+
+    >>> signed_short(-0.05), signed_short(0.0123456), signed_short(12345.6)
+    ('−0.05', '+0.0123', '+12 346')
+    """
+    digits = number(abs(value)) if abs(value) >= 1_000 else f"{abs(value):.3g}"
+    return ("−" if value < 0 else "+") + digits
 
 
 def evidence_number(value: float | None) -> str:
@@ -152,29 +190,15 @@ def spoken(reason: str) -> str:
     return code.replace("_", " ") + colon + rest if colon and " " not in code else reason
 
 
-def _item(value: Any) -> str:
+def item(value: Any) -> str:
     """Return one thing of a list; what has parts itself with their names.
 
-    >>> _item({"type": "reward", "margin": 0.5, "limit": None})
+    >>> item({"type": "reward", "margin": 0.5, "limit": None})
     'reward (margin 0.5)'
     """
+    if isinstance(value, list | tuple):
+        return ", ".join(map(item, value[:_MOST])) + (" …" if len(value) > _MOST else "") or "none"
     if not isinstance(value, dict):
-        return number(value)
-    parts = ", ".join(f"{plain_words(name)} {_item(part)}" for name, part in value.items() if part and name != "type")
+        return number(value) if value != "" else "–"
+    parts = ", ".join(f"{plain_words(name)} {item(part)}" for name, part in value.items() if part and name != "type")
     return f"{plain_words(str(value['type']))} ({parts})" if "type" in value else parts
-
-
-def numbers_line(numbers: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the flat numbers of a decision as pairs of words."""
-    pairs: list[tuple[str, str]] = []
-    for name, value in numbers.items():
-        if isinstance(value, dict):
-            pairs += [(f"{plain_words(name)} {inner}", text) for inner, text in numbers_line(value)]
-        elif isinstance(value, list | tuple):
-            items = ", ".join(_item(item) for item in value[:8]) + (" …" if len(value) > 8 else "")
-            pairs.append((plain_words(name), items or "none"))
-        elif name.endswith("_us") and isinstance(value, int) and value > 10**14:
-            pairs.append((plain_words(name.removesuffix("_us")), moment(value)))
-        else:
-            pairs.append((plain_words(name), number(value)))
-    return pairs
