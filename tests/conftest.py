@@ -24,6 +24,65 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 # An estimator's threads that spin while they wait take the other lane's core: three times the work for the same fits.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+RECORD = "MAINSPRING_CRASH_RECORD"
+
+
+class Killed:
+    """Which named moments processes really died at, and which files of tests ran whole and passed.
+
+    Sessions that are given one ``MAINSPRING_CRASH_RECORD`` know it of each other.
+    """
+
+    def __init__(self, root):
+        self._root = root
+        self._own = None if RECORD in os.environ else tempfile.mkdtemp(prefix="mainspring-killed-")
+        if self._own is not None:
+            os.environ[RECORD] = str(Path(self._own) / "names")
+        self._names = Path(os.environ[RECORD])
+        self._others = self._names.with_name("files")
+        self._wanted, self._passed = {}, {}
+
+    @property
+    def moments(self):
+        return set(self._names.read_text().split()) if self._names.exists() else set()
+
+    @property
+    def files(self):
+        others = self._others.read_text().splitlines() if self._others.exists() else []
+        return {self._root / file for file in (*others, *self._whole())}
+
+    def _whole(self):
+        return [file for file, count in self._wanted.items() if self._passed.get(file) == count]
+
+    def pytest_collection_modifyitems(self, items):
+        items.sort(key=lambda item: "killed" in item.fixturenames)  # who asks for all of it comes last
+        for item in items:
+            file = item.nodeid.partition("::")[0]
+            self._wanted[file] = self._wanted.get(file, 0) + 1
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call" and report.passed:
+            file = report.nodeid.partition("::")[0]
+            self._passed[file] = self._passed.get(file, 0) + 1
+
+    def pytest_unconfigure(self):
+        if self._own is None:
+            with self._others.open("a") as file:
+                file.writelines(f"{one}\n" for one in self._whole())
+        else:
+            del os.environ[RECORD]
+            shutil.rmtree(self._own, ignore_errors=True)
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(Killed(config.rootpath), "killed")
+
+
+@pytest.fixture(scope="session")
+def killed(pytestconfig):
+    """Give what was killed so far; a test that asks for it runs after all others."""
+    return pytestconfig.pluginmanager.get_plugin("killed")
+
 
 class Postgres:
     """A running PostgreSQL; ``fresh`` gives the URL of a new, empty database."""

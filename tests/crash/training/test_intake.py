@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +21,8 @@ def test_a_registration_that_is_killed_leaves_no_version_and_may_be_asked_again(
     (tmp_path / "late.onnx").write_bytes(linear_onnx({"distance": 0.002}, bias=-1.0))
     cli = [sys.executable, "-m", "mainspring.edges.cli"]
     words = [*cli, "register", "late", str(tmp_path / "late.onnx"), "--new", "--home", str(home)]
-    killed = subprocess.run(words, env={"MAINSPRING_CRASH_AT": moment}, capture_output=True, check=False)
+    armed = {"MAINSPRING_CRASH_AT": moment, "MAINSPRING_CRASH_RECORD": os.environ["MAINSPRING_CRASH_RECORD"]}
+    killed = subprocess.run(words, env=armed, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL
 
     def versions() -> list[int]:

@@ -239,7 +239,8 @@ def test_whoever_is_killed_while_it_is_built_leaves_nothing_approved_and_may_be_
     lock.write_text(f"{name}==1.0 --hash=sha256:{digest}")
     words = ["environment", "approve", str(lock), str(tmp_path), "--reason", "test", "--home", str(home)]
     program = [sys.executable, "-m", "mainspring.edges.cli", *words]
-    killed = subprocess.run(program, env={"MAINSPRING_CRASH_AT": moment}, capture_output=True, text=True, check=False)
+    armed = {"MAINSPRING_CRASH_AT": moment, "MAINSPRING_CRASH_RECORD": os.environ["MAINSPRING_CRASH_RECORD"]}
+    killed = subprocess.run(program, env=armed, capture_output=True, text=True, check=False)
     if moment.startswith("worker."):  # its worker was killed, and it says so
         assert killed.returncode == 1
         assert "was ended by SIGKILL" in killed.stderr

@@ -21,7 +21,7 @@ from mainspring.kernel.ids import new_id
 from mainspring.training.ports import Job, Result
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
-CRASH_AT = "MAINSPRING_CRASH_AT"
+CRASH_AT, CRASH_RECORD = "MAINSPRING_CRASH_AT", "MAINSPRING_CRASH_RECORD"
 TAIL_BYTES = 4_000
 # Allocators keep pages that are no longer needed, for good or for long, unless they are told to give them back at once:
 # a third of a worker's memory. The first is that of Polars, the others are the C library's.
@@ -141,7 +141,7 @@ class LocalJobs:
         passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         armed = os.environ.get(CRASH_AT, "")
         if armed.startswith("worker."):
-            passed[CRASH_AT] = armed
+            passed |= {CRASH_AT: armed, CRASH_RECORD: os.environ.get(CRASH_RECORD, "")}
         return {
             **passed,
             "OMP_NUM_THREADS": threads,

@@ -18,7 +18,8 @@ from mainspring.adapters.runtimes.words import WORDS
 from mainspring.registry.model import Batching
 from mainspring.serving.routing import VersionRoute
 
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "MAINSPRING_CRASH_AT")
+_CRASHES = ("MAINSPRING_CRASH_AT", "MAINSPRING_CRASH_RECORD")
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", *_CRASHES)
 _ONE_THREAD = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
