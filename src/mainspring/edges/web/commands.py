@@ -30,8 +30,6 @@ def orders_for(release: Any, *, champion: bool) -> tuple[Order, ...]:
     """Return what may be ordered of a release now; ``champion`` says whether its challenger is the champion."""
     if not release.over:
         words = list(_HELD if release.status == "held" else _RUNNING)
-        if len(release.challengers) > 1:
-            words.remove("promote")  # which of them is not said
         if release.decision is not None and "approval" in release.decision.waiting:
             words.insert(0, "approve")
         unsigned = release.terms.approval is not None and release.approved is None
