@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import urllib.error
@@ -14,16 +13,11 @@ from math import exp
 from typing import Any
 
 import pytest
+from tests.story.turns import Turns
 
-from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home, create_home
-from mainspring.adapters.routing import RoutingFile
-from mainspring.edges.cli.asking import ask
 from mainspring.edges.processes import free_port
 from mainspring.edges.up import supervised
-from mainspring.edges.verbs import find
-from mainspring.kernel.clock import SimulatedClock
-from mainspring.testing.traffic import Traffic
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 TURN = timedelta(hours=6)
@@ -76,22 +70,18 @@ def drawn(dice: random.Random) -> tuple[float, float, str]:
     return x, y, dice.choices(AIRPORTS, pull)[0]
 
 
-class Story:
-    """Plays turns on a home that is up, and keeps what callers were told."""
+class Story(Turns):
+    """Plays turns of three airports, and keeps what callers were told."""
+
+    model = "airport"
+    turn_is = TURN
 
     def __init__(self, home: Home, port: int) -> None:
-        self.home, self.port = home, port
-        self._clock = SimulatedClock(home.root / "clock", writable=True)
-        self._routing = RoutingFile(home.routing, LocalDisk())
-        self._dice = random.Random(2)
+        super().__init__(home, port)
         self._came: dict[str, str] = {}
-        self.turn = 0
         self.failed: list[tuple[int, bytes]] = []
         self.versions: list[Counter[int]] = []
         self.ids: list[str] = []
-
-    def verb(self, name: str, **arguments: Any) -> Any:
-        return ask(find(name), arguments, home=self.home.root, by="ann")
 
     def train(self, recipe: str) -> list[dict[str, Any]]:
         run = self.verb("train", model="airport", recipe=recipe, reason=recipe)
@@ -115,35 +105,11 @@ class Story:
             self.http(path, body)
         return caught.value.code, json.loads(caught.value.read())
 
-    def play(self, turns: int) -> None:
-        for _ in range(turns):
-            asyncio.run(self._turn())
-
-    def play_until_over(self, release: str, most: int = 14) -> dict[str, Any]:
-        for _ in range(most):
-            self.play(1)
-            found: dict[str, Any] = self.verb("release show", release=release)
-            if found["stage"] == "over":
-                return found
-        raise AssertionError(f"not over after {most} turns: {found['decision']}")
-
-    async def _turn(self) -> None:
-        self.turn += 1
-        await self._taken_up()
-        self._clock.advance(self._clock.now() + TURN)
-        traffic = Traffic("127.0.0.1", self.port, 2)
-        await traffic.wait_until_ready(60)
-        came = [{"trip_id": entity, "value": value} for entity, value in self._came.items()]
-        if came:
-            await traffic.post("/outcomes/airport", [json.dumps(came).encode()])
-        self.versions.append(Counter())
-        await traffic.post("/predict/airport", self._questions(), on_answer=self._answered)
-        while json.loads((await traffic.get("/drained"))[1])["waiting"]:
-            await asyncio.sleep(0.005)
-        traffic.close()
-        self.verb("loop step")
+    def _outcomes(self) -> list[dict[str, Any]]:
+        return [{"trip_id": entity, "value": value} for entity, value in self._came.items()]
 
     def _questions(self) -> list[bytes]:
+        self.versions.append(Counter())
         rows, self._came = [], {}
         for number in range(ROWS):
             x, y, airport = drawn(self._dice)
@@ -165,16 +131,6 @@ class Story:
             assert probabilities[one["class"]] == max(probabilities.values())
             self.versions[-1][one["version"]] += 1
 
-    async def _taken_up(self) -> None:
-        routing = self._routing.read()
-        assert routing is not None
-        for _ in range(3_000):
-            said = self._routing.acknowledgements()
-            if said and min(generation for generation, _ in said.values()) >= routing.generation:
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError("the gateway did not take up the routing")
-
 
 class Told:
     """What was seen on the way."""
@@ -192,7 +148,7 @@ class Told:
         self.sample = story.verb("release sample", release=better["id"], rows=4)
         self.better = story.play_until_over(better["id"])
         story.train("rule")
-        self._let_pass("3")
+        story.let_pass("3")
         worse = story.verb("release start", model="airport", version="3", reason="as good as none")
         body = json.dumps([{"trip_id": f"t{story.turn - 1}_{number}", "value": "PHL"} for number in range(3)]).encode()
         self.accepted = story.http("/outcomes/airport", body)
@@ -201,11 +157,6 @@ class Told:
         signed = story.verb("release start", model="airport", version="1", policy=policy, reason="to be signed off")
         story.play(1)
         self.page = story.page(f"/releases/{signed['id']}")
-
-    def _let_pass(self, number: str) -> None:
-        for result in self.story.verb("check", model="airport", version=number):
-            if result["status"] == "failed" and result["severity"] == "block":
-                self.story.verb("override", model="airport", version=number, check=result["name"], reason="a story")
 
 
 @pytest.fixture(scope="session")

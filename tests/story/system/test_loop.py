@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from math import exp
@@ -13,17 +11,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.story.turns import Turns
 
-from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.home import Home, create_home
-from mainspring.adapters.routing import RoutingFile
-from mainspring.edges.cli.asking import ask
 from mainspring.edges.processes import free_port
 from mainspring.edges.up import supervised
-from mainspring.edges.verbs import find
-from mainspring.kernel.clock import SimulatedClock
 from mainspring.testing.models import linear_onnx
-from mainspring.testing.traffic import Traffic
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 TURN = timedelta(hours=6)
@@ -51,68 +44,29 @@ def brittle(frame, params):
 """
 
 
-class Story:
-    """Plays turns on a home that is up, and keeps what callers were told."""
+class Story(Turns):
+    """Plays turns of a shop, and keeps what callers were told."""
+
+    model = "late"
+    turn_is = TURN
 
     def __init__(self, home: Home, port: int, broken: Path) -> None:
-        self.home, self.broken = home, broken
-        self._port = port
-        self._clock = SimulatedClock(home.root / "clock", writable=True)
-        self._routing = RoutingFile(home.routing, LocalDisk())
-        self._dice = random.Random(2)
+        super().__init__(home, port)
+        self.broken = broken
         self._asked: dict[str, bool] = {}
-        self.turn = 0
         self.failed: list[tuple[int, int, bytes]] = []
         self.answers: list[dict[int, int]] = []  # rows by version, a turn
-        self.generations: list[int] = []
-
-    def verb(self, name: str, **arguments: Any) -> Any:
-        return ask(find(name), arguments, home=self.home.root, by="ann")
-
-    def now(self) -> str:
-        return self._clock.now().isoformat()
 
     def version(self, path: Path, number: str) -> None:
         """Register a graph, and let its checks pass by a person's word."""
         self.verb("register", model="late", file=path.read_bytes(), reason=path.stem)
         self.let_pass(number)
 
-    def let_pass(self, number: str) -> None:
-        for result in self.verb("check", model="late", version=number):
-            if result["status"] == "failed" and result["severity"] == "block":
-                self.verb("override", model="late", version=number, check=result["name"], reason="a story")
-
-    def play(self, turns: int) -> None:
-        for _ in range(turns):
-            asyncio.run(self._turn())
-
-    def play_until_over(self, release: str, most: int = 12) -> dict[str, Any]:
-        for _ in range(most):
-            self.play(1)
-            found: dict[str, Any] = self.verb("release show", release=release)
-            if found["stage"] == "over":
-                return found
-        raise AssertionError(f"not over after {most} turns: {found['decision']}")
-
-    async def _turn(self) -> None:
-        self.turn += 1
-        await self._taken_up()
-        self._clock.advance(self._clock.now() + TURN)
-        traffic = Traffic("127.0.0.1", self._port, 2)
-        await traffic.wait_until_ready(30)
-        came = [{"order_id": entity, "value": value} for entity, value in self._asked.items()]
-        if came:
-            await traffic.post("/outcomes/late", [json.dumps(came).encode()])
-        self.answers.append({})
-        bodies = self._questions()
-        await traffic.post("/predict/late", bodies, on_answer=self._answered)
-        while json.loads((await traffic.get("/drained"))[1])["waiting"]:
-            await asyncio.sleep(0.005)
-        await traffic.wait_until_ready(30)
-        traffic.close()
-        self.generations.append(self.verb("loop step")["generation"])
+    def _outcomes(self) -> list[dict[str, Any]]:
+        return [{"order_id": entity, "value": value} for entity, value in self._asked.items()]
 
     def _questions(self) -> list[bytes]:
+        self.answers.append({})
         rows = [{"order_id": f"o{self.turn}_{n}", "x": self._dice.uniform(-1, 1)} for n in range(ROWS)]
         chance = {row["order_id"]: 1 / (1 + exp(-4.0 * float(row["x"]))) for row in rows}
         self._asked = {str(entity): self._dice.random() < late for entity, late in chance.items()}
@@ -125,16 +79,6 @@ class Story:
         for one in json.loads(body)["predictions"]:
             assert 0.0 <= one["value"] <= 1.0
             self.answers[-1][one["version"]] = self.answers[-1].get(one["version"], 0) + 1
-
-    async def _taken_up(self) -> None:
-        routing = self._routing.read()
-        assert routing is not None
-        for _ in range(1_000):
-            said = self._routing.acknowledgements()
-            if said and min(generation for generation, _ in said.values()) >= routing.generation:
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError("the gateway did not take up the routing")
 
 
 class Told(msgspec.Struct):

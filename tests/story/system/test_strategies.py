@@ -43,7 +43,7 @@ class Shop(Story):
 
     def ask_for(self, body: bytes) -> tuple[int, bytes]:
         """Ask as a caller would who has nothing to do with the story's turns."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self._port}/predict/late", body)
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/predict/late", body)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read()
@@ -154,7 +154,7 @@ def test_blue_green_switches_everything_and_back_by_command_and_by_gross_failure
         callers.until(40)
         assert 2 in {version for _, version in callers.told}
         shop.verb("release rollback", release=first, reason="customers complain")
-        asyncio.run(shop._taken_up())
+        asyncio.run(shop.taken_up())
         back = callers.until(len(callers.told) + CALLERS)  # what had been asked before is answered by now
         callers.until(back + 60)
     assert {status for status, _ in callers.told} == {200}  # nobody was harmed on the way there, nor back
