@@ -60,7 +60,6 @@ def _line(entry: Entry, models: dict[str, ModelRow]) -> views.Entry:
     page = page_of(entry.subject)
     if entry.subject in models:
         row = models[entry.subject]
-        what = row.name
         page = f"/models/{quote(row.project_name, safe='')}/{quote(row.name, safe='')}"
     return views.Entry(
         entry.seq, entry.at_us, entry.actor, entry.kind, entry.subject, entry.reason, entry.numbers,
