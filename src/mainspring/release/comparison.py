@@ -96,7 +96,7 @@ def disagreement(rows: pl.DataFrame, by: Sequence[str] = ()) -> list[Slice]:
     found = _slices(rows, ALL, np.full(rows.height, "", dtype=object))
     if not by or not rows.height:
         return found
-    bodies = [msgspec.json.decode(body) for body in rows["body"]]
+    bodies = [msgspec.json.decode(body) if body else {} for body in rows["body"]]  # of somebody erased there is none
     for column in by:
         found += _slices(rows, column, _labels([body.get(column) for body in bodies]))
     return found

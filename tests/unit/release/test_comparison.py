@@ -38,6 +38,12 @@ def test_disagreement_is_told_in_all_and_by_slice_with_the_largest_first() -> No
     assert slices[2].value == "above 29.25"
 
 
+def test_rows_of_somebody_who_was_erased_have_no_columns_to_be_split_by() -> None:
+    met = rows().with_columns(body=pl.when(pl.col("entity") == "f1").then(pl.lit("")).otherwise(pl.col("body")))
+    _, *slices = disagreement(met, ["dest"])
+    assert sorted((one.value, one.rows) for one in slices) == [("JFK", 20), ("LAX", 19), ("none", 1)]
+
+
 def test_half_of_a_sample_are_the_largest_differences_and_they_come_first() -> None:
     found = sample(rows(), pl.DataFrame({"entity": ["f39"], "value": [1.0]}), 6, seed=1)
     assert [one.entity for one in found[:3]] == ["f39", "f37", "f35"]

@@ -122,7 +122,7 @@ def _command(verb: Verb) -> click.Command:
         click.Option(["--home", "home"], help="the home's folder"),
     ]
     if verb.mutates:
-        common.append(click.Option(["--by", "by"], help="who asks"))
+        common.append(click.Option(["--by", "said_by"], help="who asks"))
     return Subject(
         name=verb.name.split()[-1],
         short_help=verb.summary,
@@ -137,7 +137,9 @@ def _command(verb: Verb) -> click.Command:
 
 def _callback(verb: Verb) -> Any:
     @click.pass_context
-    def call(context: click.Context, /, as_json: bool, home: str | None, by: str | None = None, **given: Any) -> None:
+    def call(
+        context: click.Context, /, as_json: bool, home: str | None, said_by: str | None = None, **given: Any
+    ) -> None:
         remembered = context.obj or {}
         values = {name: value for name, value in given.items() if value is not None}
         _ask_reason(verb, values)
@@ -146,7 +148,7 @@ def _callback(verb: Verb) -> Any:
         except InvalidInput as error:
             raise click.UsageError(_usage(verb, error, values), context) from None
         folder = home_folder(home or remembered.get("home"))
-        result = ask(verb, values, home=folder, by=by or remembered.get("by"))
+        result = ask(verb, values, home=folder, by=said_by or remembered.get("by"))
         from mainspring.edges.cli.render import show
 
         show(verb, result, as_json=as_json)

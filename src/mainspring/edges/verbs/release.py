@@ -153,7 +153,19 @@ def policy_of(given: PolicyGiven) -> Policy | None:
 def disagreement(platform: Platform, asked: Compare, by: str) -> Any:
     found = _any(platform, asked.release)
     columns = [column.strip() for column in asked.by.split(",")] if asked.by else []
+    _check_columns(platform, found, columns)
     return platform.releases.reports.disagreement(found, columns, challenger=_one_of(platform, found, asked.version))
+
+
+def _check_columns(platform: Platform, release: Any, columns: list[str]) -> None:
+    """Refuse columns that no request of a declared model has."""
+    from mainspring.kernel.errors import InvalidInput, nearest
+
+    spec = platform.registry.model(None, release.model).spec
+    known = [column.name for column in spec.columns] if spec is not None else []
+    for column in columns:
+        if known and column not in known:
+            raise InvalidInput("no request has such a column", field="by", value=column, remedy=nearest(column, known))
 
 
 def sample(platform: Platform, asked: Look, by: str) -> Any:

@@ -1,5 +1,7 @@
+import inspect
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -105,3 +107,14 @@ def test_no_library_that_only_models_and_evidence_need_is_imported_to_open_a_hom
     )
     told = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout
     assert told.split() == []
+
+
+def test_no_argument_of_a_verb_is_kept_by_the_command_for_itself() -> None:
+    whole = command_line()
+    for verb in VERBS:
+        command: Any = whole
+        for word in verb.name.split():
+            command = command.commands[word]
+        own = set(inspect.signature(command.callback).parameters) - {"given"}
+        assert own == {"context", "as_json", "home", "said_by"}
+        assert not own & set(verb.arguments.__struct_encode_fields__), verb.name
