@@ -36,6 +36,8 @@ from mainspring.log.spool import Policy
 from mainspring.loop.erasing import Again, Order, read_again, read_order
 from mainspring.project.manifest import Revision
 from mainspring.registry.version import Environment
+from mainspring.release.evidence.gathered import Books
+from mainspring.release.evidence.stream import Gate, Measured
 from mainspring.release.gather import units_bytes, units_from
 from mainspring.release.policy import (
     ABTest,
@@ -61,6 +63,15 @@ from mainspring.serving.routing import (
     VersionRoute,
     ViewRoute,
 )
+
+
+class Held(msgspec.Struct):
+    """Parts of a release as the metadata store has them."""
+
+    gate: Gate
+    books: Books
+    measured: Measured
+
 
 SOURCE_CODE = Path(__file__).parents[2] / "src" / "mainspring"
 GOLDEN = Path(__file__).parent / "golden"
@@ -222,6 +233,23 @@ def test_a_policy_that_was_kept_is_read_under_the_digest_that_decisions_name() -
     assert [digest(body.encode()) for _, body in kept] == [name for name, _ in kept]
     assert (read[1].keep, read[2].slices, read[3].metrics[0].high) == ("2d", ("dest",), 40.0)
     assert (read[4].precision, read[5].half_life, read[6].on_deadline) == (0.1, "7d", "hold")
+
+
+@pytest.mark.parametrize("name", ["evidence-1.json", "evidence-2.json"])
+def test_what_a_release_is_held_to_and_has_counted_is_read_as_it_was_written(name: str) -> None:
+    """The first is of before metrics could do without bounds; what it does not say is said of those alone."""
+    found = msgspec.json.decode((GOLDEN / name).read_bytes(), type=Held)
+    stream, unbounded = found.books.streams["quality"], name == "evidence-2.json"
+    assert (found.gate.bound, found.measured.asymptotic) == ((None, True) if unbounded else (1.0, False))
+    assert (stream.n, stream.arms, stream.largest) == (4, (2, 1.0, 2, 0.5), 0.125 if unbounded else 0.0)
+    assert found.measured.low == (None if unbounded else -1.0)
+    if unbounded:
+        assert msgspec.json.decode(msgspec.json.encode(found.gate)) == msgspec.json.decode(
+            (GOLDEN / name).read_bytes(), type=dict[str, object]
+        )["gate"]  # fmt: skip
+        again = stream.measured(found.gate)
+        assert again is not None
+        assert again.withheld == found.measured.withheld
 
 
 def test_units_of_a_release_are_read_as_they_were_written() -> None:

@@ -13,6 +13,7 @@ from mainspring.release.policy import (
     Shadow,
     deadline_of,
     decode_policy,
+    metrics,
     policy_digest,
     read_policy,
     steps_of,
@@ -53,6 +54,25 @@ def test_a_wrong_value_is_named_with_its_field(kind: type, field: str, value: ob
         kind(**{field: value})
     assert said in str(raised.value)
     assert str(raised.value).startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize("kind", [ABTest, Bandit])
+def test_a_reward_has_both_bounds_or_none(kind: type) -> None:
+    free = kind(low=None, high=None)
+    assert decode_policy(msgspec.json.encode(free).decode()) == free
+    assert read_policy({"type": free.__struct_config__.tag, "low": None, "high": None}) == free
+    assert policy_digest(free) != policy_digest(kind())
+    for field, bounds in (("high", {"low": 0.0, "high": None}), ("low", {"low": None, "high": 5.0})):
+        with pytest.raises(InvalidInput, match=f"^{field}: is missing: state both bounds, or none"):
+            kind(**bounds)
+
+
+def test_without_bounds_margin_and_precision_are_in_the_metrics_own_unit() -> None:
+    assert ABTest(low=None, high=None, margin=250.0, precision=1_000.0).precision == 1_000.0
+    assert Canary(metric="absolute_error", margin=1e6).bound is None
+    assert metrics.reward(margin=250.0, low=None, high=None).bound is None
+    with pytest.raises(InvalidInput, match="margin: must be a number above 0"):
+        metrics.reward(margin=0.0, low=None, high=None)
 
 
 @pytest.mark.parametrize("steps", [[], [0.5, 0.25], [0.0], [1.0], [0.1, 0.1], "0.5", 0.5, [True]])
