@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+IN_THE_LONG_FORM = {"erase.blanked", "erase.published", "erase.rebuilt"}  # `make crash` alone kills there
 
 
 def _calls(file: Path) -> Iterator[str]:
@@ -49,4 +51,5 @@ def test_every_named_moment_was_died_at_where_its_tests_ran(killed: Any) -> None
     ran = {name for name, files in where.items() if files <= killed.files}
     if not ran:
         pytest.skip("no test that kills ran in this session")
-    assert ran - killed.moments == set()
+    waived = set() if os.environ.get("MAINSPRING_CRASH") == "long" else IN_THE_LONG_FORM
+    assert ran - killed.moments - waived == set()
