@@ -1,6 +1,7 @@
 """Real servers that tests share: one of each a session, each in a folder of its own."""
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -220,7 +221,7 @@ def _wait_for_bucket(server, log, limit_s=120):
 def _free_ports(count):
     """Return ports that nobody listens on, below those that the kernel gives to connections of others."""
     found = []
-    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+    for port in range(20_000 + secrets.randbelow(10_000), 32_000):  # another lane may look at the same moment
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
