@@ -23,8 +23,8 @@ from stages import ask, opened
 
 from mainspring.adapters.home import Home
 from mainspring.edges.gateway.app import Gateway
+from mainspring.edges.gateway.engines import Local
 from mainspring.edges.gateway.protocols.arrow import CONTENT_TYPE
-from mainspring.edges.gateway.snapshot import Local
 from mainspring.serving.columnar import ColumnRows, by_column
 from mainspring.serving.looked import LookedRows
 from mainspring.training.conversion.pack import pack
@@ -46,7 +46,7 @@ async def turn(gateway: Gateway, bodies: list[bytes], kind: str, rows: int) -> f
 
 def graph_alone(gateway: Gateway, body: bytes) -> float:
     """Return the µs of processor time that the graph itself takes for a row."""
-    model = gateway.snapshot().models()[0]
+    model = gateway.follower.snapshot().models()[0]
     rows = by_column(model.codecs["arrow"].decode(body, {}).rows)
     looked, engine = model.look_up(rows, gateway.clock.now_us()), model.champion.engine
     if not isinstance(rows, ColumnRows) or not isinstance(looked, LookedRows) or not isinstance(engine, Local):

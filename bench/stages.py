@@ -25,11 +25,13 @@ from mainspring.adapters.latest.lmdb import LmdbLatest
 from mainspring.adapters.settings import Settings
 from mainspring.adapters.spools import spool_opener
 from mainspring.edges.gateway import answering, drawing, running, work
-from mainspring.edges.gateway.app import ROUTES, Gateway
+from mainspring.edges.gateway.app import Gateway
+from mainspring.edges.gateway.engines import Local
 from mainspring.edges.gateway.http.exchange import Exchange
 from mainspring.edges.gateway.http.head import Heads, Reading
 from mainspring.edges.gateway.journal import Journal
-from mainspring.edges.gateway.snapshot import Loader, Local
+from mainspring.edges.gateway.loader import Loader
+from mainspring.edges.gateway.table import ROUTES
 from mainspring.log.frame import encode_set
 from mainspring.serving.limits import Limits
 from mainspring.training.conversion.pack import pack
@@ -79,7 +81,7 @@ async def opened(home: Home) -> Gateway:
         new_spool=spool_opener(Settings(), home.spool, disk), journal=Journal("bench"),
     )  # fmt: skip
     gateway.start()
-    while gateway.generation == 0:
+    while gateway.follower.generation == 0:
         await asyncio.sleep(0.01)
     return gateway
 
@@ -112,7 +114,7 @@ async def compare(
 
 def stages(gateway: Gateway, body: bytes) -> None:
     """Print what each stage takes when it is called again and again: less than in a request, where caches are cold."""
-    model, exchange = gateway.snapshot().model("late"), request(body)
+    model, exchange = gateway.follower.snapshot().model("late"), request(body)
     codec, headers, now_us = model.codecs["native"], exchange.head.headers, gateway.clock.now_us()
     decoded = codec.decode(body, headers)
     asked = work.Asked("b-1", gateway.spool, model, 1, now_us, time.perf_counter_ns(), 10**9, decoded.rows)

@@ -28,7 +28,9 @@ Control answers on loopback, or where `--control-host` says: then by
 [keys](../howto/run-it-on-a-network.md) and encrypted. Address and token stand in `run/control.json` of the home, readable by its owner; the
 token is new at each start, and so is the page's own, which opens no verb of the owner. Every verb needs `Authorization: Bearer TOKEN`. A `POST` also needs
 `X-Mainspring-Request: 1`, `X-Mainspring-Actor: NAME` (percent-encoded) and a JSON object as its body; a `GET` takes its
-arguments from the query. Errors are `{code, message, field, remedy}`. The full description is at
+arguments from the query. Errors are `{code, message, field, remedy}`; what is no HTTP, such as a target with signs that none
+may hold (`/models/<x>`), is refused by the server in front with an empty 400, before anything here is asked. It takes lines that
+end in a bare line feed. The full description is at
 `GET /api/openapi.json`. [The page](../howto/read-the-page.md) at `/` and what it leads to is
 read without a token on this machine, as is `GET /live`; what is ordered on it needs one."""
 LIMITS_NOTE = "<!-- written by docs/reference/generate.py from mainspring.serving.limits; do not edit -->"

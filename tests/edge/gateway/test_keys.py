@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from mainspring.adapters.home import create_home
-from mainspring.edges.gateway.app import ROUTES
 from mainspring.edges.gateway.routes import OPEN, Route, RouteTable
+from mainspring.edges.gateway.table import ROUTES
 from mainspring.kernel.errors import Refused
 from mainspring.kernel.schema import Column
 from mainspring.log.records import Request

@@ -26,7 +26,7 @@ from mainspring.adapters.spools import spool_opener
 from mainspring.edges.gateway.app import Gateway
 from mainspring.edges.gateway.http.listener import Listener
 from mainspring.edges.gateway.journal import Journal
-from mainspring.edges.gateway.snapshot import Loader
+from mainspring.edges.gateway.loader import Loader
 from mainspring.edges.gateway.told import Witness
 from mainspring.edges.network import closed, tls
 from mainspring.edges.processes import by_settings, ending_of

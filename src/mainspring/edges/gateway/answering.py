@@ -8,13 +8,14 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 from mainspring.edges.gateway.drawing import arms_of
+from mainspring.edges.gateway.engines import Local, Remote
 from mainspring.edges.gateway.limits import (
     Late,
     ModelFailed,
     TooMany,
 )
 from mainspring.edges.gateway.running import AWAY, BUSY, LATE, fault_of_all, run, spool_scored
-from mainspring.edges.gateway.snapshot import Arm, Local, Model, Remote
+from mainspring.edges.gateway.snapshot import Arm, Model
 from mainspring.edges.gateway.work import Answers, Asked, Part, Ran, since_us
 from mainspring.kernel.errors import Unavailable
 from mainspring.log.records import Role

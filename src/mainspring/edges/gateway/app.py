@@ -1,55 +1,46 @@
-"""The application of one worker: one route table, one place where errors become answers."""
+"""The application of one worker: how requests find their handler, and the one place where errors become answers."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import math
-import os
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from mainspring.adapters.home import Home
 from mainspring.adapters.routing import RoutingFile
-from mainspring.edges.gateway import foreign
 from mainspring.edges.gateway.bodies import Bodies
 from mainspring.edges.gateway.crowd import Crowd
+from mainspring.edges.gateway.follower import Follower
 from mainspring.edges.gateway.guard import Guard
-from mainspring.edges.gateway.health import SHARE_EVERY_S, Shared, drained, gather, live, metrics, ready
+from mainspring.edges.gateway.health import SHARE_EVERY_S, Shared, gather
 from mainspring.edges.gateway.hearsay import Hearsay
 from mainspring.edges.gateway.http.exchange import Exchange, Headers
 from mainspring.edges.gateway.journal import Journal
 from mainspring.edges.gateway.limits import DEADLINE, JSON, Late, TooMany, problem
+from mainspring.edges.gateway.loader import Loader
 from mainspring.edges.gateway.metrics import Counters
-from mainspring.edges.gateway.openapi import openapi
-from mainspring.edges.gateway.outcomes import outcomes
-from mainspring.edges.gateway.predict import WAIT_SHARE, predict, score_together
-from mainspring.edges.gateway.protocols.problems import said_briefly, said_by_mlflow
-from mainspring.edges.gateway.routes import Route, RouteTable
+from mainspring.edges.gateway.predict import WAIT_SHARE, score_together
+from mainspring.edges.gateway.routes import Route
 from mainspring.edges.gateway.shadow import Shadows
-from mainspring.edges.gateway.snapshot import Loader, Model, Snapshot
-from mainspring.edges.gateway.sources import sources
+from mainspring.edges.gateway.snapshot import Model
 from mainspring.edges.gateway.spools import Spools
+from mainspring.edges.gateway.table import ROUTES
 from mainspring.edges.gateway.together import Together
 from mainspring.edges.gateway.told import Refusal, Told, Witness, read_trace
 from mainspring.edges.gateway.tripwires import Tripwires
 from mainspring.edges.gateway.turns import EASY, Turns
 from mainspring.features.ports import Latest
 from mainspring.kernel.clock import Clock
-from mainspring.kernel.errors import MainspringError, NotFound, Unavailable
+from mainspring.kernel.errors import MainspringError, Unavailable
 from mainspring.kernel.ids import PredictionIds
 from mainspring.log.ports import Disk, Spool
 from mainspring.log.spool import Acknowledgement
 from mainspring.serving.limits import Limits
-from mainspring.serving.routing import ModelRoute, Routing
+from mainspring.serving.routing import Routing
 
-LOOK_EVERY_S = 0.1
 GONE = 499  # nobody was there to be answered
-_RETRY_S = 1.0
-_SETTLED_NS = 1_000_000_000
 _SPOOL_ANSWERS_S = 1.0
 _GRACE_S = 10.0  # beyond the longest deadline: for so long an old spool takes what belongs to its requests
 _POLICY = {policy: ("x-mainspring-acknowledgement", policy) for policy in ("durable", "batched", "best_effort")}
@@ -89,25 +80,24 @@ class Gateway:
         self._waiting: set[asyncio.Task[None]] = set()
         self.shadows = Shadows(lambda: self.spool, limits.shadow_rows)
         self.tripwires = Tripwires(self._acknowledge, workers)
-        self._latest: Latest | None = None
         self.home = home
-        self._disk = disk
         self.worker = worker
-        self._routing = RoutingFile(home.routing, disk)
-        self._loader = loader
-        self._open_latest = latest
-        self._snapshot: Snapshot | None = None
-        self._trouble = ""
-        self._stale_since_s = 0.0
-        self._coming: Sequence[ModelRoute] = ()  # of a routing that is being loaded
+        self.follower = Follower(
+            RoutingFile(home.routing, disk),
+            worker,
+            loader,
+            latest,
+            self.tripwires,
+            journal=journal,
+            counters=self.counters,
+            others=Hearsay(home.run, worker) if workers > 1 else None,
+        )
         self.draining = False
         self.journal = journal
         self._spools = Spools(new_spool, lambda why: journal.event("spool_lost", "error", why=why))
         self.witnesses = witnesses  # of answers
         self.listeners: tuple[Witness, ...] = tuple(dict.fromkeys((journal, *witnesses)))  # of refusals
         self._workers = workers
-        self._heard = 0
-        self._hearsay = Hearsay(home.run, worker)
         self._watcher: asyncio.Task[None] | None = None
         self._sharer: asyncio.Task[None] | None = None
 
@@ -131,46 +121,13 @@ class Gateway:
     def spooling(self) -> bool:
         return self._spools.newest is not None
 
-    @property
-    def generation(self) -> int:
-        return self._snapshot.generation if self._snapshot else 0
-
-    def snapshot(self) -> Snapshot:
-        """Return what stands now; a request keeps it to its end."""
-        if self._snapshot is None:
-            raise Unavailable("no routing is loaded yet", field="gateway", remedy="try again in a second")
-        return self._snapshot
-
-    def model(self, name: str, project: str | None = None) -> Model:
-        """Return the model of that name; one that a newer routing brings is said to be loading, not to be unknown."""
-        snapshot = self.snapshot()
-        try:
-            return snapshot.model(name, project)
-        except NotFound:
-            if any(route.name == name and project in (None, route.project_name) for route in self._coming):
-                remedy = "try again in a second"
-                raise Unavailable("is loading", field="model", value=name, remedy=remedy) from None
-            raise
-
-    def invoked(self, wanted: str | None) -> tuple[str | None, str]:
-        """Return project and name of the model that a route without a name means."""
-        snapshot = self.snapshot()
-        if wanted is None and self._coming and not snapshot.models():
-            raise Unavailable("is loading", field="model", remedy="try again in a second")
-        return snapshot.invoked(wanted)
-
-    def models(self) -> list[Model]:
-        """Return every model that is loaded."""
-        return self._snapshot.models() if self._snapshot else []
-
     async def not_ready(self) -> str | None:
         """Return why this worker should not be asked, or None. That control is away is no reason."""
         if self.draining:
             return "it is being stopped"
-        if self._snapshot is None:
-            return "no routing is loaded yet"
-        if self._stale_since_s and time.monotonic() - self._stale_since_s > self.limits.stale_routing_s:
-            return f"a newer routing could not be loaded: {self._trouble}"
+        why = self.follower.not_ready(self.limits.stale_routing_s)
+        if why is not None:
+            return why
         try:
             await asyncio.get_running_loop().run_in_executor(None, self.spool.flush, _SPOOL_ANSWERS_S)
         except MainspringError as error:
@@ -336,7 +293,7 @@ class Gateway:
     def start(self) -> None:
         """Follow the routing, on the loop that runs."""
         loop = asyncio.get_running_loop()
-        self._watcher = loop.create_task(self._watch())
+        self._watcher = loop.create_task(self.follower.follow(self))
         if self._workers > 1:
             self._sharer = loop.create_task(self._share())
 
@@ -346,10 +303,8 @@ class Gateway:
             if task is not None:
                 task.cancel()
         await self.shadows.finish(5.0)
-        self._loader.close()
-        self._routing.withdraw(self.worker)
+        self.follower.close()
         self.shared.withdraw()
-        self._hearsay.withdraw()
         await self._spools.close()
 
     async def _share(self) -> None:
@@ -359,119 +314,17 @@ class Gateway:
             await asyncio.sleep(SHARE_EVERY_S)
             await loop.run_in_executor(None, self.shared.write, await gather(self))
 
-    async def _watch(self) -> None:
-        """Follow ``routing/current``: a newer one interrupts the loading of an older one."""
-        seen: tuple[int, int] | None = None
-        loading: asyncio.Task[None] | None = None
-        retry_at_s = 0.0
-        while True:
-            if self._latest is not None:
-                self._latest.follow()
-            if self._workers > 1:
-                with suppress(OSError, MainspringError):  # a full disk: they hear of it later
-                    self._follow_others()
-            mark = self._routing.mark()
-            failed = loading is not None and loading.done() and loading.exception() is not None
-            if mark is not None and (mark != seen or (failed and time.monotonic() >= retry_at_s)):
-                if loading is not None and not loading.done():
-                    loading.cancel()
-                seen, retry_at_s = mark, time.monotonic() + _RETRY_S
-                loading = asyncio.get_running_loop().create_task(self._load())
-                await asyncio.sleep(0)
-            await asyncio.sleep(LOOK_EVERY_S)
+    def _acknowledge(self) -> None:
+        self.follower.acknowledge()
 
-    def _follow_others(self) -> None:
-        """Hear what other workers of this port have seen and taken out, without control, which may be away."""
-        self._hearsay.tell(self.tripwires.tallies())
-        for news in self._hearsay.hear():
-            self.tripwires.hear(news)
-        told = self._routing.told()
-        if told == self._heard:
-            return
-        settled = time.time_ns() - told > _SETTLED_NS  # files may be replaced within one tick of their clock
-        self._heard = told if settled else 0
-        for other in self._routing.living():
-            if other.worker != self.worker and other.generation == self.generation:
-                self.tripwires.follow(other.disabled)
-
-    async def _load(self) -> None:
-        try:
-            routing = self._routing.read()
-            if routing is None or (self._snapshot is not None and routing.generation == self.generation):
-                return
-            self._coming = routing.models
-            await self.swap(routing)
-            self._coming, self._trouble, self._stale_since_s = (), "", 0.0
-        except Exception as error:
-            if str(error) != self._trouble:  # it is tried every second
-                self.journal.event("swap_failed", "error", generation=self.generation, why=str(error))
-            self._trouble, self._coming = str(error), ()  # what cannot be loaded is not on its way
-            self.counters.swap_failures += 1
-            self._stale_since_s = self._stale_since_s or time.monotonic()
-            raise
-
-    async def swap(self, routing: Routing) -> None:
-        """Load a routing, swap it in by one reference and acknowledge it."""
-        if routing.views and self._latest is None:
-            self._latest = self._open_latest()
-        snapshot = await self._loader.load(routing, self._latest)
+    async def prepare(self, routing: Routing, models: Sequence[Model]) -> None:
+        """Open a spool for a routing with another policy; the old one takes what belongs to requests under way."""
         if not self.spooling or self.spool.acknowledgement != routing.acknowledgement:
-            longest_s = max((model.route.deadline_ms for model in self.models()), default=0) / 1e3
+            longest_s = max((model.route.deadline_ms for model in models), default=0) / 1e3
             await self._spools.renew(routing.acknowledgement, _GRACE_S + longest_s)
-        self._snapshot = snapshot
-        self.counters.keep({model.model for model in routing.models})
-        self.counters.swaps += 1
+
+    def swapped(self, routing: Routing) -> None:
+        """Take the keys of a new routing, and let nobody wait for longer than half of its shortest deadline."""
         shortest_s = min((model.deadline_ms / 1e3 for model in routing.models), default=math.inf)
         self.turns.be_patient(min(self.limits.queue_s, shortest_s * WAIT_SHARE))
-        self.journal.event("swapped", generation=routing.generation, models=len(routing.models))
         self.guard.renew(routing.keys)
-        releases = [model.release for model in routing.models if model.release]
-        self.tripwires.keep(releases, {version.id for version in routing.versions})
-        self._acknowledge()
-        _set_aside()
-
-    def _acknowledge(self) -> None:
-        self._routing.acknowledge(self.worker, self.generation, pid=os.getpid(), disabled=self.tripwires.disabled)
-
-
-def _set_aside() -> None:
-    """Take what is loaded out of the collector's sight: else it looks through all of it, again and again, under load.
-
-    It holds up every thread while it looks, for twenty milliseconds and more where libraries and graphs are loaded.
-    """
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
-
-
-_OIP, _TF, _MLFLOW = said_briefly, said_briefly, said_by_mlflow
-ROUTES = RouteTable(
-    (
-        Route("POST", "/predict/{name}", predict, "predict"),
-        Route("POST", "/outcomes/{name}", outcomes, "outcome"),
-        Route("POST", "/sources/{name}", sources, "outcome"),
-        Route("GET", "/live", live, "open", spared=True),
-        Route("GET", "/ready", ready, "open", spared=True),
-        Route("GET", "/metrics", metrics, "read", spared=True),
-        Route("GET", "/drained", drained, "read", spared=True),
-        Route("GET", "/openapi.json", openapi, "predict"),
-        Route("GET", "/v2", foreign.server_metadata, "open", _OIP, spared=True),
-        Route("GET", "/v2/health/live", foreign.server_live, "open", _OIP, spared=True),
-        Route("GET", "/v2/health/ready", foreign.server_ready, "open", _OIP, spared=True),
-        Route("GET", "/v2/models/{name}", foreign.model_metadata, "predict", _OIP),
-        Route("GET", "/v2/models/{name}/versions/{version}", foreign.model_metadata, "predict", _OIP),
-        Route("GET", "/v2/models/{name}/ready", foreign.model_ready, "predict", _OIP),
-        Route("GET", "/v2/models/{name}/versions/{version}/ready", foreign.model_ready, "predict", _OIP),
-        Route("POST", "/v2/models/{name}/infer", foreign.infer, "predict", _OIP),
-        Route("POST", "/v2/models/{name}/versions/{version}/infer", foreign.infer, "predict", _OIP),
-        Route("POST", "/v1/models/{name}:predict", foreign.tf_predict, "predict", _TF),
-        Route("POST", "/v1/models/{name}/versions/{version}:predict", foreign.tf_predict, "predict", _TF),
-        Route("GET", "/v1/models/{name}", foreign.tf_status, "predict", _TF),
-        Route("GET", "/v1/models/{name}/versions/{version}", foreign.tf_status, "predict", _TF),
-        Route("GET", "/v1/models/{name}/metadata", foreign.tf_metadata, "predict", _TF),
-        Route("GET", "/v1/models/{name}/versions/{version}/metadata", foreign.tf_metadata, "predict", _TF),
-        Route("GET", "/ping", foreign.ping, "open", _MLFLOW, spared=True),
-        Route("GET", "/health", foreign.ping, "open", _MLFLOW, spared=True),
-        Route("POST", "/invocations", foreign.invocations, "predict", _MLFLOW),
-    )
-)

@@ -29,7 +29,7 @@ def tf_predict(gateway: Gateway, scope: Any, proto: Any, name: str, version: str
 
 def invocations(gateway: Gateway, scope: Any, proto: Any) -> Said:
     """Answer ``POST /invocations``: the model is a header's, or the setting's, or the only one there is."""
-    project, name = gateway.invoked(scope.headers.get(_MODEL))
+    project, name = gateway.follower.invoked(scope.headers.get(_MODEL))
     return answer(gateway, scope, proto, name, "invocations", project=project)
 
 
@@ -80,7 +80,7 @@ async def tf_metadata(gateway: Gateway, scope: Any, proto: Any, name: str, versi
 
 
 def _model(gateway: Gateway, scope: Any, name: str, version: str | None) -> Model:
-    model = gateway.model(name, read_query(scope, "project").get("project"))
+    model = gateway.follower.model(name, read_query(scope, "project").get("project"))
     if version is not None:
         pinned(model, version)
     return model

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from mainspring.edges.gateway.engines import Remote
 from mainspring.edges.gateway.limits import JSON
 from mainspring.edges.gateway.metrics import OPEN_METRICS, TEXT, Samples, exposition
-from mainspring.edges.gateway.snapshot import Model, Remote
+from mainspring.edges.gateway.snapshot import Model
 
 if TYPE_CHECKING:
     from mainspring.edges.gateway.app import Gateway
@@ -30,7 +31,7 @@ async def live(gateway: Gateway, scope: Any, proto: Any) -> int:
 async def ready(gateway: Gateway, scope: Any, proto: Any) -> int:
     """Say whether a snapshot is loaded and the spool takes writes."""
     why = await gateway.not_ready()
-    generation = gateway.generation
+    generation = gateway.follower.generation
     told = {} if why is None or gateway.guard.closed else {"why": why}  # a network is not told our paths
     body = msgspec.json.encode({"ready": why is None, "generation": generation, **told})
     return _respond(proto, body, 200 if why is None else 503)
@@ -64,7 +65,7 @@ async def gather(gateway: Gateway) -> Samples:
         samples.add("mainspring_answers_total", count, route, str(status))
     for code, count in sorted(counters.problems.items()):
         samples.add("mainspring_problems_total", count, code)
-    for model in gateway.models():
+    for model in gateway.follower.models():
         took = counters.took[model.route.model]
         samples.add("mainspring_predict_seconds", took, model.route.project_name, model.route.name)
         _add_versions(samples, model)
@@ -80,7 +81,7 @@ async def gather(gateway: Gateway) -> Samples:
         ("spool_waiting_bytes", spool.waiting_bytes if spool else 0),
         ("spool_failing_seconds", round(spool.failing_s, 3) if spool else 0),
         ("spool_bytes", await loop.run_in_executor(None, _bytes_in, gateway.home.spool)),
-        ("generation", gateway.generation),
+        ("generation", gateway.follower.generation),
         ("ready", int(await gateway.not_ready() is None)),
         ("swaps_total", counters.swaps),
         ("swap_failures_total", counters.swap_failures),

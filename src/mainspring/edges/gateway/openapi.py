@@ -51,9 +51,9 @@ _HEADERS: dict[str, tuple[str, Schema]] = {
 
 async def openapi(gateway: Gateway, scope: Any, proto: Any) -> int:
     """Answer ``GET /openapi.json``."""
-    from mainspring.edges.gateway.app import ROUTES  # the table names this handler
+    from mainspring.edges.gateway.table import ROUTES  # the table names this handler
 
-    proto.response_bytes(200, [JSON], msgspec.json.encode(describe(gateway.snapshot(), ROUTES.routes)))
+    proto.response_bytes(200, [JSON], msgspec.json.encode(describe(gateway.follower.snapshot(), ROUTES.routes)))
     return 200
 
 

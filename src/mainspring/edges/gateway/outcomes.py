@@ -30,7 +30,7 @@ def outcome_decoder(entity: Column, kind: str, classes: Sequence[Label] = ()) ->
 async def outcomes(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Take outcomes of a model's entities."""
     query = read_query(scope, "project")
-    model = gateway.model(name, query.get("project"))
+    model = gateway.follower.model(name, query.get("project"))
     body = proto.body
     rows, several = model.outcomes.decode(body)
     check_rows(len(rows), gateway.limits.pushed_rows)

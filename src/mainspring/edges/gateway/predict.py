@@ -10,6 +10,7 @@ import msgspec
 
 from mainspring.edges.gateway.answering import answer_by_all, answered_here, stable_here, too_busy
 from mainspring.edges.gateway.drawing import arms_of, spool_request
+from mainspring.edges.gateway.engines import Local, Remote
 from mainspring.edges.gateway.limits import (
     DEADLINE,
     Late,
@@ -21,7 +22,7 @@ from mainspring.edges.gateway.limits import (
 from mainspring.edges.gateway.protocols.arrow import CONTENT_TYPE as ARROW
 from mainspring.edges.gateway.routes import Said
 from mainspring.edges.gateway.running import run_here, run_together
-from mainspring.edges.gateway.snapshot import Arm, Local, Model, Remote
+from mainspring.edges.gateway.snapshot import Arm, Model
 from mainspring.edges.gateway.together import FEW
 from mainspring.edges.gateway.told import Told, read_trace
 from mainspring.edges.gateway.work import Answers, Asked, since_us
@@ -54,7 +55,7 @@ def answer(
     returned, it is answered with the others of this turn.
     """
     query = read_query(scope, "project", "version")
-    model = gateway.model(name, query.get("project", project))
+    model = gateway.follower.model(name, query.get("project", project))
     codec = model.codecs[protocol]
     headers = scope.headers
     pin = _pin(model, version, query.get("version"), headers.get(VERSION))

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from mainspring.adapters.runtimes.process import Busy
-from mainspring.edges.gateway.snapshot import Arm, Local
+from mainspring.edges.gateway.engines import Local
+from mainspring.edges.gateway.snapshot import Arm
 from mainspring.edges.gateway.work import Asked, Part, Ran, since_us, size_scored
 from mainspring.kernel.errors import Unavailable
 from mainspring.log.ports import Spool

@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from mainspring.adapters.runtimes.frames import Answer
+from mainspring.edges.gateway.engines import Local
 from mainspring.edges.gateway.running import AWAY, INVALID, LATE, spool_scored
-from mainspring.edges.gateway.snapshot import Arm, Local
+from mainspring.edges.gateway.snapshot import Arm
 from mainspring.edges.gateway.work import Asked, Part, Ran
 from mainspring.kernel.errors import Unavailable
 from mainspring.log.ports import Spool

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 async def sources(gateway: Gateway, scope: Any, proto: Any, name: str) -> int:
     """Take rows of a source, checked against its columns; a row that is known only later is refused."""
     query = read_query(scope, "project")
-    source = gateway.snapshot().source(name, query.get("project"))
+    source = gateway.follower.snapshot().source(name, query.get("project"))
     body = proto.body
     rows, several = source.decoder.decode(body)
     check_rows(len(rows), gateway.limits.pushed_rows)

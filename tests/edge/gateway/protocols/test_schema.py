@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from mainspring.edges.gateway.app import ROUTES
+from mainspring.edges.gateway.table import ROUTES
 
 PATHS = [
     ("POST", "/predict/late"), ("POST", "/outcomes/late"), ("POST", "/v2/models/late/infer"),

@@ -15,8 +15,9 @@ from mainspring.adapters.blobs.files import FileBlobs
 from mainspring.adapters.disk import LocalDisk
 from mainspring.adapters.runtimes.package import load_onnx
 from mainspring.edges.gateway.drawing import _Opened
+from mainspring.edges.gateway.engines import Local
 from mainspring.edges.gateway.running import _Scores, run_here
-from mainspring.edges.gateway.snapshot import Local, Model
+from mainspring.edges.gateway.snapshot import Model
 from mainspring.edges.gateway.work import Asked, Part, size_asked, size_scored
 from mainspring.features.ports import FeatureRow
 from mainspring.kernel.schema import Column, Signature
