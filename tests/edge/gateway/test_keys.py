@@ -134,7 +134,7 @@ def refusal(home: Path, *arguments: str, **environ: str) -> str:
 
     command = [sys.executable, "-m", "mainspring.edges.gateway", "--home", str(home), "--port", "0", *arguments]
     done = subprocess.run(command, capture_output=True, check=False, timeout=60, env={**os.environ, **environ})
-    assert done.returncode == 1
+    assert done.returncode == 78  # by its settings it cannot work, however often it is started
     return done.stderr.decode()
 
 
