@@ -105,7 +105,7 @@ def test_further_metrics_and_guards_take_part(challengers) -> None:
     policy = {"type": "canary", "shadow": "4d", "steps": [0.5], "hold": "12h", "margin": 0.1, "minimum_units": 200,
               "step_requests": 9, "metrics": [{"type": "slower_than", "limit": "1s", "margin": 0.2}],
               "guards": [{"type": "failures", "margin": 0.02}, {"type": "reward", "margin": 0.5}]}  # fmt: skip
-    slow = rehearse(challengers, challenger="2", policy=policy, plays=10, inject="latency=+800ms")
+    slow = rehearse(challengers, challenger="2", policy=policy, plays=10, inject="latency=+700ms")
     assert slow["promotion"]["share"] == 1.0
     assert "a version takes as long as the champion did over a row that it never answered" in slow["assumed"]
 
