@@ -31,8 +31,8 @@ token is new at each start, and so is the page's own, which opens no verb of the
 arguments from the query. Errors are `{code, message, field, remedy}`; what is no HTTP, such as a target with signs that none
 may hold (`/models/<x>`), is refused by the server in front with an empty 400, before anything here is asked. It takes lines that
 end in a bare line feed. The full description is at
-`GET /api/openapi.json`. [The page](../howto/read-the-page.md) at `/` and what it leads to is
-read without a token on this machine, as is `GET /live`; what is ordered on it needs one."""
+`GET /api/openapi.json`. [The page](../howto/read-the-page.md) at `/` and most of what it leads to is
+read without a token on this machine, as is `GET /live`; what is ordered on it needs one, and so do pages of people's data."""
 LIMITS_NOTE = "<!-- written by docs/reference/generate.py from mainspring.serving.limits; do not edit -->"
 LIMITS = """\
 Each can be set under `[limits]` in the home's `settings.toml`, or by a variable such as `MAINSPRING_LIMITS_ROWS`;

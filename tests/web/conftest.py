@@ -234,7 +234,13 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
         paths = places(shop, fill(shop))
         with ControlServer(shop.platform) as server:
             at = f"http://127.0.0.1:{server.address.port}"
-            yield {**paths, "at_url": at, "token": server.address.token, "shop": shop}
+            yield {
+                **paths,
+                "at_url": at,
+                "token": server.address.token,
+                "shop": shop,
+                "password": server.address.page_token,
+            }
 
 
 @pytest.fixture
@@ -243,7 +249,8 @@ def enter(browser: Any, gallery: dict[str, Any]) -> Iterator[Callable[..., Any]]
     opened = []
 
     def entering(name: str, width: int = 1280) -> Any:
-        tab = browser.new_page(viewport={"width": width, "height": 900})
+        known = {"username": "me", "password": gallery["password"]}
+        tab = browser.new_page(viewport={"width": width, "height": 900}, http_credentials=known)
         said: list[str] = []
         tab.add_init_script(WATCH)
         tab.on("console", lambda message: said.append(message.text))

@@ -1,6 +1,7 @@
 """The matrix of the front door: every route, with and without each proof that it asks for."""
 
 import socket
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -9,11 +10,17 @@ from mainspring.edges.api.address import new_address
 from mainspring.edges.api.app import route_table
 from mainspring.edges.api.guard import Locks
 from mainspring.edges.verbs import VERBS
+from mainspring.edges.web.pages import PAGES
 
 LOCKS = Locks(new_address("127.0.0.1", 1), closed=False, keys=tuple, now_us=lambda: 0)
 READS = [verb for verb in VERBS if not verb.mutates]
 CHANGES = [verb for verb in VERBS if verb.mutates]
-OPEN = {"/", "/live", "/style.css", "/order.js", "/icon.svg", "/models/{project}/{model}", "/releases/{id}"}
+OPEN = {
+    "/", "/live", "/style.css", "/order.js", "/live.js", "/icon.svg", "/models/{project}/{model}", "/releases/{id}",
+    "/versions/{id}", "/rehearsals/{id}", "/alarms", "/alarms/{id}", "/predictions", "/ledger", "/ledger/{seq}",
+    "/ledger/at/{time}", "/ledger/before/{before}", "/ledger/kind/{kind}", "/ledger/about/{subject}",
+}  # fmt: skip
+PRIVATE = [page.path for page in PAGES if page.private]
 
 
 def by_path(verb: Any) -> str:
@@ -23,6 +30,19 @@ def by_path(verb: Any) -> str:
 def test_only_the_page_and_live_are_open(platform: Any) -> None:
     assert {entry.path for entry in route_table(platform, LOCKS) if entry.permission == "open"} == OPEN
     assert {entry.method for entry in route_table(platform, LOCKS) if entry.permission == "open"} == {"GET"}
+
+
+def test_pages_of_peoples_data_and_of_work_need_a_token_and_answer_no_other_site(ask: Any) -> None:
+    assert len(PRIVATE) == 6
+    for path in PRIVATE:
+        page = path.format(project="flights", model="late", id="none")
+        status, _, headers = ask("GET", page, Authorization=None)
+        assert (path, status) == (path, 401)
+        assert headers["www-authenticate"].startswith("Basic ")
+        wrong = b64encode(b"me:a guess").decode()
+        assert ask("GET", page, Authorization=f"Basic {wrong}")[0] == 401
+        assert ask("GET", page)[0] in (200, 404)
+        assert ask("GET", page, **{"Sec-Fetch-Site": "cross-site"})[0] == 401
 
 
 @pytest.mark.parametrize("token", [None, "Bearer", "Bearer wrong", "Basic x", "bearer {token}", "Bearer {token} "])

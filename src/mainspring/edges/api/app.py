@@ -28,7 +28,8 @@ from mainspring.kernel.errors import InvalidInput, MainspringError, NotFound, Re
 if TYPE_CHECKING:
     from mainspring.platform import Platform
 
-_BASIC = 'Basic realm="mainspring: any name, and a key as the password"'
+_BASIC = 'Basic realm="mainspring: any name, and a key or the token of the page as the password"'
+_NEEDED = "a key with the role read is needed as the password, or the token that mainspring page shows"
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -110,9 +111,9 @@ async def _read_call(request: Request, verb: Verb, whose: Known) -> tuple[str, A
 def _page_entry(platform: Platform, page: Page, locks: Locks) -> Entry:
     async def handle(request: Request) -> Response:
         try:
-            locks.require_to_look(request)
+            locks.require_to_look(request, private=page.private)
         except Refused:
-            return Response("a key with the role read is needed", 401, {"www-authenticate": _BASIC}, "text/plain")
+            return Response(_NEEDED, 401, {"www-authenticate": _BASIC}, "text/plain")
         try:
             body = await anyio.to_thread.run_sync(lambda: page.render(platform, request.path_params))
         except NotFound as error:
@@ -125,7 +126,7 @@ def _page_entry(platform: Platform, page: Page, locks: Locks) -> Entry:
             return Response(error.sentence(), 503, media_type="text/plain")
         return Response(body, 200, media_type=page.media_type)
 
-    return Entry(page.path, "GET", "open", handle)
+    return Entry(page.path, "GET", "read" if page.private else "open", handle)
 
 
 def _mlflow_entry(platform: Platform, call: str, locks: Locks) -> Entry:

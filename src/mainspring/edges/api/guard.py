@@ -116,15 +116,23 @@ class Locks:
         key = KeyRing(self._keys()).find(given[7:], permission, self._now_us())
         return Known(key.name, key.id)
 
-    def require_to_look(self, request: Request) -> None:
-        """Refuse to show a page where a key is needed; a browser sends it as the password of any name."""
-        if not self.closed:
+    def require_to_look(self, request: Request, *, private: bool = False) -> None:
+        """Refuse to show a page where a key is needed; a browser sends it as the password of any name.
+
+        A ``private`` one shows people's data, or works something out: it always needs a key or a token, the page's too,
+        and answers no other site.
+        """
+        if not self.closed and not private:
             return
+        if private and request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            raise Refused("comes from another site", field="sec-fetch-site")
         given = request.headers.get("authorization", "")
-        if given.startswith("Basic "):
-            KeyRing(self._keys()).require(_password(given[6:]), "read", self._now_us())
-        else:
+        if not given.startswith("Basic "):
             self.require(request, "read")
+            return
+        password = _password(given[6:])
+        if not self._address.page_token or not _is(f"Bearer {password}", self._address.page_token):
+            KeyRing(self._keys()).require(password, "read", self._now_us())
 
 
 def _is(given: str, token: str) -> bool:

@@ -18,11 +18,15 @@ _HEADINGS = (("/", "Loop"), ("/alarms", "Alarms"), ("/predictions", "Predictions
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One address and what it shows. ``render`` takes the platform and the names in the address."""
+    """One address and what it shows. ``render`` takes the platform and the names in the address.
+
+    A ``private`` one shows people's data, or works something out at each look: it is never open to everybody.
+    """
 
     path: str
     render: Callable[[Any, Mapping[str, Any]], bytes]
     media_type: str = "text/html; charset=utf-8"
+    private: bool = False
 
 
 def _loop(platform: Platform, names: Mapping[str, Any]) -> bytes:
@@ -192,19 +196,19 @@ _SCRIPT = "text/javascript; charset=utf-8"
 PAGES: tuple[Page, ...] = (
     Page("/", _loop),
     Page("/models/{project}/{model}", _model),
-    Page("/models/{project}/{model}/predictions", _predictions),
+    Page("/models/{project}/{model}/predictions", _predictions, private=True),
     Page("/releases/{id}", _release),
-    Page("/releases/{id}/again", _again),
+    Page("/releases/{id}/again", _again, private=True),
     Page("/versions/{id}", _version),
-    Page("/versions/{id}/worth", _worth),
+    Page("/versions/{id}/worth", _worth, private=True),
     Page("/rehearsals/{id}", _rehearsal),
     Page("/alarms", _alarms),
     Page("/alarms/{id}", _alarm),
     Page("/predictions", _find_prediction),
-    Page("/predictions/{id}", _prediction),
-    Page("/predictions/{id}/replay", _replay),
+    Page("/predictions/{id}", _prediction, private=True),
+    Page("/predictions/{id}/replay", _replay, private=True),
     Page("/ledger", _ledger),
-    Page("/ledger/verify", _proof),
+    Page("/ledger/verify", _proof, private=True),
     Page("/ledger/at/{time}", _served),
     Page("/ledger/before/{before}", _ledger),
     Page("/ledger/kind/{kind}", _ledger),
