@@ -51,3 +51,9 @@ def test_the_table_of_promises_names_tests_and_one_that_does_not_exist_is_seen()
     assert len([word for word in words if "::" in word]) > 30
     assert not there("test_release_errors.py::test_nothing_of_this_name…")
     assert not there("tests/statistics/test_nothing.py")
+
+
+def test_as_many_broken_rules_are_caught_as_are_listed() -> None:
+    text = (EXPLAIN / "what-is-promised.md").read_text()
+    listed = text.split("| broken rule |")[1].split("\n\n")[0].splitlines()[2:]
+    assert f"| broken rules are caught | each of {len(listed)} |" in text
