@@ -65,7 +65,7 @@ def asking(new_client: Callable[..., Any], port: int, told: Any) -> Iterator[Any
         client.stop()
 
 
-def until(condition: Callable[[], Any], limit_s: float = 20.0) -> None:
+def until(condition: Callable[[], Any], limit_s: float = 60.0) -> None:
     ends_s = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < ends_s, "waited in vain"
