@@ -62,7 +62,7 @@ class Approvers:
                 f"or make a key with it: mainspring key create --role {APPROVES}{role}",
             )  # fmt: skip
         asked = " or ".join(self._roles[role]) or "somebody else"
-        return Refused(f"is not {role}", field="by", value=actor.name, remedy=f"ask {asked}")
+        return Refused(f"has not the role {role}", field="by", value=actor.name, remedy=f"ask {asked}")
 
 
 def covers(new: Approval | None, old: Approval | None) -> bool:

@@ -84,13 +84,13 @@ def test_a_command_cannot_approve_in_anothers_name(
             assert run(words) == 1
     else:
         assert run(words) == 1
-    assert f"by: is not risk (got {ME!r}); ask key:dora or user:nobody else" in capsys.readouterr().err
+    assert f"by: has not the role risk (got {ME!r}); ask key:dora or user:nobody else" in capsys.readouterr().err
 
 
 def test_no_variable_of_the_environment_makes_a_command_somebody_else(home: Path) -> None:
     ended = command(home, *APPROVE, **ENVIRONMENTS)
     assert ended.returncode == 1
-    assert f"is not risk (got {ME!r})" in ended.stderr
+    assert f"has not the role risk (got {ME!r})" in ended.stderr
 
 
 def test_a_command_approves_as_the_user_of_the_system_and_the_ledger_says_so(
@@ -110,7 +110,7 @@ def test_a_header_makes_the_holder_of_a_token_nobody_else(control: Control) -> N
     for token in (control.address.token, control.address.page_token):
         status, answer = control.approve(token, X_Mainspring_Actor="dora")
         assert (status, answer["field"]) == (403, "by")
-        assert answer["message"].startswith(f"by: is not risk (got {ME!r})")
+        assert answer["message"].startswith(f"by: has not the role risk (got {ME!r})")
 
 
 def test_the_page_approves_in_the_name_of_whom_its_token_was_given_to(home: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_key_that_may_only_approve_starts_and_promotes_nothing(control: Contro
 
 def test_a_command_takes_a_key_in_place_of_the_homes_token(control: Control) -> None:
     refused = command(control.home, *APPROVE, MAINSPRING_KEY=control.key("dan", "operate"))
-    assert "is not risk (got 'dan')" in refused.stderr
+    assert "has not the role risk (got 'dan')" in refused.stderr
     done = command(control.home, *APPROVE, "--by", "eve", "--json", MAINSPRING_KEY=control.key("dora", "operate"))
     assert done.returncode == 0, done.stderr
     assert msgspec.json.decode(done.stdout)["approved"]["by"].startswith("dora (key_")
@@ -187,7 +187,7 @@ def test_no_other_way_to_the_champion_goes_past_the_approval(control: Control, w
         "POST", f"/api/{path}", {"model": "late", "reason": WHY, **body}
     )
     assert (status, answer["field"]) == (403, "approval")
-    assert "asks for approval by somebody with the role risk: by: is not risk" in answer["message"]
+    assert "asks for approval by somebody with the role risk: by: has not the role risk" in answer["message"]
     dora = Client(control.address.port, control.key("dora", "operate"))
     assert dora("POST", f"/api/{path}", {"model": "late", "reason": WHY, **body})[0] == 200
 

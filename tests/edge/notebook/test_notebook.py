@@ -101,5 +101,5 @@ def test_whoever_registers_is_the_user_of_the_system_whatever_the_notebook_says(
         platform.releases.set_policy(model.id, Immediate(approval=Approval()), by=known, reason="a person signs")
         platform.releases.approvers.check(Approval(), known)
         platform.releases.approvers = Approvers({"risk": ["dora", "key:dora"]}, platform.keys.standing)
-        with pytest.raises(Refused, match="is not risk"):
+        with pytest.raises(Refused, match="has not the role risk"):
             platform.releases.approvers.check(Approval(role="risk"), known)

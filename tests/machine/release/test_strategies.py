@@ -146,7 +146,7 @@ def test_only_who_is_known_and_has_the_role_approves_and_not_who_started_it(worl
     made = {"key_1": Key("key_1", "dan", ("operate", "approve:risk"), 0, "ann", None, None, None)}
     world.releases.approvers = Approvers({"risk": ("ann", "bob", "key:eve")}, made.get)
     for by in ("cy (user)", "bob, said by cy (user)", "bob (user), said by cy (key_9)", "eve (user)", "cy (key_9)"):
-        with pytest.raises(Refused, match="is not risk"):
+        with pytest.raises(Refused, match="has not the role risk"):
             world.releases.approve(release.id, by=by, reason="fine")
     with pytest.raises(Refused, match="is not known to be anybody"):
         world.releases.approve(release.id, by="bob", reason="fine")
