@@ -128,6 +128,22 @@ def test_callers_who_never_come_to_speak_tls_are_counted_and_keep_nobody_out(enc
         encrypted.site.wait(answers)  # long before they are given up on
 
 
+def test_a_crowd_that_was_hung_up_on_and_is_gone_takes_no_room(encrypted: Encrypted) -> None:
+    encrypted.site.gateway(MAINSPRING_LIMITS_CONNECTIONS="3", MAINSPRING_LIMITS_IDLE_S="3600")
+    encrypted.site.ready()
+    with ExitStack() as stack:
+        silent = [stack.enter_context(encrypted.plain()) for _ in range(30)]
+        encrypted.site.wait(lambda: sum(map(is_closed, silent)) >= 24)  # there is room for twice the limit
+
+    def answers() -> bool:
+        try:
+            return encrypted.lives()
+        except OSError:
+            return False
+
+    encrypted.site.wait(answers)
+
+
 def test_a_request_that_comes_with_the_last_word_of_the_handshake_is_answered(encrypted: Encrypted) -> None:
     encrypted.site.gateway()
     for _ in range(20):

@@ -36,7 +36,8 @@ class Handshake(asyncio.Protocol):
         self._listener.greet(self)
 
     def abort(self) -> None:
-        """Hang up at once."""
+        """Hang up at once, and be forgotten: what is cancelled before it began comes to no end of its own."""
+        self._listener.greeted(self)
         if self._transport is not None:
             self._transport.abort()
         if self._agreeing is not None:
