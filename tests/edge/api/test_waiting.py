@@ -1,6 +1,7 @@
 """A script waits for a release: the exit code says how it ended."""
 
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -44,6 +45,27 @@ def test_who_waits_is_told_how_it_ended(
     first, last = capsys.readouterr().out.splitlines()
     assert first == f"{release}  running in shadow: it has just begun"
     assert last == f"{release}  {said}as agreed"
+
+
+def test_a_control_that_is_started_again_meanwhile_ends_no_waiting(home: Path) -> None:
+    release, told = (home / "release").read_text(), threading.Event()
+
+    def start_again(first: ControlServer) -> None:
+        time.sleep(1.0)
+        first.__exit__(None, None, None)
+        time.sleep(2.0)
+        with ControlServer(platform):
+            platform.releases.promote(release, by="eve (user)", reason="as agreed")
+            told.wait(120.0)
+
+    with closing(open_platform(Home(home))) as platform:
+        restart = threading.Thread(target=start_again, args=(ControlServer(platform).__enter__(),))
+        restart.start()
+        try:
+            assert wait(home, "5m") == 0
+        finally:
+            told.set()
+            restart.join()
 
 
 def test_who_waited_long_enough_is_told_that_it_is_not_over(home: Path) -> None:
