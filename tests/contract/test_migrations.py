@@ -77,7 +77,7 @@ def test_a_home_made_by_a_newer_version_is_refused(store):
         migrate(store)
 
 
-OLD = '{"hold":"1d","margin":1.5,"metric":"error","steps":[0.1],"type":"canary"}'  # as digests are taken over it
+OLD = '{"hold":"1d","margin":1e-7,"metric":"error","steps":[0.1],"type":"canary"}'  # as digests are taken over it
 NEW = OLD.replace('"hold":"1d"', '"hold":"2d"')
 
 
@@ -107,7 +107,7 @@ def test_policies_of_releases_before_they_were_kept_are_taken_from_the_ledger(em
         first, second = agreed(connection, "rel_1")
         assert (first.since_us, first.digest, first.by, first.reason) == (10, sha(OLD), "bob", "go")
         assert (second.since_us, second.digest, second.reason) == (20, sha(NEW), "fair")
-        assert (first.policy.hold, second.policy.hold, second.policy.margin) == ("1d", "2d", 1.5)
+        assert (first.policy.hold, second.policy.hold, second.policy.margin) == ("1d", "2d", 1e-7)
         assert [one.digest for one in agreed(connection, "rel_2")] == [sha(OLD)]
         assert connection.scalar(text("SELECT count(*) FROM policies")) == 2
 
