@@ -21,6 +21,7 @@ from mainspring.release.evidence.eprocess import Floats
 FEWEST_UNITS = 500
 LARGEST_PART = 1.0 / 50.0
 PLANNED_UNITS = 10_000  # where nobody has planned, the interval is narrowest at so many
+_FARTHEST = 1e150  # what a square of can still be written down
 _ROUNDS = 12  # each brings the edge nearer to where it lies by a factor of five at least
 
 
@@ -39,7 +40,7 @@ def log_e_unbounded(s: ArrayLike, v: ArrayLike, eta: float) -> Floats:
     from scipy.special import log_ndtr
 
     total = np.asarray(v, dtype=np.float64) + eta
-    edge = np.asarray(s, dtype=np.float64) / np.sqrt(total)
+    edge = np.minimum(np.asarray(s, dtype=np.float64) / np.sqrt(total), _FARTHEST)
     return np.asarray(math.log(2.0) + 0.5 * (math.log(eta) - np.log(total)) + 0.5 * edge * edge + log_ndtr(edge))
 
 

@@ -174,6 +174,14 @@ def test_sums_beyond_what_numbers_can_hold_are_no_evidence() -> None:
         assert Stream().add(GATE, np.ones(600), huge, huge * huge).measured(GATE) is None
 
 
+def test_differences_that_are_all_but_none_are_more_proof_than_can_be_written_and_still_a_number() -> None:
+    nothing = np.full(600, 1e-155)
+    stream = Stream().add(GATE, np.ones(600), nothing, nothing * nothing)
+    assert (stream.n, np.isfinite(stream.peak_promote)) == (600, True)
+    assert stream.peak_promote > 1_000
+    assert units_needed(0.01, 0.0, None, 0.05) == 1
+
+
 def test_the_forecast_of_units_is_that_of_the_asymptotic_test() -> None:
     drawn_half = units_needed(0.2, 0.25, None, 0.05, weight=0.25, planned_units=2_000)
     assert 1_000 < drawn_half < 2_000
