@@ -202,7 +202,8 @@ def ending_of(error: MainspringError) -> int:
 def _ending(code: int | None) -> str:
     if code is None or code >= 0:
         return f"it ended with code {code}"
-    return f"it was ended by {signal.Signals(-code).name}"
+    known = {one.value: one.name for one in signal.Signals}  # real-time signals have no names of their own
+    return f"it was ended by {known.get(-code, f'signal {-code}')}"
 
 
 def free_port(host: str = "127.0.0.1") -> int:

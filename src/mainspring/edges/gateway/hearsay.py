@@ -46,10 +46,10 @@ class Hearsay:
         """Leave word, if there is anything new."""
         if own == self._said:
             return
-        self._said = own
         staged = self._run / f".{self._worker}.wires"
         staged.write_bytes(msgspec.json.encode(Said(os.getpid(), own)))
         staged.rename(self._run / f"{self._worker}.wires")
+        self._said = own  # only now: a full disk is tried again
 
     def hear(self) -> list[Tallies]:
         """Return what each of the others has come to since it was heard last."""

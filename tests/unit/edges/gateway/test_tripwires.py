@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from mainspring.edges.gateway.hearsay import Hearsay
 from mainspring.edges.gateway.tripwires import Tripwires
 from mainspring.serving.routing import ReleaseRoute
@@ -57,6 +59,19 @@ def test_what_was_heard_is_counted_once_and_told_to_nobody_as_ones_own(tmp_path:
     assert (one.tripwires.disabled, other.tripwires.disabled) == ({}, {})
     assert other.tripwires.tallies()["rel_1"]["ver_2"].failures == 0
     assert one.tripwires.tallies()["rel_1"]["ver_2"].failures == 2
+
+
+def test_what_could_not_be_written_down_is_told_again_once_it_can(tmp_path: Path) -> None:
+    one, other = Worker(tmp_path, 1), Worker(tmp_path, 2)
+    (tmp_path / ".gateway-1.wires").mkdir()  # where it is written first
+    one.answer(True, True, True)
+    with pytest.raises(OSError, match="directory"):
+        one.turn()
+    (tmp_path / ".gateway-1.wires").rmdir()
+    one.turn()
+    other.turn()
+    other.answer(True, True)
+    assert list(other.tripwires.disabled) == ["ver_2"]
 
 
 def test_answers_of_a_sound_challenger_at_one_worker_speak_for_it_at_the_other(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ class KafkaReader:
         try:
             scan = read_groups(data)
             number, policy = int(headers["set"]), _decode_policy(headers["policy"])
-        except (KeyError, ValueError, msgspec.MsgspecError, Damaged):
+        except (KeyError, TypeError, ValueError, msgspec.MsgspecError, Damaged):  # a header of others may be null
             scan = None
         if scan is None or scan.rest != "nothing" or not scan.records:
             damage = Damage(f"kafka-{partition}-{offset}", partition, offset, len(data))  # each is kept by itself
