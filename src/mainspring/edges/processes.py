@@ -24,6 +24,7 @@ _LONGEST_WAIT_S = 5.0
 _STEADY_S = 10.0  # a process that lived this long starts again at once
 READY_S = 60.0
 _LOOK_EVERY_S = 1.0
+REFUSED_WAIT_S = 60.0
 CANNOT_WORK = 78  # as sysexits has it: by its settings it cannot work, and will not by being started again
 
 
@@ -31,8 +32,8 @@ class Process:
     """One supervised process. It is restarted with back-off whenever it ends, until it is told to stop.
 
     One that stands still for ``patience_s`` is ended and started anew; one that cannot work by its settings is left
-    alone until these change. What it prints stands in ``<folder>/<name>.log``, the newest megabytes of it, however much
-    that is.
+    alone until these change, and tried again every ``refused_wait_s``: what they name, such as a certificate, may be
+    mended without. What it prints stands in ``<folder>/<name>.log``, the newest megabytes of it, however much that is.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class Process:
         folder: Path,
         environment: dict[str, str],
         patience_s: float = math.inf,
+        *,
+        refused_wait_s: float = REFUSED_WAIT_S,
     ) -> None:
         self.name = name
         self.restarts = 0
@@ -55,6 +58,7 @@ class Process:
         self._noted = True  # how it ended
         self._still = False  # it was ended because it stood still
         self._refused_by: object = None
+        self._refused_wait_s = refused_wait_s
         self._arguments = [sys.executable, "-m", "mainspring.edges.supervised", str(os.getpid()), module, *arguments]
         self._log = folder / f"{name}.log"
         self._environment = environment
@@ -103,9 +107,8 @@ class Process:
         if not self._noted:
             self._note(now_s)
             self._refused_by = settings
-        if self.refuses and settings == self._refused_by:
-            return
-        if now_s >= self._next_start_s:
+        mended = self.refuses and settings != self._refused_by
+        if mended or now_s >= self._next_start_s:
             self.restarts += 1
             self.start()
 
@@ -124,7 +127,7 @@ class Process:
         """Note how the process ended, and when it starts again."""
         steady = now_s - self._started_s > _STEADY_S
         self._wait_s = _FIRST_WAIT_S if steady else min(2 * self._wait_s, _LONGEST_WAIT_S)
-        self._next_start_s = now_s + self._wait_s
+        self._next_start_s = now_s + (self._refused_wait_s if self.refuses else self._wait_s)
         self.failures = 1 if steady else self.failures + 1
         self._noted = True
         if not self._still:

@@ -112,7 +112,7 @@ class Supervisor:
         """Start again what has ended, end what stands still, and say how all of them are.
 
         Raises ``Misconfigured`` where one of them could never work. One that did, and is kept from it by settings that
-        were changed since, is left alone until they are changed again; the others go on.
+        were changed since, is left alone until they are changed again, or for a minute; the others go on.
         """
         settings = self._settings_mark()
         for process in self.processes:

@@ -109,6 +109,26 @@ def test_one_that_ends_over_and_over_waits_longer_each_time_and_is_named_with_it
         ends.stop(1.0)
 
 
+def test_one_whose_settings_name_what_is_away_is_tried_again_though_they_do_not_change(tmp_path: Path) -> None:
+    certificate = tmp_path / "certificate"
+    (tmp_path / "needs.py").write_text(
+        f"import sys, time, pathlib\n"
+        f"if not pathlib.Path({str(certificate)!r}).exists():\n    sys.exit({CANNOT_WORK})\ntime.sleep(3600)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    needs = Process("gateway-1", "needs", [], tmp_path, environment, refused_wait_s=1.0)
+    needs.start()
+    try:
+        wait(lambda: needs.watch("settings") or (needs.refuses and needs.failures == 1))
+        certificate.touch()
+        began_s = time.monotonic()
+        wait(lambda: needs.watch("settings") or needs.pid is not None)
+        assert time.monotonic() - began_s > 0.5  # not over and over
+        assert needs.restarts == 1
+    finally:
+        needs.stop(1.0)
+
+
 Start = Callable[..., "subprocess.Popen[str]"]
 
 

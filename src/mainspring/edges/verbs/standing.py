@@ -57,7 +57,8 @@ def _hangs(felt: Felt, up: UpFile | None) -> str:
 
 def _ends(one: ProcessState) -> str | None:
     if one.state == "refuses":
-        return f"{one.name} cannot work by its settings: {one.why}; it starts once settings.toml is mended"
+        when = "it starts once settings.toml is mended, and is tried every minute"
+        return f"{one.name} cannot work by its settings: {one.why}; {when}"
     if one.failures >= _MANY:
         return f"{one.name} ended {_times(one.failures)} in a row: {one.why}"
     return None
