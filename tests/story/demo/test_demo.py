@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.docs.test_pages import ROOT, check_session
 
 MAINSPRING = [sys.executable, "-m", "mainspring.edges.cli"]
 
@@ -28,10 +29,15 @@ def played_until(home):
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     done = subprocess.run(
-        command(folder / "home", folder / "report.json"), capture_output=True, text=True, timeout=LIMIT_S, check=False
+        command(folder / "demo-home", folder / "report.json"),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads((folder / "report.json").read_text()), done.stdout
+    (folder / "demo.log").write_text(done.stdout)
+    return json.loads((folder / "report.json").read_text()), done.stdout, folder
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +73,7 @@ def command_lines():
 
 
 def test_every_flight_is_answered_logged_and_labelled_once(undisturbed):
-    report, _ = undisturbed
+    report, _, _ = undisturbed
     sent = report["requests"]["sent"]
     assert report["requests"] == {"sent": sent, "answered": sent, "failed": 0}
     assert 28_000 < sent < 30_000
@@ -76,7 +82,7 @@ def test_every_flight_is_answered_logged_and_labelled_once(undisturbed):
 
 
 def test_the_first_version_is_as_good_in_march_as_the_data_allow(undisturbed):
-    report, _ = undisturbed
+    report, _, _ = undisturbed
     (march,) = report["months"]
     assert (march["month"], march["champion"]) == (3, 1)
     assert 0.71 < march["served_auc"] < 0.76
@@ -86,7 +92,7 @@ def test_the_first_version_is_as_good_in_march_as_the_data_allow(undisturbed):
 
 
 def test_the_challenger_trained_on_the_last_month_does_not_become_champion(undisturbed):
-    report, _ = undisturbed
+    report, _, _ = undisturbed
     (challenger,) = report["challengers"]
     assert challenger["name"] == "last_month"
     assert challenger["outcome"] != "promoted"
@@ -94,7 +100,7 @@ def test_the_challenger_trained_on_the_last_month_does_not_become_champion(undis
 
 
 def test_the_ledger_verifies_and_a_prediction_is_replayed_to_the_byte(undisturbed):
-    report, said = undisturbed
+    report, said, _ = undisturbed
     assert report["ledger"]["verified"]
     assert report["replay"]["equal"]
     assert "ledger" in said
@@ -102,7 +108,7 @@ def test_the_ledger_verifies_and_a_prediction_is_replayed_to_the_byte(undisturbe
 
 
 def test_memory_stays_below_two_gigabytes(undisturbed):
-    report, _ = undisturbed
+    report, _, _ = undisturbed
     assert 0 < report["peak_rss_mb"] < 2_000
 
 
@@ -113,7 +119,12 @@ def test_a_play_that_was_killed_and_resumed_loses_and_doubles_nothing(resumed):
 
 
 def test_two_plays_give_the_same_decisions_even_if_one_was_killed(undisturbed, resumed):
-    report, _ = undisturbed
+    report, _, _ = undisturbed
     assert resumed["decisions"] == report["decisions"]
     assert resumed["months"] == report["months"]
     assert resumed["logged"] == report["logged"]
+
+
+def test_the_walk_through_what_it_leaves_behind_is_as_the_manual_shows_it(undisturbed):
+    _, _, folder = undisturbed
+    check_session(ROOT / "docs" / "learn" / "look-into-a-release.md", folder, left_out=1)
