@@ -212,8 +212,11 @@ def look(browser: Any, page: str) -> Iterator[Callable[..., Any]]:
     """Open an address at a width and fail on anything that the browser complains about."""
     opened = []
 
-    def opening(path: str, *, width: int = 1280, scheme: str = "light") -> Any:
-        tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    def opening(path: str, *, width: int = 1280, scheme: str = "light", password: str = "") -> Any:
+        known = {"username": "me", "password": password} if password else None
+        tab = browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, http_credentials=known
+        )  # fmt: skip
         complaints: list[str] = []
         tab.on("console", lambda message: complaints.append(message.text))
         tab.on("pageerror", lambda error: complaints.append(str(error)))

@@ -217,6 +217,7 @@ def places(shop: Shop, ends: dict[str, str]) -> dict[str, str]:
     named = f"{quote(models['arms'].project_name, safe='')}/{quote(models['arms'].name, safe='')}"
     return {
         **{name: f"/releases/{id}" for name, id in ends.items()},
+        "sign_off_rows": f"/releases/{ends['sign_off']}/sample",
         "loop": "/", "alarms": "/alarms", "alarm": f"/alarms/{alarm.id}", "ledger": "/ledger",
         "entry": f"/ledger/{_overridden(shop)}", "proof": "/ledger/verify", "at": "/ledger/at/2013-03-10T12%3A00Z",
         "predictions": f"/models/{named}/predictions", "prediction": prediction, "replay": f"{prediction}/replay",

@@ -9,7 +9,7 @@ from tests.web.gallery import HARM
 PAGES = (
     "loop", "model", "ab_test", "alarm", "alarms", "at", "bandit", "blue_green", "canary", "contenders", "contest",
     "empty", "entry", "immediate", "inconclusive", "ledger", "missing", "prediction", "predictions", "rehearsal",
-    "replay", "sign_off", "tripwire", "version", "worth_untold",
+    "replay", "sign_off", "sign_off_rows", "tripwire", "version", "worth_untold",
 )  # fmt: skip
 
 

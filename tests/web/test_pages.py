@@ -197,13 +197,19 @@ def test_a_release_can_be_started_from_a_models_page(look: Callable[..., Any], l
     lived_in.platform.releases.abort(started.id, by="ana", reason="only to see that it starts")
 
 
-def test_whoever_signs_a_release_off_sees_rows_with_both_answers(look: Callable[..., Any], lived_in: Any) -> None:
+def test_whoever_signs_a_release_off_sees_rows_with_both_answers_and_nobody_without_a_token(
+    look: Callable[..., Any], lived_in: Any, token: str
+) -> None:
     asks = Shadow(shadow="20d", approval=Approval(role="risk"))
     version = lived_in.version(0.12)
     release = lived_in.platform.releases.start(lived_in.model, version.id, asks, by="ana", reason="sign it off")
     lived_in.play(1)
-    tab = look(f"/releases/{release.id}")
-    panel = tab.locator(".panel:has-text('Look before you approve')")
+    open_to_all = look(f"/releases/{release.id}")
+    leads_to = open_to_all.locator("a:text-is('Look before you approve')").get_attribute("href")
+    assert leads_to == f"/releases/{release.id}/sample"
+    assert open_to_all.locator("main a[href^='/predictions/']").count() == 0
+    tab = look(leads_to, password=token)
+    panel = tab.locator(".panel:has-text('Both answers')")
     assert panel.locator("tbody tr").count() == 12
     assert panel.locator("thead th").all_inner_texts()[3:] == ["Difference", "Came true", "Asked"]
     lived_in.platform.releases.abort(release.id, by="ana", reason="only to look")

@@ -33,7 +33,7 @@ def test_only_the_page_and_live_are_open(platform: Any) -> None:
 
 
 def test_pages_of_peoples_data_and_of_work_need_a_token_and_answer_no_other_site(ask: Any) -> None:
-    assert len(PRIVATE) == 6
+    assert len(PRIVATE) == 7
     for path in PRIVATE:
         page = path.format(project="flights", model="late", id="none")
         status, _, headers = ask("GET", page, Authorization=None)

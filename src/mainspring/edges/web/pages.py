@@ -45,9 +45,14 @@ def _model(platform: Platform, names: Mapping[str, Any]) -> bytes:
 def _release(platform: Platform, names: Mapping[str, Any]) -> bytes:
     from mainspring.edges.web.releases import read_release
 
-    release = read_release(platform, names["id"])
-    refresh_s = _SLOW_S if release.sample else _REFRESH_S
-    return _fill(platform, "", "release.html", release=release, refresh_s=refresh_s)
+    return _fill(platform, "", "release.html", release=read_release(platform, names["id"]))
+
+
+def _sample(platform: Platform, names: Mapping[str, Any]) -> bytes:
+    from mainspring.edges.web.releases import read_sample
+
+    release, rows = read_sample(platform, names["id"])
+    return _fill(platform, "", "sample.html", release=release, rows=rows, refresh_s=_SLOW_S)
 
 
 def _again(platform: Platform, names: Mapping[str, Any]) -> bytes:
@@ -199,6 +204,7 @@ PAGES: tuple[Page, ...] = (
     Page("/models/{project}/{model}/predictions", _predictions, private=True),
     Page("/releases/{id}", _release),
     Page("/releases/{id}/again", _again, private=True),
+    Page("/releases/{id}/sample", _sample, private=True),
     Page("/versions/{id}", _version),
     Page("/versions/{id}/worth", _worth, private=True),
     Page("/rehearsals/{id}", _rehearsal),

@@ -103,7 +103,7 @@ def _release(platform: Platform, release: Release, row: ModelRow, *, whole: bool
         won=_won(release),
         rewarded=release.terms.strategy == "bandit",
         facts=read_facts(release, now_us) if whole else (),
-        sample=_sample(platform, release) if whole and not release.over else (),
+        to_sign=not release.over and release.terms.approval is not None and release.approved is None,
         slices=tuple(_slice(one) for one in release.disagreement[:_MOST_SLICES]),
         change=change_order(release.id) if whole and not release.over else None,
         rehearsed=rehearsal_of(platform, release) if whole else None,
@@ -119,11 +119,10 @@ def _won(release: Release) -> str:
     return next((f"v{one.number}" for one in release.contenders if one.status == "won"), "")
 
 
-def _sample(platform: Platform, release: Release) -> tuple[views.Row, ...]:
-    """Return rows for whoever has to sign a release off: the largest differences, and some by chance."""
-    if release.terms.approval is None or release.approved is not None:
-        return ()
-    return tuple(
+def read_sample(platform: Platform, id: str) -> tuple[views.Release, tuple[views.Row, ...]]:
+    """Return a release, and rows for whoever has to sign it off: the largest differences, and some by chance."""
+    release = platform.releases.get(id)
+    rows = tuple(
         views.Row(
             one.prediction_id,
             one.entity,
@@ -135,6 +134,7 @@ def _sample(platform: Platform, release: Release) -> tuple[views.Row, ...]:
         )
         for one in platform.releases.reports.sample(release, _SAMPLE_ROWS)
     )
+    return _release(platform, release, platform.registry.model(None, release.model)), rows
 
 
 def _theirs(one: Sample) -> str:
