@@ -11,8 +11,9 @@ from sqlalchemy import insert
 from tests.web.gallery import Shop
 
 from mainspring.edges.api.server import ControlServer
+from mainspring.edges.cli.render import show
 from mainspring.edges.verbs import find
-from mainspring.edges.verbs.verb import Nothing
+from mainspring.edges.verbs.verb import Nothing, plain
 from mainspring.log.tables import tallies
 from mainspring.release.policy import Canary
 
@@ -40,6 +41,15 @@ def test_a_home_without_a_process_says_so_and_misses_no_gateway_before_there_is_
         "0 predictions; 0 outcomes (0 for no prediction yet); all is read",
         "none runs",
     )
+
+
+def test_ten_lines_say_it_of_a_home_with_one_model(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.model("late")
+    show(find("status"), plain(said(shop)), as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    words = [line.split()[0] for line in lines if line]
+    assert words[:-1] == ["home", "look", "control", "gateways", "records", "disk", "models", "project"]
+    assert (lines[-1].split()[1], len(lines)) == ("late", 10)
 
 
 def test_what_should_run_and_does_not_is_named(shop: Shop) -> None:
