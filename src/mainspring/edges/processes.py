@@ -142,6 +142,8 @@ class Process:
         pulse = feel(self._folder, self.name)
         if pulse is None or pulse.pid != self._child.pid:
             return  # it has not begun to turn
+        if not os.access(self._folder, os.W_OK):
+            return  # a disk that was made read-only: whoever turns cannot say so
         found, before = turning(pulse.pid, pulse.thread), self._seen
         self._seen = found
         at_work = found is None or found.is_at_work(before)

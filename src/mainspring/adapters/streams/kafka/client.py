@@ -43,6 +43,7 @@ def _quiet() -> Any:
     import logging
 
     quiet = logging.getLogger("mainspring.kafka")
-    quiet.addHandler(logging.NullHandler())
+    if not quiet.handlers:
+        quiet.addHandler(logging.NullHandler())
     quiet.propagate = False
     return quiet
