@@ -18,11 +18,18 @@ from mainspring.release.rehearsal.deck import NEVER_US, Bools
 APART_US = HOUR_US  # a case that is asked about somewhat earlier or later is the same case, with much the same features
 
 
-def learnt(rows: pl.DataFrame, came: pl.DataFrame, lineage: Lineage, held_out: pl.DataFrame | None) -> Bools:
-    """Tell which rows (n,) a version may have been fitted on, or lie among such.
+def learnt(
+    rows: pl.DataFrame,
+    came: pl.DataFrame,
+    lineage: Lineage,
+    held_out: pl.DataFrame | None,
+    silence_us: int | None = None,
+) -> Bools:
+    """Tell which rows (n,) a version may have been fitted on, or lie among such; ``came`` was known at the training.
 
     Before any was held out those are all that were decided in its time: were only the ones left whose outcome came
-    too late for the training, the outcome would choose. From then on they are those whose outcome was known.
+    too late for the training, the outcome would choose. From then on they are those whose outcome was known, and where
+    silence of ``silence_us`` is an outcome, too, those that had been silent for so long.
     """
     if lineage.trained_until_us is None:
         return np.zeros(rows.height, dtype=np.bool_)
@@ -32,6 +39,8 @@ def learnt(rows: pl.DataFrame, came: pl.DataFrame, lineage: Lineage, held_out: p
     )
     since, by = lineage.trained_from_us or 0, lineage.trained_until_us
     used = (pl.col("decision_us") < held_us) | (pl.col("known_us") <= by).fill_null(value=False)
+    if silence_us is not None:
+        used |= pl.col("decision_us") + silence_us <= by
     return known.select(pl.col("decision_us").is_between(since, by) & used).to_series().to_numpy().astype(np.bool_)
 
 

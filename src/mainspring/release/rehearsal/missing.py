@@ -41,15 +41,14 @@ class MissingAnswers:
         self._features = features
         self._answering = answering
 
-    def to(
-        self, rows: pl.DataFrame, came: pl.DataFrame, version: Version, cast: Cast
-    ) -> tuple[list[float | Gap | None], Bools]:
+    def to(self, rows: pl.DataFrame, version: Version, cast: Cast) -> tuple[list[float | Gap | None], Bools]:
         """Return what a version says of rows (n,), and which of them (n,) it may have been fitted on.
 
-        Of those it says what its recipe said when it was fitted without them. ``came`` are outcomes.
+        Of those it says what its recipe said when it was fitted without them.
         """
         held_out = self._registry.held_out(version)
-        fitted = learnt(rows, came, version.lineage, held_out)
+        came = self._log.outcomes(version.model, version.lineage.trained_until_us)  # a later revision hides no earlier
+        fitted = learnt(rows, came, version.lineage, held_out, _silence_us(cast))
         found: list[float | Gap | None] = [None] * rows.height
         if len(own := np.flatnonzero(fitted).tolist()):
             for place, kept in zip(own, unfitted(rows[own], held_out), strict=True):
@@ -72,3 +71,9 @@ class MissingAnswers:
         route = version_route(version, self._registry.environments.lock_of(version) or "")
         said = iter(self._answering.answer(route, [row for row in seen if row is not None]))
         return [Gap.UNREAD if row is None else next(said) for row in seen]
+
+
+def _silence_us(cast: Cast) -> int | None:
+    """Return after how long no outcome is one, where it is."""
+    outcome = cast.model.spec.outcome if cast.model.spec is not None else None
+    return outcome.matures_after_us if outcome is not None and outcome.if_absent == "negative" else None

@@ -167,7 +167,7 @@ class RehearsalService:
             lacking = np.flatnonzero(~known.tried)
             if len(lacking):
                 fresh = rows[lacking.tolist()]
-                found, fitted = self._missing.to(fresh, came, version, cast)
+                found, fitted = self._missing.to(fresh, version, cast)
                 there = gaps.add(lacking, found)
                 labels, parts = labels_of(fresh, came), class_texts(version.signature.classes)
                 values = np.full(rows.height, np.nan)

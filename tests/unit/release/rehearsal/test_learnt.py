@@ -29,6 +29,12 @@ def test_from_the_first_row_held_out_only_those_with_a_known_outcome_are() -> No
     assert learnt(ROWS, CAME, LINEAGE, held([20], [0.5])).tolist() == [False, True, False, True, False]
 
 
+def test_where_silence_is_an_outcome_rows_that_were_silent_for_long_enough_are_too() -> None:
+    kept = held([20], [0.5])
+    assert learnt(ROWS, CAME, LINEAGE, kept, 20).tolist() == [False, True, True, True, False]
+    assert learnt(ROWS, CAME, LINEAGE, kept, 21).tolist() == [False, True, False, True, False]
+
+
 def test_the_answer_that_stands_for_it_is_that_of_the_same_case_at_about_that_time() -> None:
     kept = held([20 + APART_US, 31 + APART_US], [0.25, 0.75])
     assert unfitted(ROWS, kept) == [None, None, 0.25, None, None]
