@@ -130,6 +130,21 @@ def test_it_does_while_an_old_version_is_kept(world, model) -> None:
     assert differences(live, rehearsed) == []
 
 
+@pytest.mark.parametrize(("precision", "reason"), [(0.2, "precise"), (0.01, "deadline")])
+def test_of_many_plays_each_ends_by_its_precision_as_a_live_test_does(world, model, precision, reason) -> None:
+    policy = ABTest(horizon="6d", minimum_units=100, window="1d", precision=precision)
+    release = started(world, model, policy)
+    world.play(9)
+    live, _ = compared(world, release)
+    cards, place = dealt(world, release)
+    script = Script(release.terms, release.started_us, world.clock.now_us(), TURN_US, takes_us=1,
+                    versions=tuple(versions(release)), numbers=(release.challenger_number,))  # fmt: skip
+    stage = Stage(cards, script)
+    ended, _ = Play(stage, [Rival(stage, 0)], place, salt=release.salt).run()  # keeps no decisions, as one of many
+    assert (live[-1].reason, ended.status, ended.reason) == (reason, "returned", reason)
+    assert release.started_us + ended.after_us == live[-1].at_us
+
+
 def test_it_does_where_an_old_version_is_switched_back_to(world, model) -> None:
     release = started(world, model, BlueGreen(keep="5d"), failing=0.2)
     world.play(3)

@@ -116,7 +116,8 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def measured(self, gate: Gate, *, intervals: bool = True) -> Measured | None:
         """Return what the stream shows against its gate; nothing where no unit was seen or a sum is not finite.
 
-        Nothing is decided on the interval, so a rehearsal does without ``intervals``: then it is all that is possible.
+        Nothing but an end by precision is decided on the interval, so most of a rehearsal does without ``intervals``:
+        then it is all that is possible.
         """
         if self.n < 1 or self.w <= 0 or not all(map(math.isfinite, (self.w, self.x, self.v))):
             return None

@@ -6,6 +6,7 @@ release; its arrays come from a deck instead of the log.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -20,6 +21,7 @@ from mainspring.release.rehearsal.rival import Rival
 from mainspring.release.rehearsal.side import Side
 from mainspring.release.rehearsal.stage import STABLE, Stage
 from mainspring.release.rehearsal.tally import Tally
+from mainspring.release.terms import QUALITY
 
 TRIPPED = "its requests failed one after another"
 WAIVED = Waiver("rehearsal", "the policy asks for no evidence")
@@ -117,7 +119,21 @@ class Play:
     def _shows(self, moment: Moment, books: Books, *, intervals: bool) -> Evidence | None:
         newest_us = self._stage.newest_us(moment.look) if len(self._stage.looks_us) else None
         fresh = msgspec.structs.replace(books, newest_label_us=newest_us)
-        return evidence(fresh, self._terms.gates, self._terms.alpha_ratio, intervals=intervals)
+        shown = evidence(fresh, self._terms.gates, self._terms.alpha_ratio, intervals=intervals)
+        return shown if intervals or shown is None else self._with_interval(shown, books)
+
+    def _with_interval(self, shown: Evidence, books: Books) -> Evidence:
+        """Add the interval that an end by precision is decided on, once it may be as narrow as that asks.
+
+        Its half is at least ``√(2V ln(1/α))/Σw``: no e-value is greater than e to the S²/2V.
+        """
+        gate, stream, precision = self._terms.gate(QUALITY), books.streams.get(QUALITY), self._terms.precision
+        if precision is None or gate is None or stream is None:
+            return shown
+        if math.sqrt(2.0 * stream.v * math.log(1.0 / gate.alpha_promote)) > precision * stream.w:
+            return shown
+        known = (stream.measured(gate) or one if one.name == QUALITY else one for one in shown.measured)
+        return msgspec.structs.replace(shown, measured=tuple(known))
 
     def _facts(self, moment: Moment, *, intervals: bool) -> Facts:
         books, versions = moment.books, self._stage.script.versions
