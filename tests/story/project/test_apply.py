@@ -140,7 +140,7 @@ def test_a_regression_judged_by_a_metric_of_probabilities_is_a_fault(place, trip
     edit(trips, 'ms.Outcome("minutes > 30"', 'ms.Outcome("minutes"')
     assert faults(place, trips) == [
         "Model('slow').release.metric: judges probabilities, not numbers (got 'log_loss'); "
-        "use absolute_error or squared_error, with a bound"
+        "use absolute_error or squared_error"
     ]
 
 
