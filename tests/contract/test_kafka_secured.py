@@ -105,16 +105,17 @@ class Front:
         self.port = self._listener.getsockname()[1]
         self._from, self._to = (b"127.0.0.1" + struct.pack(">i", one) for one in (int(port), self.port))
         self._open: list[socket.socket] = []
+        self._closing = False
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
 
     def close(self) -> None:
+        self._closing = True
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for one in self._open:
+        for one in list(self._open):  # whoever serves it closes it
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-            one.close()
         self._thread.join(LIMIT_S)
 
     def _accept(self) -> None:
@@ -122,20 +123,21 @@ class Front:
         with suppress(OSError):
             while True:
                 plain, _ = self._listener.accept()
-                self._open.append(plain)
+                plain.settimeout(LIMIT_S)
                 serving.append(threading.Thread(target=self._serve, args=(plain,)))
                 serving[-1].start()
         for one in serving:
             one.join(LIMIT_S)
 
     def _serve(self, plain: socket.socket) -> None:
-        with suppress(OSError, EOFError):
-            client = self._tls.wrap_socket(plain, server_side=True)
-            self._open.append(client)
-            broker = socket.create_connection(self._broker)
-            self._open.append(broker)
+        with (
+            suppress(OSError, EOFError),
+            self._tls.wrap_socket(plain, server_side=True) as client,
+            socket.create_connection(self._broker) as broker,
+        ):
+            self._open += [client, broker]
             held, known = None, not self._sasl
-            while True:
+            while not self._closing:
                 request = _frame(client)
                 kind, version, number = struct.unpack_from(">hhi", request)
                 if kind == HANDSHAKE and self._sasl:

@@ -95,8 +95,11 @@ class Story(Turns):
             return json.loads(said) if "json" in answer.headers["content-type"] else said
 
     def page(self, path: str) -> str:
-        port = json.loads((self.home.run / "control.json").read_bytes())["port"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
+        control = json.loads((self.home.run / "control.json").read_bytes())
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{control['port']}{path}", headers={"authorization": f"Bearer {control['token']}"}
+        )
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             said: str = answer.read().decode()
             return said
 
@@ -156,7 +159,7 @@ class Told:
         policy = {"type": "canary", "shadow": "4d", "metric": "brier", "margin": 0.1, "approval": {}}
         signed = story.verb("release start", model="airport", version="1", policy=policy, reason="to be signed off")
         story.play(1)
-        self.page = story.page(f"/releases/{signed['id']}")
+        self.page = story.page(f"/releases/{signed['id']}/sample")
 
 
 @pytest.fixture(scope="session")
